@@ -1,0 +1,1 @@
+# Helper targets: lint, sanitizers, symbols, headers.

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The project's own configure checks, in the order configure.ac calls them.
+
+AC_DEFUN([OPALMEM_CHECK_PLATFORM], [
+    AC_CANONICAL_HOST
+    AS_CASE([$host_os], [linux*], [], [AC_MSG_ERROR([opalmem needs Linux, not $host_os])])
+    AS_CASE([$host_cpu],
+        [x86_64], [opalmem_linux_arch=x86_64],
+        [opalmem_linux_arch=none])
+    # x32 has other system-call numbers.
+    AC_CHECK_SIZEOF([void *])
+    AS_IF([test "$ac_cv_sizeof_void_p" != 8], [opalmem_linux_arch=none])
+    AM_CONDITIONAL([LINUX_ARCH_X86_64], [test $opalmem_linux_arch = x86_64])
+    AX_PTHREAD_FLAGS
+])
+
+AC_DEFUN([AX_PTHREAD_FLAGS], [
+    CFLAGS="$CFLAGS -pthread"
+    AC_SEARCH_LIBS([dlopen], [dl])
+])
+
+AC_DEFUN([OPALMEM_CHECK_SYMBOL_PREFIX], [
+    AC_ARG_WITH([symbol-prefix],
+        [AS_HELP_STRING([--with-symbol-prefix=NAME], [prefix of every symbol of the library @<:@opalmem_@:>@])],
+        [], [with_symbol_prefix=opalmem_])
+    AS_IF([test "x$with_symbol_prefix" = xyes || test "x$with_symbol_prefix" = xno ||
+            { echo "$with_symbol_prefix" | grep -vqx '@<:@A-Za-z_@:>@@<:@A-Za-z0-9_@:>@*'; }],
+        [AC_MSG_ERROR([--with-symbol-prefix needs a C identifier, not "$with_symbol_prefix"])])
+    AC_SUBST([OPALMEM_SYMBOL_PREFIX], [$with_symbol_prefix])
+])
+
+# OPALMEM_OPTIONAL(option, VARIABLE, Debian package, what is lost, check that sets have_VARIABLE)
+AC_DEFUN([OPALMEM_OPTIONAL], [
+    AC_ARG_WITH([$1], [AS_HELP_STRING([--without-$1], [leave $1 out: $4])], [], [with_$1=auto])
+    have_$2=no
+    AS_IF([test "x$with_$1" != xno], [$5])
+    AS_IF([test "x$with_$1" = xyes && test $have_$2 = no],
+        [AC_MSG_ERROR([--with-$1 was given, but $1 was not found (Debian package: $3)])])
+    AS_IF([test $have_$2 = yes],
+        [AC_DEFINE([OPALMEM_HAVE_$2], [1], [$1 is used])
+         OPALMEM_LOST_$2=],
+        [OPALMEM_LOST_$2=" (without it: $4; Debian package: $3)"])
+    AM_CONDITIONAL([HAVE_$2], [test $have_$2 = yes])
+])
+
+AC_DEFUN([OPALMEM_OPTIONAL_LIBRARIES], [
+    OPALMEM_OPTIONAL([hwloc], [HWLOC], [libhwloc-dev],
+        [reports show no NUMA nodes and no processor topology],
+        [PKG_CHECK_MODULES([HWLOC], [hwloc >= 2.0], [have_HWLOC=yes], [have_HWLOC=no])])
+    OPALMEM_OPTIONAL([libltdl], [LTDL], [libltdl-dev],
+        [components cannot be loaded at run time],
+        [AC_CHECK_HEADER([ltdl.h], [AC_CHECK_LIB([ltdl], [lt_dladvise_init],
+            [have_LTDL=yes; LTDL_LIBS=-lltdl])])])
+    AC_SUBST([LTDL_LIBS])
+    OPALMEM_OPTIONAL([libibverbs], [IBVERBS], [libibverbs-dev],
+        [opalmem-info does not list RDMA devices],
+        [PKG_CHECK_MODULES([IBVERBS], [libibverbs], [have_IBVERBS=yes], [have_IBVERBS=no])])
+    OPALMEM_OPTIONAL([liburing], [LIBURING], [liburing-dev],
+        [no registration provider "uring": opalmem-msg is not built],
+        [PKG_CHECK_MODULES([LIBURING], [liburing >= 2.2], [have_LIBURING=yes], [have_LIBURING=no])])
+])
+
+AC_DEFUN([OPALMEM_CHECK_LIBRARY], [
+    PKG_CHECK_MODULES([CHECK], [check >= 0.13], [have_check=yes], [have_check=no])
+    AM_CONDITIONAL([HAVE_CHECK], [test $have_check = yes])
+])
+
+# Lists of components: each one is static or a DSO.
+m4_define([opalmem_memory_components], [linux noop])
+
+AC_DEFUN([OPALMEM_COMPONENTS], [
+    AC_ARG_ENABLE([mca-dso],
+        [AS_HELP_STRING([--enable-mca-dso@<:@=LIST@:>@],
+            [build all components, or those in LIST (memory-linux,memory-noop or memory), as DSOs])],
+        [], [enable_mca_dso=no])
+    opalmem_dso_list=
+    AS_CASE([$enable_mca_dso],
+        [no], [],
+        [yes], [for c in opalmem_memory_components; do opalmem_dso_list="$opalmem_dso_list $c"; done],
+        [for item in `echo "$enable_mca_dso" | tr , ' '`; do
+            found=no
+            for c in opalmem_memory_components; do
+                AS_IF([test $item = memory || test $item = memory-$c],
+                    [opalmem_dso_list="$opalmem_dso_list $c"; found=yes])
+            done
+            AS_IF([test $found = no],
+                [AC_MSG_ERROR([--enable-mca-dso: no component "$item"; there are: memory, opalmem_memory_components with memory- before])])
+         done])
+    AS_IF([test -n "$opalmem_dso_list" && test $have_LTDL = no],
+        [AC_MSG_ERROR([--enable-mca-dso needs libltdl (Debian package: libltdl-dev)])])
+    opalmem_static_list=
+    m4_foreach_w([component], opalmem_memory_components, [
+        opalmem_is_dso=no
+        for c in $opalmem_dso_list; do
+            AS_IF([test $c = component], [opalmem_is_dso=yes])
+        done
+        AS_IF([test $opalmem_is_dso = no], [opalmem_static_list="$opalmem_static_list component"])
+        AM_CONDITIONAL(MEMORY_[]component[]_DSO, [test $opalmem_is_dso = yes])
+        AS_IF([test $opalmem_is_dso = no],
+            [AC_DEFINE(OPALMEM_STATIC_MEMORY_[]m4_toupper(component), [1], [this component is linked in])])
+    ])
+    AM_CONDITIONAL([ANY_DSO], [test -n "$opalmem_dso_list"])
+    AC_SUBST([OPALMEM_DSO_LIST], [$opalmem_dso_list])
+    AC_SUBST([OPALMEM_STATIC_LIST], [$opalmem_static_list])
+])
+
+AC_DEFUN([OPALMEM_WARNINGS], [
+    AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [warnings are errors])], [], [enable_werror=no])
+    WARN_CFLAGS="-Wall -Wextra -Wshadow -Wpointer-arith -Wcast-align -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings -Wformat=2"
+    AS_IF([test $enable_werror = yes], [WARN_CFLAGS="$WARN_CFLAGS -Werror"])
+    AC_SUBST([WARN_CFLAGS])
+])
+
+AC_DEFUN([OPALMEM_SANITIZER], [
+    AC_ARG_ENABLE([sanitizer],
+        [AS_HELP_STRING([--enable-sanitizer=NAME], [build with -fsanitize=NAME: address,undefined or thread])],
+        [], [enable_sanitizer=no])
+    AS_IF([test "x$enable_sanitizer" != xno],
+        [CFLAGS="$CFLAGS -fsanitize=$enable_sanitizer -fno-omit-frame-pointer -g"
+         LDFLAGS="$LDFLAGS -fsanitize=$enable_sanitizer"])
+    AS_CASE([$enable_sanitizer], [*thread*], [opalmem_tsan=yes], [opalmem_tsan=no])
+    AM_CONDITIONAL([SANITIZE_THREAD], [test $opalmem_tsan = yes])
+    AM_CONDITIONAL([SANITIZE], [test "x$enable_sanitizer" != xno])
+])
+
+AC_DEFUN([OPALMEM_SUMMARY], [
+    echo "
+opalmem $PACKAGE_VERSION
+  compiler            $CC $CFLAGS
+  symbol prefix       $OPALMEM_SYMBOL_PREFIX
+  static components  ${OPALMEM_STATIC_LIST:- none}
+  DSO components     ${OPALMEM_DSO_LIST:- none}
+  linux patches code  `test $opalmem_linux_arch = none && echo "no: not written for $host_cpu" || echo yes`
+  hwloc               $have_HWLOC$OPALMEM_LOST_HWLOC
+  libltdl             $have_LTDL$OPALMEM_LOST_LTDL
+  libibverbs          $have_IBVERBS$OPALMEM_LOST_IBVERBS
+  liburing            $have_LIBURING$OPALMEM_LOST_LIBURING
+  check               $have_check`test $have_check = no && echo ' (make check is not possible; Debian package: check)'`
+"
+])

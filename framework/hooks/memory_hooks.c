@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The callback lists of the memory hooks, and what raises them.
+ *
+ * A list is an array that only grows at its end. Removing marks an entry dead
+ * in place, which hook context may do; the room of dead entries is won back
+ * when the array is full, by installing a copy without them and waiting until
+ * nobody reads the old one.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "framework/hooks/hooks_internal.h"
+
+#define INITIAL_CAPACITY 16
+
+struct callback {
+    _Atomic(opal_mem_hooks_callback_fn_t *) func; /* NULL: dead. Set once before count covers the entry. */
+    void *cbdata;
+};
+
+struct callback_array {
+    uint32_t capacity;
+    _Atomic uint32_t count; /* Release store by the appender, acquire load by dispatchers. */
+    struct callback *items;
+};
+
+struct callback_list {
+    _Atomic(struct callback_array *) array; /* Release store under list_lock, acquire load by dispatchers. */
+    struct callback_array initial;
+    struct callback initial_items[INITIAL_CAPACITY];
+    _Atomic uint32_t live; /* Entries that are not dead; written under list_lock. */
+    int needed_support; /* One of these bits must be there to register. */
+};
+
+/* Serialises changes of both lists. Never held across an allocation, a wait or a callback, and only with
+ * signals blocked: an unregister in a signal handler's callback may take it. */
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct callback_list release_list = {
+    .array = &release_list.initial,
+    .initial = { .capacity = INITIAL_CAPACITY, .items = release_list.initial_items },
+    .needed_support = OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT,
+};
+static struct callback_list alloc_list = {
+    .array = &alloc_list.initial,
+    .initial = { .capacity = INITIAL_CAPACITY, .items = alloc_list.initial_items },
+    .needed_support = OPAL_MEMORY_MALLOC_SUPPORT | OPAL_MEMORY_MMAP_SUPPORT,
+};
+
+static atomic_int support_level;
+
+static void lock_lists(sigset_t *saved)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, saved);
+    pthread_mutex_lock(&list_lock);
+}
+
+static void unlock_lists(const sigset_t *saved)
+{
+    pthread_mutex_unlock(&list_lock);
+    pthread_sigmask(SIG_SETMASK, saved, NULL);
+}
+
+/* ---- Changing a list --------------------------------------------------------------------------- */
+
+static struct callback_array *current(struct callback_list *list)
+{
+    return atomic_load_explicit(&list->array, memory_order_acquire);
+}
+
+static struct callback *find_locked(struct callback_list *list, opal_mem_hooks_callback_fn_t *func)
+{
+    struct callback_array *array = current(list);
+    uint32_t count = atomic_load_explicit(&array->count, memory_order_relaxed);
+    for (uint32_t i = 0; i < count; i++) {
+        if (atomic_load_explicit(&array->items[i].func, memory_order_relaxed) == func) {
+            return &array->items[i];
+        }
+    }
+    return NULL;
+}
+
+static bool append_locked(struct callback_array *array, opal_mem_hooks_callback_fn_t *func, void *cbdata)
+{
+    uint32_t count = atomic_load_explicit(&array->count, memory_order_relaxed);
+    if (count == array->capacity) {
+        return false;
+    }
+    array->items[count].cbdata = cbdata;
+    atomic_store_explicit(&array->items[count].func, func, memory_order_relaxed);
+    atomic_store_explicit(&array->count, count + 1, memory_order_release);
+    return true;
+}
+
+static struct callback_array *new_array(uint32_t capacity)
+{
+    struct callback_array *array = calloc(1, sizeof(*array) + capacity * sizeof(array->items[0]));
+    if (array != NULL) {
+        array->capacity = capacity;
+        array->items = (struct callback *) (array + 1);
+    }
+    return array;
+}
+
+static void free_array(struct callback_list *list, struct callback_array *array)
+{
+    if (array != &list->initial) {
+        free(array);
+    }
+}
+
+/* Replace the array by `array`, with the live entries. Returns the old one, which dispatchers may still read. */
+static struct callback_array *install_locked(struct callback_list *list, struct callback_array *array)
+{
+    struct callback_array *old = current(list);
+    uint32_t count = atomic_load_explicit(&old->count, memory_order_relaxed);
+    for (uint32_t i = 0; i < count; i++) {
+        opal_mem_hooks_callback_fn_t *func = atomic_load_explicit(&old->items[i].func, memory_order_relaxed);
+        if (func != NULL) {
+            append_locked(array, func, old->items[i].cbdata);
+        }
+    }
+    atomic_store_explicit(&list->array, array, memory_order_release);
+    return old;
+}
+
+/* One attempt. OPAL_ERR_TEMP_OUT_OF_RESOURCE: no room; *wanted says what capacity would do. */
+static int try_register(struct callback_list *list, opal_mem_hooks_callback_fn_t *func, void *cbdata,
+                        struct callback_array **spare, struct callback_array **old, uint32_t *wanted)
+{
+    sigset_t saved;
+    int rc = OPAL_SUCCESS;
+    lock_lists(&saved);
+    struct callback_array *array = current(list);
+    if (find_locked(list, func) != NULL) {
+        rc = OPAL_EXISTS;
+    } else if (!append_locked(array, func, cbdata)) {
+        uint32_t room = 2 * (atomic_load_explicit(&list->live, memory_order_relaxed) + 1);
+        *wanted = room < INITIAL_CAPACITY ? INITIAL_CAPACITY : room;
+        if (*spare != NULL && (*spare)->capacity >= *wanted) {
+            *old = install_locked(list, *spare);
+            append_locked(*spare, func, cbdata);
+            *spare = NULL;
+        } else {
+            rc = OPAL_ERR_TEMP_OUT_OF_RESOURCE;
+        }
+    }
+    if (rc == OPAL_SUCCESS) {
+        atomic_fetch_add(&list->live, 1);
+    }
+    unlock_lists(&saved);
+    return rc;
+}
+
+static int list_register(struct callback_list *list, opal_mem_hooks_callback_fn_t *func, void *cbdata)
+{
+    struct callback_array *spare = NULL, *old = NULL;
+    uint32_t wanted = 0;
+    int rc;
+
+    if (func == NULL) {
+        return OPAL_ERR_BAD_PARAM;
+    }
+    if ((opal_mem_hooks_support_level() & list->needed_support) == 0) {
+        return OPAL_ERR_NOT_SUPPORTED;
+    }
+    while ((rc = try_register(list, func, cbdata, &spare, &old, &wanted)) == OPAL_ERR_TEMP_OUT_OF_RESOURCE) {
+        free(spare);
+        spare = new_array(wanted);
+        if (spare == NULL) {
+            return OPAL_ERR_OUT_OF_RESOURCE;
+        }
+    }
+    free(spare);
+    if (old != NULL) {
+        opal_mem_hooks_wait_dispatch();
+        free_array(list, old);
+    }
+    return rc;
+}
+
+static int list_unregister(struct callback_list *list, opal_mem_hooks_callback_fn_t *func)
+{
+    sigset_t saved;
+    lock_lists(&saved);
+    struct callback *item = func == NULL ? NULL : find_locked(list, func);
+    if (item != NULL) {
+        atomic_store(&item->func, NULL);
+        atomic_fetch_sub(&list->live, 1);
+    }
+    unlock_lists(&saved);
+    return item == NULL ? OPAL_ERR_NOT_FOUND : opal_mem_hooks_wait_dispatch();
+}
+
+/* Mark all entries dead; returns an array to free once nobody is inside. */
+static struct callback_array *clear(struct callback_list *list)
+{
+    sigset_t saved;
+    lock_lists(&saved);
+    struct callback_array *old = current(list);
+    uint32_t count = atomic_load_explicit(&old->count, memory_order_relaxed);
+    for (uint32_t i = 0; i < count; i++) {
+        atomic_store(&old->items[i].func, NULL);
+    }
+    atomic_store(&list->live, 0);
+    unlock_lists(&saved);
+    return old;
+}
+
+/* Nobody is inside: begin again with the first array, empty. */
+static void restart(struct callback_list *list, struct callback_array *old)
+{
+    sigset_t saved;
+    lock_lists(&saved);
+    atomic_store(&list->initial.count, 0);
+    atomic_store(&list->array, &list->initial);
+    unlock_lists(&saved);
+    opal_mem_hooks_wait_dispatch(); /* A dispatch that began meanwhile reads a dead array. */
+    free_array(list, old);
+}
+
+void opal_mem_hooks_stop(void)
+{
+    opal_mem_hooks_set_support(0);
+    struct callback_array *old_release = clear(&release_list);
+    struct callback_array *old_alloc = clear(&alloc_list);
+    opal_mem_hooks_wait_dispatch();
+    restart(&release_list, old_release);
+    restart(&alloc_list, old_alloc);
+}
+
+int opal_mem_hooks_register_alloc(opal_mem_hooks_callback_fn_t *func, void *cbdata)
+{
+    return list_register(&alloc_list, func, cbdata);
+}
+
+int opal_mem_hooks_register_release(opal_mem_hooks_callback_fn_t *func, void *cbdata)
+{
+    return list_register(&release_list, func, cbdata);
+}
+
+int opal_mem_hooks_unregister_alloc(opal_mem_hooks_callback_fn_t *func)
+{
+    return list_unregister(&alloc_list, func);
+}
+
+int opal_mem_hooks_unregister_release(opal_mem_hooks_callback_fn_t *func)
+{
+    return list_unregister(&release_list, func);
+}
+
+/* ---- Raising events ---------------------------------------------------------------------------- */
+
+static void dispatch(struct callback_list *list, void *buf, size_t length, bool from_alloc)
+{
+    struct callback_array *array = current(list);
+    uint32_t count = atomic_load_explicit(&array->count, memory_order_acquire);
+    if (count == 0) {
+        return;
+    }
+    int saved_errno = errno;
+    for (uint32_t i = 0; i < count; i++) {
+        opal_mem_hooks_callback_fn_t *func = atomic_load_explicit(&array->items[i].func, memory_order_acquire);
+        if (func != NULL) {
+            func(buf, length, array->items[i].cbdata, from_alloc);
+        }
+    }
+    errno = saved_errno;
+}
+
+void opal_mem_hooks_dispatch_release(const opal_mem_hooks_range_t *range, bool from_alloc)
+{
+    dispatch(&release_list, (void *) range->start, range->length, from_alloc);
+}
+
+void opal_mem_hooks_alloc_hook(void *buf, size_t length, bool from_alloc)
+{
+    /* A callback that is being registered just now may miss this one: nobody relies on an alloc event. */
+    if (length == 0 || atomic_load_explicit(&alloc_list.live, memory_order_relaxed) == 0) {
+        return;
+    }
+    opal_mem_hooks_window_t window;
+    opal_mem_hooks_enter(&window);
+    dispatch(&alloc_list, buf, length, from_alloc);
+    opal_mem_hooks_leave(&window);
+}
+
+static opal_mem_hooks_range_t round_to_pages(uintptr_t start, size_t length)
+{
+    uintptr_t mask = (uintptr_t) sysconf(_SC_PAGESIZE) - 1;
+    uintptr_t first = start & ~mask;
+    if (length > UINTPTR_MAX - start || start + length > UINTPTR_MAX - mask) {
+        return (opal_mem_hooks_range_t) { .start = first, .length = UINTPTR_MAX - first };
+    }
+    return (opal_mem_hooks_range_t) { .start = first, .length = ((start + length + mask) & ~mask) - first };
+}
+
+void opal_mem_hooks_release_cause(void *buf, size_t length, bool from_alloc, opal_mem_hooks_cause_t cause)
+{
+    if (length == 0) {
+        return;
+    }
+    opal_mem_hooks_range_t range = round_to_pages((uintptr_t) buf, length);
+    opal_mem_hooks_window_t window;
+    opal_mem_hooks_window_open(&window, &range, 1, cause, from_alloc);
+    opal_mem_hooks_window_close(&window);
+}
+
+void opal_mem_hooks_release_hook(void *buf, size_t length, bool from_alloc)
+{
+    opal_mem_hooks_release_cause(buf, length, from_alloc, OPAL_MEM_HOOKS_CAUSE_CALLER);
+}
+
+/* ---- Support, names, fork ---------------------------------------------------------------------- */
+
+int opal_mem_hooks_support_level(void)
+{
+    return atomic_load_explicit(&support_level, memory_order_acquire);
+}
+
+void opal_mem_hooks_set_support(int support)
+{
+    atomic_store_explicit(&support_level, support, memory_order_release);
+}
+
+const char *opal_mem_hooks_cause_name(opal_mem_hooks_cause_t cause)
+{
+    static const char *const names[OPAL_MEM_HOOKS_CAUSE_COUNT] = {
+        [OPAL_MEM_HOOKS_CAUSE_UNKNOWN] = "unknown",
+        [OPAL_MEM_HOOKS_CAUSE_MUNMAP] = "munmap",
+        [OPAL_MEM_HOOKS_CAUSE_MMAP] = "mmap",
+        [OPAL_MEM_HOOKS_CAUSE_MREMAP] = "mremap",
+        [OPAL_MEM_HOOKS_CAUSE_MADVISE] = "madvise",
+        [OPAL_MEM_HOOKS_CAUSE_BRK] = "brk",
+        [OPAL_MEM_HOOKS_CAUSE_SHMDT] = "shmdt",
+        [OPAL_MEM_HOOKS_CAUSE_SHMAT] = "shmat",
+        [OPAL_MEM_HOOKS_CAUSE_REMAP_FILE_PAGES] = "remap_file_pages",
+        [OPAL_MEM_HOOKS_CAUSE_KERNEL] = "kernel",
+        [OPAL_MEM_HOOKS_CAUSE_CALLER] = "caller",
+    };
+    return (unsigned) cause < OPAL_MEM_HOOKS_CAUSE_COUNT ? names[cause] : names[0];
+}
+
+void opal_mem_hooks_reset_child(void)
+{
+    pthread_mutex_init(&list_lock, NULL);
+    opal_mem_hooks_windows_reset_child();
+}

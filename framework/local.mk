@@ -1,0 +1,53 @@
+# The library: framework, rcache and the static components, as one libtool
+# convenience library (for unit tests of internals) and as libopalmem.
+noinst_LTLIBRARIES += libopalmem_internal.la
+lib_LTLIBRARIES += libopalmem.la
+
+libopalmem_internal_la_SOURCES = \
+	framework/rename_private.h \
+	framework/opalmem.c framework/opalmem_internal.h \
+	framework/base/base_internal.h \
+	framework/base/mca_base_open.c \
+	framework/base/mca_base_open.h \
+	framework/base/mca_base_log.c \
+	framework/base/mca_base_log.h \
+	framework/base/mca_base_cmd_line.c \
+	framework/base/mca_base_cmd_line.h \
+	framework/base/mca_base_var.c \
+	framework/base/mca_base_var.h \
+	framework/base/mca_base_var_parse.c \
+	framework/base/mca_base_var_source.c \
+	framework/base/mca_base_unknown.c \
+	framework/base/mca_base_selection.c \
+	framework/base/mca_base_selection.h \
+	framework/base/mca_base_component.c \
+	framework/base/mca_base_component.h \
+	framework/base/mca_base_framework.c \
+	framework/base/mca_base_repository.c \
+	framework/base/mca_base_repository.h \
+	framework/base/mca_base_repository_file.c \
+	framework/hooks/hooks_internal.h \
+	framework/hooks/memory_hooks.c \
+	framework/hooks/release_windows.c \
+	framework/memory/memory_base.h \
+	framework/memory/memory_base.c \
+	framework/memory/memory_changed.c \
+	framework/memory/memory_composite.c \
+	framework/memory/memory_static.c \
+	framework/util/barrier.h \
+	framework/util/fork.c framework/util/fork.h \
+	framework/util/strerror.c
+if HAVE_LTDL
+libopalmem_internal_la_SOURCES += framework/base/mca_base_repository_ltdl.c
+else
+libopalmem_internal_la_SOURCES += framework/base/mca_base_repository_none.c
+endif
+libopalmem_internal_la_CPPFLAGS = $(AM_CPPFLAGS) -DMCA_BASE_COMPONENT_IS_STATIC \
+	-DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"'
+libopalmem_internal_la_CFLAGS = $(AM_CFLAGS) $(LIBURING_CFLAGS)
+libopalmem_internal_la_LIBADD = $(LTDL_LIBS) $(LIBURING_LIBS)
+
+# A patched process keeps running the library's code: it is never unloaded.
+libopalmem_la_SOURCES =
+libopalmem_la_LIBADD = libopalmem_internal.la
+libopalmem_la_LDFLAGS = -version-info 0:0:0 -no-undefined -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Selection of memory components: which run, and what opal_memory points to. */
+#include <string.h>
+
+#include "framework/memory/memory_base.h"
+#include "opal/memoryhooks/memory_internal.h"
+
+opal_memory_base_component_t *opal_memory = &opal_memory_base_null_component;
+opal_memory_base_active_t opal_memory_base_active[OPAL_MEMORY_BASE_MAX_ACTIVE];
+size_t opal_memory_base_active_count;
+
+/* Counter of a plain 2.0.0 component that has a process function: it has no counter of its own, so it
+ * is asked at each lookup (`seen` never gets there). */
+static const volatile uint64_t always_ahead = UINT64_MAX;
+
+static mca_base_framework_t framework = {
+    .name = "memory",
+    .version = { 2, 0 },
+    .component_size = sizeof(opal_memory_base_component_t),
+    .static_components = opal_memory_base_static_components,
+};
+
+static bool module_is_sound(const mca_base_component_item_t *item)
+{
+    const opal_memory_base_module_t *module = (const void *) item->module;
+    if (module == NULL) {
+        return true; /* A plain 2.0.0 component. */
+    }
+    const char *fault = NULL;
+    if (module->struct_size != sizeof(*module)) {
+        fault = "its module structure has another size: it was compiled for another version";
+    } else if ((module->flags & OPAL_MEMORY_MODULE_PUSH) && (module->flags & OPAL_MEMORY_MODULE_POLLED)) {
+        fault = "it says that it is both PUSH and POLLED";
+    } else if ((module->flags & OPAL_MEMORY_MODULE_POLLED) && module->counter == NULL) {
+        fault = "it is POLLED but has no counter";
+    } else if ((module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) && module->valid == NULL) {
+        fault = "it is SLOW_VALID but has no valid function";
+    }
+    if (fault != NULL) {
+        mca_base_log(MCA_BASE_LOG_ERROR, "memory component %s cannot be used: %s", item->name, fault);
+    }
+    return fault == NULL;
+}
+
+static bool is_polled(const opal_memory_base_active_t *active)
+{
+    return active->module != NULL ? (active->module->flags & OPAL_MEMORY_MODULE_POLLED) != 0
+                                  : active->component->memoryc_process != NULL;
+}
+
+static const opal_memory_base_active_t *find_polled(void)
+{
+    for (size_t i = 0; i < opal_memory_base_active_count; i++) {
+        if (is_polled(&opal_memory_base_active[i])) {
+            return &opal_memory_base_active[i];
+        }
+    }
+    return NULL;
+}
+
+static void make_unavailable(mca_base_component_item_t *item, int rc)
+{
+    item->available = false;
+    if (item->reason[0] == '\0') {
+        strncpy(item->reason, opal_strerror(rc), sizeof(item->reason) - 1);
+    }
+    mca_base_verbose(&framework, 10, "component %s cannot run: %s", item->name, item->reason);
+}
+
+/* Start one component and put it among the active ones. */
+static int activate(mca_base_component_item_t *item)
+{
+    opal_memory_base_active_t new = { (opal_memory_base_component_t *) (uintptr_t) item->component,
+                                      (const void *) item->module };
+    if (opal_memory_base_active_count == OPAL_MEMORY_BASE_MAX_ACTIVE) {
+        mca_base_log(MCA_BASE_LOG_ERROR, "memory: at most %d components can run together",
+                     OPAL_MEMORY_BASE_MAX_ACTIVE);
+        return OPAL_ERR_BAD_PARAM;
+    }
+    const opal_memory_base_active_t *polled = find_polled();
+    if (polled != NULL && is_polled(&new)) {
+        mca_base_log(MCA_BASE_LOG_ERROR, "memory: components %s and %s are both polled; only one of the two can run",
+                     polled->component->memoryc_version.mca_component_name, item->name);
+        return OPAL_ERR_BAD_PARAM;
+    }
+    int rc = module_is_sound(item) ? OPAL_SUCCESS : OPAL_ERR_NOT_AVAILABLE;
+    if (rc == OPAL_SUCCESS && new.module != NULL && new.module->enable != NULL) {
+        mca_base_component_begin(item);
+        rc = new.module->enable();
+        mca_base_component_end();
+    }
+    if (rc != OPAL_SUCCESS) {
+        make_unavailable(item, rc);
+        return OPAL_ERR_NOT_AVAILABLE;
+    }
+    item->selected = true;
+    opal_memory_base_active[opal_memory_base_active_count++] = new;
+    mca_base_verbose(&framework, 10, "component %s selected, priority %d", item->name, item->priority);
+    return OPAL_SUCCESS;
+}
+
+static void disable_all(void)
+{
+    while (opal_memory_base_active_count > 0) {
+        const opal_memory_base_module_t *module = opal_memory_base_active[--opal_memory_base_active_count].module;
+        if (module != NULL && module->disable != NULL) {
+            module->disable();
+        }
+    }
+}
+
+/* a+b: all or nothing. */
+static int select_sum(void)
+{
+    for (mca_base_component_item_t *item = framework.items; item != NULL; item = item->next) {
+        if (!mca_base_framework_names(&framework, item->name)) {
+            continue;
+        }
+        int rc = item->available ? activate(item) : OPAL_ERR_NOT_AVAILABLE;
+        if (rc != OPAL_SUCCESS) {
+            disable_all();
+            return rc == OPAL_ERR_NOT_AVAILABLE ? mca_base_framework_unavailable(&framework) : rc;
+        }
+    }
+    return OPAL_SUCCESS;
+}
+
+/* The first by priority that starts. Nobody asked for one by name: none is no error. */
+static int select_best(void)
+{
+    for (mca_base_component_item_t *item = framework.items; item != NULL; item = item->next) {
+        if (item->available && activate(item) == OPAL_SUCCESS) {
+            return OPAL_SUCCESS;
+        }
+    }
+    return framework.selection_kind == MCA_BASE_SELECT_INCLUDE ? mca_base_framework_unavailable(&framework)
+                                                               : OPAL_SUCCESS;
+}
+
+static void release_unselected(void)
+{
+    for (mca_base_component_item_t *item = framework.items; item != NULL; item = item->next) {
+        if (!item->selected) {
+            mca_base_component_release(item);
+        }
+    }
+}
+
+static void publish(void)
+{
+    const opal_memory_base_active_t *polled = find_polled();
+    int support = opal_mem_hooks_support_level(); /* What plain components have set by themselves. */
+    for (size_t i = 0; i < opal_memory_base_active_count; i++) {
+        support |= opal_memory_base_active[i].module == NULL ? 0 : opal_memory_base_active[i].module->support;
+    }
+    if (opal_memory_base_active_count == 1) {
+        opal_memory = opal_memory_base_active[0].component;
+    } else if (opal_memory_base_active_count > 1) {
+        opal_memory = &opal_memory_base_composite_component;
+    }
+    if (polled == NULL) {
+        opal_memory_base_set_counter(NULL);
+    } else if (polled->module != NULL) {
+        opal_memory_base_set_counter(polled->module->counter);
+    } else {
+        opal_memory_base_state.seen = 0;
+        __atomic_store_n(&opal_memory_base_state.counter, &always_ahead, __ATOMIC_RELEASE);
+    }
+    opal_mem_hooks_set_support(support);
+}
+
+int opal_memory_base_open(void)
+{
+    opal_mem_hooks_set_support(0);
+    int rc = mca_base_framework_open(&framework);
+    if (rc != OPAL_SUCCESS) {
+        return rc;
+    }
+    rc = framework.selection_kind == MCA_BASE_SELECT_SUM ? select_sum() : select_best();
+    if (rc != OPAL_SUCCESS) {
+        mca_base_framework_close(&framework);
+        return rc;
+    }
+    release_unselected();
+    publish();
+    return OPAL_SUCCESS;
+}
+
+void opal_memory_base_close(void)
+{
+    opal_mem_hooks_set_support(0);
+    opal_memory_base_set_counter(NULL);
+    opal_memory = &opal_memory_base_null_component;
+    disable_all();
+    mca_base_framework_close(&framework);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Fork detection. No lock is taken before a fork: a crash handler may fork
+ * while its thread holds one. Instead the child makes its locks anew and
+ * forgets what they protected, where that may be torn. */
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "framework/hooks/hooks_internal.h"
+#include "framework/memory/memory_base.h"
+#include "framework/opalmem_internal.h"
+#include "framework/util/barrier.h"
+#include "framework/util/fork.h"
+#include "opal/constants.h"
+#include "rcache/base/rcache_base.h"
+
+enum { PAGE_WIPED = 0, PAGE_ALIVE = 1, PAGE_BUSY = 2 };
+
+/* Set once at start. The word in it is PAGE_WIPED exactly in a child that has not noticed yet. */
+static atomic_int *wiped_page;
+/* Written by the one thread that took wiped_page from WIPED to BUSY, or by the atfork handler. */
+static _Atomic uint64_t generation;
+
+static void become_child(void)
+{
+    opalmem_reset_child();
+    opal_mem_hooks_reset_child();
+    opal_memory_base_reset_child();
+    mca_rcache_base_reset_child();
+    atomic_fetch_add(&generation, 1);
+}
+
+uint64_t opal_fork_generation(void)
+{
+    unsigned steps = 0;
+    while (wiped_page != NULL && atomic_load_explicit(wiped_page, memory_order_acquire) != PAGE_ALIVE) {
+        int expected = PAGE_WIPED;
+        if (atomic_compare_exchange_strong(wiped_page, &expected, PAGE_BUSY)) {
+            become_child();
+            atomic_store(wiped_page, PAGE_ALIVE);
+        } else {
+            wait_step(&steps);
+        }
+    }
+    return atomic_load_explicit(&generation, memory_order_relaxed);
+}
+
+static void after_fork_in_child(void)
+{
+    if (wiped_page == NULL) {
+        become_child();
+    } else {
+        opal_fork_generation();
+    }
+}
+
+static void make_wiped_page(void)
+{
+    size_t size = (size_t) sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) {
+        return;
+    }
+    if (madvise(page, size, MADV_WIPEONFORK) != 0) {
+        munmap(page, size);
+        return;
+    }
+    atomic_store((atomic_int *) page, PAGE_ALIVE);
+    wiped_page = page;
+}
+
+int opal_fork_start(void)
+{
+    static bool started; /* Under the init lock of opalmem_init(). */
+    if (started) {
+        return OPAL_SUCCESS;
+    }
+    /* The library is never unloaded (-z nodelete), so the handler stays valid. */
+    if (pthread_atfork(NULL, NULL, after_fork_in_child) != 0) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    make_wiped_page();
+    started = true;
+    return OPAL_SUCCESS;
+}

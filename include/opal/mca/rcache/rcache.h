@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** @file
+ * Registration caches.
+ *
+ * A cache keeps registrations (pinned, translated pages) so that the next
+ * transfer from the same memory finds them. It drops what the memory hooks
+ * report as released. The functions of a module are reached through its table,
+ * as in Open MPI.
+ *
+ * Ranges are rounded outwards to pages. A registration in use stays registered
+ * until its last reference is given back, but once any of its memory has been
+ * released it is never handed out again.
+ */
+#ifndef OPAL_MCA_RCACHE_RCACHE_H
+#define OPAL_MCA_RCACHE_RCACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "opal/mca/mca.h"
+#include "opal/mca/memory/memory.h"
+#include "opal/memoryhooks/memory_internal.h"
+
+BEGIN_C_DECLS
+
+/* Flags of rcache_register and of registrations; values of Open MPI. */
+#define MCA_RCACHE_FLAGS_CACHE_BYPASS 0x0001 /**< Neither searched nor kept. */
+#define MCA_RCACHE_FLAGS_PERSIST 0x0002      /**< Not searched; kept until it is released or destroyed. */
+#define MCA_RCACHE_FLAGS_SO_MEM 0x0004       /**< Accepted, no effect here. */
+#define MCA_RCACHE_FLAGS_INVALID 0x0080      /**< Its memory was released; set by the cache alone. */
+
+/* What the device may do; values of Open MPI. */
+#define MCA_RCACHE_ACCESS_LOCAL_WRITE 0x01
+#define MCA_RCACHE_ACCESS_REMOTE_READ 0x02
+#define MCA_RCACHE_ACCESS_REMOTE_WRITE 0x04
+#define MCA_RCACHE_ACCESS_REMOTE_ATOMIC 0x08
+#define MCA_RCACHE_ACCESS_ANY 0x0f
+
+typedef struct mca_rcache_base_module_t mca_rcache_base_module_t;
+
+/** A registration. A provider's own structure begins with it (resources.sizeof_reg).
+ * Everything but `flags` is constant while a reference is held; users only read. */
+typedef struct mca_rcache_base_registration_t {
+    mca_rcache_base_module_t *rcache;
+    unsigned char *base;       /**< First byte, page aligned. */
+    unsigned char *bound;      /**< Last byte, inclusive as in Open MPI. */
+    unsigned char *alloc_base; /**< Equals base. */
+    uint32_t flags;            /**< MCA_RCACHE_FLAGS_*; INVALID may appear at any time: read it atomically. */
+    int32_t access_flags;      /**< OR of MCA_RCACHE_ACCESS_*. */
+    opal_memory_watch_t watch; /**< The memory framework's. */
+    void *cache_private;       /**< The cache's. */
+} mca_rcache_base_registration_t;
+
+/** What the user does when memory in use is released. */
+typedef enum mca_rcache_in_use_policy_t {
+    MCA_RCACHE_IN_USE_DEFAULT, /**< The variable rcache_base_in_use_policy. */
+    MCA_RCACHE_IN_USE_IGNORE,
+    MCA_RCACHE_IN_USE_WARN, /**< One message for each cache, at the next call that may print. */
+    MCA_RCACHE_IN_USE_ABORT /**< abort(), after one line on stderr. */
+} mca_rcache_in_use_policy_t;
+
+/** resources.flags: deregister_mem is one system call, takes no user-space lock and allocates nothing. */
+#define MCA_RCACHE_RESOURCES_HOOK_SAFE 0x1
+
+/** How a cache registers memory. Copied at creation; trailing members may be left zero. */
+typedef struct mca_rcache_base_resources_t {
+    const char *cache_name; /**< For reports; copied. */
+    void *reg_data;         /**< First argument of the functions. */
+    size_t sizeof_reg;      /**< Size of the provider's registration; at least that of the base one. */
+    /** Register [base, base + size), whole pages. reg->access_flags says what for.
+     * @retval OPAL_ERR_OUT_OF_RESOURCE  A limit: the cache evicts and tries again.
+     * Called without a lock, from several threads at once. */
+    int (*register_mem)(void *reg_data, void *base, size_t size, mca_rcache_base_registration_t *reg);
+    /** Undo. Called without a lock. In hook context, if HOOK_SAFE is set. */
+    int (*deregister_mem)(void *reg_data, mca_rcache_base_registration_t *reg);
+
+    uint32_t flags;     /**< MCA_RCACHE_RESOURCES_*. */
+    size_t max_count;   /**< Registrations at most; 0: the variable rcache_base_max_count. */
+    size_t max_bytes;   /**< Bytes at most; 0: the variable rcache_base_max_bytes. */
+    mca_rcache_in_use_policy_t in_use_policy;
+    /** First use in a fork child: forget what was inherited, without touching it. May be NULL. */
+    int (*after_fork)(void *reg_data);
+} mca_rcache_base_resources_t;
+
+/** Figures of one cache. Counts since creation. */
+typedef struct mca_rcache_base_stats_t {
+    uint64_t hits;
+    uint64_t misses;          /**< Lookups that had to register, or could not. */
+    uint64_t registrations;   /**< Successful calls of register_mem. */
+    uint64_t deregistrations; /**< Calls of deregister_mem. */
+    uint64_t evictions;       /**< Idle registrations dropped for a limit. */
+    uint64_t invalidations[OPAL_MEM_HOOKS_CAUSE_COUNT]; /**< Registrations dropped, by cause of release. */
+    uint64_t invalidated_in_use;
+    uint64_t unpinned_in_hook; /**< Of the invalidated: unpinned before the pages went. */
+    uint64_t retries;          /**< Registrations made again, their memory was released meanwhile. */
+    uint64_t queue_overflows;  /**< Times when everything was invalidated. */
+    size_t count, peak_count;  /**< Registrations now and at most. */
+    size_t bytes, peak_bytes;  /**< Pinned now and at most. */
+} mca_rcache_base_stats_t;
+
+/** Find a registration that covers [addr, addr + size), or make one.
+ *
+ * @param[in]  addr    First byte; need not be page aligned.
+ * @param[in]  size    Bytes; 0 is refused.
+ * @param[in]  flags   OR of CACHE_BYPASS, PERSIST, SO_MEM.
+ * @param[in]  access_flags  OR of MCA_RCACHE_ACCESS_*; the registration grants at least these.
+ * @param[out] reg     One reference, the caller's until rcache_deregister(). Untouched on error.
+ * @retval OPAL_SUCCESS              *reg covers the range.
+ * @retval OPAL_ERR_BAD_PARAM        size is 0, the range wraps, or a flag is unknown.
+ * @retval OPAL_ERR_OUT_OF_RESOURCE  A limit is reached and nothing idle is left to evict.
+ * @retval OPAL_ERR_RESOURCE_BUSY    The range is being released again and again.
+ * Other codes come from the provider, unchanged.
+ * Thread-safe. May block in the provider. Not from hook context.
+ */
+typedef int (*mca_rcache_base_module_register_fn_t)(mca_rcache_base_module_t *rcache, void *addr,
+                                                    size_t size, uint32_t flags, int32_t access_flags,
+                                                    mca_rcache_base_registration_t **reg);
+
+/** Give one reference back; any thread may.
+ * @retval OPAL_SUCCESS / a code of the provider. Thread-safe. Not from hook context.
+ */
+typedef int (*mca_rcache_base_module_deregister_fn_t)(mca_rcache_base_module_t *rcache,
+                                                      mca_rcache_base_registration_t *reg);
+
+/** Like register, but never registers. *reg gets one reference, or NULL.
+ * @retval OPAL_SUCCESS / OPAL_ERR_NOT_FOUND / OPAL_ERR_BAD_PARAM
+ */
+typedef int (*mca_rcache_base_module_find_fn_t)(mca_rcache_base_module_t *rcache, void *addr, size_t size,
+                                                mca_rcache_base_registration_t **reg);
+
+/** Drop every registration that overlaps [addr, addr + size), rounded outwards. Hook context.
+ * @retval OPAL_SUCCESS  Those in use go with their last reference.
+ */
+typedef int (*mca_rcache_base_module_invalidate_range_fn_t)(mca_rcache_base_module_t *rcache, void *addr,
+                                                            size_t size);
+
+/** Drop the idle registration that was not used for longest. @return false: there is none. */
+typedef bool (*mca_rcache_base_module_evict_fn_t)(mca_rcache_base_module_t *rcache);
+
+/** For mca_rcache_base_module_destroy() only. */
+typedef void (*mca_rcache_base_module_finalize_fn_t)(mca_rcache_base_module_t *rcache);
+
+/** A cache, as its users see it. */
+struct mca_rcache_base_module_t {
+    const char *component_name;
+    mca_rcache_base_module_register_fn_t rcache_register;
+    mca_rcache_base_module_deregister_fn_t rcache_deregister;
+    mca_rcache_base_module_find_fn_t rcache_find;
+    mca_rcache_base_module_invalidate_range_fn_t rcache_invalidate_range;
+    mca_rcache_base_module_evict_fn_t rcache_evict;
+    mca_rcache_base_module_finalize_fn_t rcache_finalize;
+    /** Unpin what only waits for a safe moment. */
+    void (*rcache_progress)(mca_rcache_base_module_t *rcache);
+    void (*rcache_stats)(mca_rcache_base_module_t *rcache, mca_rcache_base_stats_t *stats);
+};
+
+/** Make a cache.
+ *
+ * @param[in] name       Component, "grdma"; NULL: the default one.
+ * @param[in] user_data  Ignored by grdma.
+ * @param[in] resources  Copied.
+ * @return NULL after a message: library not started, unknown name, bad resources, no memory, or
+ *     caching demanded (leave_pinned 1) where no component notices releases.
+ * Whether it keeps registrations is decided here: variable rcache_base_leave_pinned.
+ * Thread-safe. Not from hook context.
+ */
+OPAL_DECLSPEC mca_rcache_base_module_t *mca_rcache_base_module_create(
+    const char *name, void *user_data, mca_rcache_base_resources_t *resources);
+
+/** Deregister everything and free the cache. No reference may be out, no thread inside.
+ * @retval OPAL_SUCCESS
+ * @retval OPAL_ERR_RESOURCE_BUSY  References are out: those registrations stay pinned, the cache is freed
+ *     when the last one is given back.
+ */
+OPAL_DECLSPEC int mca_rcache_base_module_destroy(mca_rcache_base_module_t *module);
+
+/** Unpin, in all caches, what only waits for a safe moment. Thread-safe. Not from hook context. */
+OPAL_DECLSPEC void mca_rcache_base_progress(void);
+
+/** Does the cache keep registrations? (leave_pinned, and a component that notices releases.) */
+OPAL_DECLSPEC bool mca_rcache_base_is_caching(const mca_rcache_base_module_t *module);
+
+END_C_DECLS
+
+#endif

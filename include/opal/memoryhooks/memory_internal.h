@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** @file
+ * The memory hooks as components see them: how events are raised, and the
+ * table of releases in progress that makes a registration safe against the
+ * time between a callback and the system call that it announces.
+ *
+ * A release has a window: opened before the callbacks run, closed when the
+ * system call has returned. Whoever pins pages first makes the registration
+ * visible to its own release callback, then asks for open windows over the
+ * range, then pins. A release that read the caller's index before the
+ * registration was visible has its window open at that moment, or is over.
+ */
+#ifndef OPAL_MEMORYHOOKS_MEMORY_INTERNAL_H
+#define OPAL_MEMORYHOOKS_MEMORY_INTERNAL_H
+
+#include "opal/memoryhooks/memory.h"
+
+BEGIN_C_DECLS
+
+/** What made memory go, for statistics and messages. */
+typedef enum opal_mem_hooks_cause_t {
+    OPAL_MEM_HOOKS_CAUSE_UNKNOWN,
+    OPAL_MEM_HOOKS_CAUSE_MUNMAP,
+    OPAL_MEM_HOOKS_CAUSE_MMAP, /**< Mapped over. */
+    OPAL_MEM_HOOKS_CAUSE_MREMAP,
+    OPAL_MEM_HOOKS_CAUSE_MADVISE,
+    OPAL_MEM_HOOKS_CAUSE_BRK,
+    OPAL_MEM_HOOKS_CAUSE_SHMDT,
+    OPAL_MEM_HOOKS_CAUSE_SHMAT,
+    OPAL_MEM_HOOKS_CAUSE_REMAP_FILE_PAGES,
+    OPAL_MEM_HOOKS_CAUSE_KERNEL, /**< An event of the kernel that names no call. */
+    OPAL_MEM_HOOKS_CAUSE_CALLER, /**< opal_mem_hooks_release_hook() by hand. */
+    OPAL_MEM_HOOKS_CAUSE_COUNT
+} opal_mem_hooks_cause_t;
+
+/** Short name of a cause, for reports ("munmap"); never NULL. Every context. */
+OPAL_DECLSPEC const char *opal_mem_hooks_cause_name(opal_mem_hooks_cause_t cause);
+
+/** The cause of the innermost release whose callbacks run on this thread now.
+ *
+ * @return UNKNOWN outside a release callback. Hook context.
+ */
+OPAL_DECLSPEC opal_mem_hooks_cause_t opal_mem_hooks_current_cause(void);
+
+/** Say what this process notices; replaces the earlier value. For the base of the memory framework.
+ *
+ * @param[in] support  OR of OPAL_MEMORY_*_SUPPORT.
+ */
+OPAL_DECLSPEC void opal_mem_hooks_set_support(int support);
+
+/** [start, start + length): whole pages, or start 0 and length SIZE_MAX for everything. */
+typedef struct opal_mem_hooks_range_t {
+    uintptr_t start;
+    size_t length;
+} opal_mem_hooks_range_t;
+
+#define OPAL_MEM_HOOKS_WINDOW_RANGES 2
+
+/** One release in progress, on the stack of the releasing thread. Fields belong to the hooks. */
+typedef struct opal_mem_hooks_window_t {
+    struct opal_mem_hooks_window_t *outer; /**< The release this one is nested in, of the same thread. */
+    uint32_t slot;
+    uint32_t cause;
+} opal_mem_hooks_window_t;
+
+/** Open a window over ranges and run the release callbacks for each of them.
+ *
+ * @param[out] window      Kept by the caller until opal_mem_hooks_window_close().
+ * @param[in]  ranges      count ranges; copied.
+ * @param[in]  count       1 to OPAL_MEM_HOOKS_WINDOW_RANGES.
+ * @param[in]  cause       What the caller is about to do.
+ * @param[in]  from_alloc  As for callbacks.
+ * Hook context. Never fails and never waits: with every slot taken, the whole address space counts
+ * as being released until the window is closed.
+ */
+OPAL_DECLSPEC void opal_mem_hooks_window_open(opal_mem_hooks_window_t *window,
+                                              const opal_mem_hooks_range_t *ranges, size_t count,
+                                              opal_mem_hooks_cause_t cause, bool from_alloc);
+
+/** The system call has returned: close the window. Same thread as open. Hook context. */
+OPAL_DECLSPEC void opal_mem_hooks_window_close(opal_mem_hooks_window_t *window);
+
+/** Is any part of [start, start + length) in an open window?
+ *
+ * Full barrier before the look: what the caller stored before is seen by the
+ * callbacks of every window that opens from now on.
+ * @return True also while the range of a window just opening is not known yet.
+ * Thread-safe, not from hook context.
+ */
+OPAL_DECLSPEC bool opal_mem_hooks_window_overlaps(uintptr_t start, size_t length);
+
+/** Run the release callbacks for a range now, as a window that closes at once.
+ *
+ * For components whose news come after the fact, and for callers that unmap behind libc's back.
+ * @param[in] buf,length  Rounded outwards to pages here; length 0 does nothing.
+ * Hook context.
+ */
+OPAL_DECLSPEC void opal_mem_hooks_release_hook(void *buf, size_t length, bool from_alloc);
+
+/** The same, with a cause of the caller's choice. */
+OPAL_DECLSPEC void opal_mem_hooks_release_cause(void *buf, size_t length, bool from_alloc,
+                                                opal_mem_hooks_cause_t cause);
+
+/** Run the alloc callbacks for memory that the process has got. Hook context. */
+OPAL_DECLSPEC void opal_mem_hooks_alloc_hook(void *buf, size_t length, bool from_alloc);
+
+END_C_DECLS
+
+#endif

@@ -1,0 +1,20 @@
+# Tests. Unit tests of internals link the convenience library; tests of the
+# whole library link libopalmem and use public headers only.
+AM_TESTS_ENVIRONMENT = \
+	unset OPALMEM_MCA_memory OMPI_MCA_memory; \
+	top_builddir='$(abs_top_builddir)'; top_srcdir='$(abs_top_srcdir)'; \
+	OPALMEM_MCA_mca_base_component_path='$(abs_top_builddir)/.libs'; \
+	CK_DEFAULT_TIMEOUT=120; \
+	export top_builddir top_srcdir OPALMEM_MCA_mca_base_component_path CK_DEFAULT_TIMEOUT;
+if HAVE_CHECK
+include test/framework/local.mk
+include test/base/local.mk
+include test/linux/local.mk
+include test/rcache/local.mk
+if HAVE_LIBURING
+include test/msg/local.mk
+endif
+else
+check-local:
+	@echo "make check needs the Check library (Debian package: check)" >&2; exit 1
+endif

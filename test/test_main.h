@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What every Check program of the suite needs: running a suite, and skipping. */
+#ifndef TEST_TEST_MAIN_H
+#define TEST_TEST_MAIN_H
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/** Run a suite. @return the exit status for main(): 0, or 1 if a test failed or none ran. */
+static inline int test_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int bad = srunner_ntests_failed(runner) != 0 || srunner_ntests_run(runner) == 0;
+    srunner_free(runner);
+    return bad ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/** What is missing here, for the log; then the program must return 77. */
+static inline int test_skip(const char *what)
+{
+    printf("SKIP: %s\n", what);
+    return 77;
+}
+
+#endif

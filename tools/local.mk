@@ -1,0 +1,6 @@
+# Programs.
+include tools/machine/local.mk
+include tools/info/local.mk
+if HAVE_LIBURING
+include tools/msg/local.mk
+endif
