@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Life of a cache: creation, figures, fork, end. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rcache/base/rcache_base.h"
+#include "rcache/grdma/grdma.h"
+
+static bool evict(mca_rcache_base_module_t *module)
+{
+    grdma_reap(grdma_of(module));
+    return grdma_evict_one(grdma_of(module));
+}
+
+static void progress(mca_rcache_base_module_t *module)
+{
+    grdma_ending_t ending;
+    grdma_lock(grdma_of(module), &ending);
+    grdma_unlock(grdma_of(module), &ending);
+    grdma_reap(grdma_of(module));
+}
+
+static void read_counters(const grdma_counters_t *counters, mca_rcache_base_stats_t *stats)
+{
+    stats->hits = atomic_load(&counters->hits);
+    stats->misses = atomic_load(&counters->misses);
+    stats->registrations = atomic_load(&counters->registrations);
+    stats->deregistrations = atomic_load(&counters->deregistrations);
+    stats->evictions = atomic_load(&counters->evictions);
+    for (size_t i = 0; i < OPAL_MEM_HOOKS_CAUSE_COUNT; i++) {
+        stats->invalidations[i] = atomic_load(&counters->invalidations[i]);
+    }
+    stats->invalidated_in_use = atomic_load(&counters->invalidated_in_use);
+    stats->unpinned_in_hook = atomic_load(&counters->unpinned_in_hook);
+    stats->retries = atomic_load(&counters->retries);
+    stats->queue_overflows = atomic_load(&counters->queue_overflows);
+}
+
+static void read_stats(mca_rcache_base_module_t *base_module, mca_rcache_base_stats_t *stats)
+{
+    grdma_module_t *module = grdma_of(base_module);
+    read_counters(&module->counters, stats);
+    stats->count = atomic_load(&module->count);
+    stats->peak_count = atomic_load(&module->peak_count);
+    stats->bytes = atomic_load(&module->bytes);
+    stats->peak_bytes = atomic_load(&module->peak_bytes);
+}
+
+static void finalize(mca_rcache_base_module_t *module)
+{
+    mca_rcache_grdma_close(module);
+}
+
+static const mca_rcache_base_module_t functions = {
+    .component_name = "grdma",
+    .rcache_register = grdma_register,
+    .rcache_deregister = grdma_deregister,
+    .rcache_find = grdma_find,
+    .rcache_invalidate_range = grdma_invalidate_range,
+    .rcache_evict = evict,
+    .rcache_finalize = finalize,
+    .rcache_progress = progress,
+    .rcache_stats = read_stats,
+};
+
+static void fill_in_defaults(mca_rcache_base_resources_t *resources)
+{
+    const mca_rcache_base_settings_t *settings = &mca_rcache_base_settings;
+    if (resources->max_count == 0) {
+        resources->max_count = settings->max_count;
+    }
+    if (resources->max_bytes == 0) {
+        resources->max_bytes = settings->max_bytes;
+    }
+    if (resources->in_use_policy == MCA_RCACHE_IN_USE_DEFAULT) {
+        resources->in_use_policy = (mca_rcache_in_use_policy_t) settings->in_use_policy;
+    }
+}
+
+mca_rcache_base_module_t *mca_rcache_grdma_create(const mca_rcache_base_resources_t *resources, bool caching)
+{
+    grdma_module_t *module = calloc(1, sizeof(*module));
+    char *name = strdup(resources->cache_name == NULL ? "unnamed" : resources->cache_name);
+    if (module == NULL || name == NULL) {
+        free(module);
+        free(name);
+        return NULL;
+    }
+    module->super = functions;
+    module->resources = *resources;
+    module->resources.cache_name = module->name = name;
+    fill_in_defaults(&module->resources);
+    atomic_init(&module->caching, caching);
+    atomic_init(&module->holders, 1);
+    module->page_size = (size_t) sysconf(_SC_PAGESIZE);
+    pthread_mutex_init(&module->lock, NULL);
+    return &module->super;
+}
+
+bool mca_rcache_grdma_is_caching(const mca_rcache_base_module_t *module)
+{
+    return atomic_load(&((const grdma_module_t *) module)->caching);
+}
+
+void grdma_let_go(grdma_module_t *module, uint32_t count)
+{
+    if (atomic_fetch_sub(&module->holders, count) != count) {
+        return;
+    }
+    grdma_reap(module);
+    pthread_mutex_destroy(&module->lock);
+    free(module->name);
+    free(module);
+}
+
+int mca_rcache_grdma_close(mca_rcache_base_module_t *base_module)
+{
+    grdma_module_t *module = grdma_of(base_module);
+    grdma_ending_t ending;
+    interval_node_t *node;
+
+    grdma_reap(module);
+    grdma_lock(module, &ending);
+    module->closing = true;
+    while ((node = module->tree.root) != NULL) {
+        grdma_region_t *region = (grdma_region_t *) node;
+        grdma_unlink_locked(module, region);
+        if (region->refs == 0) {
+            region->next = ending.list;
+            ending.list = region;
+            module->regions--;
+        }
+    }
+    bool empty = module->regions == 0;
+    grdma_unlock(module, &ending);
+    if (!empty) {
+        return OPAL_ERR_RESOURCE_BUSY;
+    }
+    grdma_let_go(module, 1);
+    return OPAL_SUCCESS;
+}
+
+void mca_rcache_grdma_stop(mca_rcache_base_module_t *base_module)
+{
+    grdma_module_t *module = grdma_of(base_module);
+    grdma_ending_t ending;
+    atomic_store(&module->caching, false);
+    grdma_lock(module, &ending);
+    grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, &ending);
+    grdma_unlock(module, &ending);
+}
+
+/* What the parent's threads held or had half done is forgotten, not undone: its regions are the parent's. */
+void mca_rcache_grdma_reset_child(mca_rcache_base_module_t *base_module)
+{
+    grdma_module_t *module = grdma_of(base_module);
+    pthread_mutex_init(&module->lock, NULL);
+    module->tree.root = NULL;
+    module->lru_first = module->lru_last = NULL;
+    module->regions = 0;
+    module->generation++;
+    memset(&module->pending, 0, sizeof(module->pending));
+    atomic_store(&module->dead, NULL);
+    atomic_store(&module->spent, NULL);
+    atomic_store(&module->count, 0);
+    atomic_store(&module->bytes, 0);
+    atomic_store(&module->provider_is_parents, true);
+}

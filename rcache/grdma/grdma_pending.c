@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Ranges that hooks post while somebody else holds the cache's lock. A hook
+ * takes any empty cell: one that is slow to fill its cell (preempted, or
+ * interrupted by another hook) does not hide the cells of the others. */
+#include "rcache/grdma/grdma.h"
+
+enum { CELL_EMPTY, CELL_WRITING, CELL_READY };
+
+static bool post_in_cell(struct grdma_pending_cell_t *cell, uintptr_t start, size_t length, uint32_t cause)
+{
+    uint32_t expected = CELL_EMPTY;
+    if (!atomic_compare_exchange_strong(&cell->state, &expected, CELL_WRITING)) {
+        return false;
+    }
+    cell->start = start;
+    cell->length = length;
+    cell->cause = cause;
+    atomic_store_explicit(&cell->state, CELL_READY, memory_order_release);
+    return true;
+}
+
+void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length, uint32_t cause)
+{
+    bool done = false;
+    for (size_t i = 0; i < GRDMA_PENDING_CELLS && !done; i++) {
+        done = post_in_cell(&pending->cell[i], start, length, cause);
+    }
+    if (!done) {
+        atomic_store(&pending->overflow, true);
+    }
+    atomic_fetch_add(&pending->posted, 1);
+}
+
+bool grdma_pending_any(const grdma_pending_t *pending)
+{
+    /* Without the lock `handled` may be old: then the answer is true too often, never too seldom. */
+    return atomic_load(&pending->posted) != __atomic_load_n(&pending->handled, __ATOMIC_RELAXED);
+}
+
+void grdma_pending_handle_locked(grdma_module_t *module, grdma_ending_t *ending)
+{
+    grdma_pending_t *pending = &module->pending;
+    uint64_t posted = atomic_load(&pending->posted);
+    if (posted == pending->handled) {
+        return;
+    }
+    __atomic_store_n(&pending->handled, posted, __ATOMIC_RELAXED);
+    if (atomic_exchange(&pending->overflow, false)) {
+        atomic_fetch_add(&module->counters.queue_overflows, 1);
+        grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, ending);
+    }
+    for (size_t i = 0; i < GRDMA_PENDING_CELLS; i++) {
+        struct grdma_pending_cell_t *cell = &pending->cell[i];
+        if (atomic_load_explicit(&cell->state, memory_order_acquire) == CELL_READY) {
+            uintptr_t last = cell->length > UINTPTR_MAX - cell->start ? UINTPTR_MAX
+                                                                      : cell->start + cell->length - 1;
+            grdma_invalidate_locked(module, cell->start, last, (opal_mem_hooks_cause_t) cell->cause, ending);
+            atomic_store_explicit(&cell->state, CELL_EMPTY, memory_order_release);
+        }
+    }
+}

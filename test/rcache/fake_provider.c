@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The provider of fake_provider.h. */
+#include "test/rcache/fake_provider.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "test/test_main.h"
+
+static int register_mem(void *reg_data, void *base, size_t size, mca_rcache_base_registration_t *reg)
+{
+    fake_provider_t *fake = reg_data;
+    fake_registration_t *own = (fake_registration_t *) reg;
+    own->serial = atomic_fetch_add(&fake->calls, 1) + 1;
+    if (own->serial == fake->fail_at) {
+        return fake->fail_with;
+    }
+    if (fake->capacity != 0 && atomic_load(&fake->registered) - atomic_load(&fake->deregistered) >= fake->capacity) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    ck_assert_uint_eq((uintptr_t) base % 4096, 0);
+    ck_assert_uint_eq(size % 4096, 0);
+    ck_assert_ptr_eq(reg->base, base);
+    ck_assert_ptr_eq(reg->bound, (unsigned char *) base + size - 1);
+    memcpy(own->canary, "canary!", 8);
+    atomic_fetch_add(&fake->registered, 1);
+    atomic_fetch_add(&fake->bytes, (long) size);
+    if (fake->during != NULL) {
+        fake->during(fake, base, size);
+    }
+    return OPAL_SUCCESS;
+}
+
+static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
+{
+    fake_provider_t *fake = reg_data;
+    fake_registration_t *own = (fake_registration_t *) reg;
+    ck_assert_str_eq(own->canary, "canary!"); /* Neither foreign nor ended twice. */
+    own->canary[0] = 'x';
+    fake->seen_flags_at_end = reg->flags;
+    atomic_fetch_add(&fake->deregistered, 1);
+    atomic_fetch_sub(&fake->bytes, reg->bound - reg->base + 1);
+    if (fake->at_end != NULL) {
+        fake->at_end(fake);
+    }
+    return OPAL_SUCCESS;
+}
+
+static int after_fork(void *reg_data)
+{
+    ((fake_provider_t *) reg_data)->after_fork_calls++;
+    return OPAL_SUCCESS;
+}
+
+mca_rcache_base_resources_t fake_resources(fake_provider_t *fake)
+{
+    return (mca_rcache_base_resources_t) {
+        .cache_name = "fake",
+        .reg_data = fake,
+        .sizeof_reg = sizeof(fake_registration_t),
+        .register_mem = register_mem,
+        .deregister_mem = deregister_mem,
+        .after_fork = after_fork,
+    };
+}
+
+void fake_library_start(void)
+{
+    setenv("OPALMEM_MCA_memory", "noop", 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    opal_mem_hooks_set_support(OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT);
+}

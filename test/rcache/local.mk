@@ -1,0 +1,35 @@
+# Registration cache and providers.
+rcache_tests = test/rcache/test_interval_tree test/rcache/test_grdma test/rcache/test_grdma_failures \
+	test/rcache/test_grdma_threads
+check_PROGRAMS += $(rcache_tests)
+TESTS += $(rcache_tests)
+noinst_HEADERS += test/rcache/fake_provider.h
+
+test_rcache_test_interval_tree_SOURCES = test/rcache/test_interval_tree.c
+test_rcache_test_interval_tree_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_interval_tree_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+
+test_rcache_test_grdma_SOURCES = test/rcache/test_grdma.c test/rcache/fake_provider.c
+test_rcache_test_grdma_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_rcache_test_grdma_failures_SOURCES = test/rcache/test_grdma_failures.c test/rcache/fake_provider.c
+test_rcache_test_grdma_failures_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_failures_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_rcache_test_grdma_failures_LDFLAGS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup
+
+test_rcache_test_grdma_threads_SOURCES = test/rcache/test_grdma_threads.c test/rcache/fake_provider.c
+test_rcache_test_grdma_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_threads_LDADD = libopalmem.la $(CHECK_LIBS)
+
+if HAVE_LIBURING
+uring_tests = test/rcache/test_uring test/rcache/test_uring_stress
+check_PROGRAMS += $(uring_tests)
+TESTS += $(uring_tests)
+test_rcache_test_uring_SOURCES = test/rcache/test_uring.c
+test_rcache_test_uring_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_uring_LDADD = libopalmem.la $(CHECK_LIBS)
+test_rcache_test_uring_stress_SOURCES = test/rcache/test_uring_stress.c
+test_rcache_test_uring_stress_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_uring_stress_LDADD = libopalmem.la $(CHECK_LIBS)
+endif
