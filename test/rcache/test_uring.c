@@ -1,1 +1,312 @@
-int main(void){return 0;}
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The provider uring with the real memory component: pages really pinned,
+ * really released, and what a device would then read. Needs io_uring. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "opal/mca/rcache/provider.h"
+#include "opal/opalmem.h"
+#include "test/test_main.h"
+
+#define SIZE ((size_t) 64 * 1024)
+
+static mca_rcache_provider_t *provider;
+static mca_rcache_base_module_t *cache;
+static int channel;
+static char last_message[1024];
+
+static void keep_message(mca_base_log_level_t level, const char *message, void *arg)
+{
+    (void) level, (void) arg;
+    strncpy(last_message, message, sizeof(last_message) - 1);
+}
+
+static void start(void)
+{
+    mca_rcache_base_resources_t resources;
+    mca_base_set_log(keep_message, NULL);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_int_eq(mca_rcache_provider_open("uring", &provider), OPAL_SUCCESS);
+    mca_rcache_provider_resources(provider, &resources);
+    cache = mca_rcache_base_module_create(NULL, NULL, &resources);
+    ck_assert_ptr_nonnull(cache);
+    channel = memfd_create("channel", MFD_CLOEXEC);
+    ck_assert_int_ge(channel, 0);
+}
+
+static void stop(void)
+{
+    ck_assert_int_eq(mca_rcache_base_module_destroy(cache), OPAL_SUCCESS);
+    mca_rcache_provider_close(provider);
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    close(channel);
+}
+
+static long pinned_kb(void)
+{
+    char line[256];
+    long value = -1;
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (sscanf(line, "VmPin: %ld", &value) == 1) {
+            break;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return value;
+}
+
+static char *map_at(char *where)
+{
+    char *memory = mmap(where, SIZE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | (where == NULL ? 0 : MAP_FIXED_NOREPLACE), -1, 0);
+    ck_assert_ptr_ne(memory, MAP_FAILED);
+    return memory;
+}
+
+static ssize_t send_through(char *memory)
+{
+    mca_rcache_base_registration_t *reg;
+    ck_assert_int_eq(cache->rcache_register(cache, memory, SIZE, 0, 0, &reg), OPAL_SUCCESS);
+    ssize_t moved = mca_rcache_uring_write(provider, channel, (mca_rcache_uring_registration_t *) reg, memory, SIZE, 0);
+    ck_assert_int_eq(cache->rcache_deregister(cache, reg), OPAL_SUCCESS);
+    return moved;
+}
+
+/* What arrives when `letter` is sent from memory. */
+static char sent(char *memory, char letter)
+{
+    char got = 0;
+    memset(memory, letter, SIZE);
+    ck_assert_int_eq(send_through(memory), (ssize_t) SIZE);
+    ck_assert_int_eq(pread(channel, &got, 1, SIZE / 2), 1);
+    return got;
+}
+
+static bool notices(void)
+{
+    return (opal_mem_hooks_support_level() & OPAL_MEMORY_MUNMAP_SUPPORT) != 0;
+}
+
+/* Send, release by munmap, get the same address again, send something else. */
+static char sent_after_release(void)
+{
+    char *memory = map_at(NULL);
+    ck_assert_int_eq(sent(memory, 'a'), 'a');
+    ck_assert_int_eq(munmap(memory, SIZE), 0);
+    ck_assert_ptr_eq(map_at(memory), memory);
+    return sent(memory, 'b');
+}
+
+START_TEST(after_release_the_new_pages_are_sent)
+{
+    start();
+    ck_assert_int_eq(sent_after_release(), 'b');
+    stop();
+}
+END_TEST
+
+START_TEST(without_hooks_the_old_pages_are_sent)
+{
+    setenv("OPALMEM_MCA_memory", "noop", 1);
+    setenv("OPALMEM_MCA_rcache_base_unsafe", "1", 1);
+    start();
+    ck_assert(!notices());
+    ck_assert_int_eq(sent_after_release(), 'a');
+    stop();
+}
+END_TEST
+
+START_TEST(without_hooks_nothing_is_cached_unless_forced)
+{
+    setenv("OPALMEM_MCA_memory", "noop", 1);
+    start();
+    ck_assert(!mca_rcache_base_is_caching(cache));
+    ck_assert_int_eq(sent_after_release(), 'b');
+    stop();
+}
+END_TEST
+
+START_TEST(received_bytes_are_seen_after_release)
+{
+    start();
+    char *memory = map_at(NULL);
+    ck_assert_int_eq(sent(memory, 'a'), 'a');
+    ck_assert_int_eq(madvise(memory, SIZE, MADV_DONTNEED), 0);
+    mca_rcache_base_registration_t *reg;
+    ck_assert_int_eq(cache->rcache_register(cache, memory, SIZE, 0, MCA_RCACHE_ACCESS_LOCAL_WRITE, &reg), OPAL_SUCCESS);
+    ck_assert_int_eq(mca_rcache_uring_read(provider, channel, (mca_rcache_uring_registration_t *) reg, memory, SIZE, 0),
+                     (ssize_t) SIZE);
+    ck_assert_int_eq(memory[SIZE - 1], 'a');
+    ck_assert_int_eq(cache->rcache_deregister(cache, reg), OPAL_SUCCESS);
+    munmap(memory, SIZE);
+    stop();
+}
+END_TEST
+
+START_TEST(pages_are_unpinned_before_they_go)
+{
+    start();
+    long before = pinned_kb();
+    char *memory = map_at(NULL);
+    ck_assert_int_eq(sent(memory, 'a'), 'a');
+    ck_assert_int_eq(pinned_kb() - before, (long) SIZE / 1024);
+    munmap(memory, SIZE);
+    ck_assert_int_eq(pinned_kb(), before);
+    stop();
+    ck_assert_int_eq(pinned_kb(), before);
+}
+END_TEST
+
+START_TEST(memory_that_cannot_be_pinned_is_a_bad_parameter)
+{
+    mca_rcache_base_registration_t *reg;
+    start();
+    char *memory = map_at(NULL);
+    munmap(memory, SIZE);
+    ck_assert_int_eq(cache->rcache_register(cache, memory, SIZE, 0, 0, &reg), OPAL_ERR_BAD_PARAM);
+    memory = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int rc = cache->rcache_register(cache, memory, SIZE, 0, 0, &reg);
+    ck_assert(rc == OPAL_ERR_BAD_PARAM || rc == OPAL_SUCCESS); /* Which of the two depends on the kernel. */
+    if (rc == OPAL_SUCCESS) {
+        ck_assert_int_eq(cache->rcache_deregister(cache, reg), OPAL_SUCCESS);
+    }
+    ck_assert_int_eq(cache->rcache_register(cache, memory, (size_t) 2 << 30, 0, 0, &reg),
+                     OPAL_ERR_VALUE_OUT_OF_BOUNDS);
+    stop();
+}
+END_TEST
+
+START_TEST(full_table_evicts)
+{
+    enum { COUNT = 16384 + 100 };
+    start();
+    char *memory = mmap(NULL, (size_t) COUNT * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(memory, MAP_FAILED);
+    for (int i = 0; i < COUNT; i++) {
+        mca_rcache_base_registration_t *reg;
+        ck_assert_int_eq(cache->rcache_register(cache, memory + (size_t) i * 4096, 4096, 0, 0, &reg), OPAL_SUCCESS);
+        ck_assert_int_eq(cache->rcache_deregister(cache, reg), OPAL_SUCCESS);
+    }
+    mca_rcache_base_stats_t stats;
+    cache->rcache_stats(cache, &stats);
+    ck_assert_uint_ge(stats.evictions, 1);
+    ck_assert_uint_le(stats.count, 16384);
+    munmap(memory, (size_t) COUNT * 4096);
+    cache->rcache_stats(cache, &stats);
+    ck_assert_uint_eq(stats.count, 0);
+    stop();
+}
+END_TEST
+
+START_TEST(closed_descriptor_is_noticed)
+{
+    mca_rcache_base_registration_t *reg;
+    start();
+    char *memory = map_at(NULL);
+    ck_assert_int_eq(sent(memory, 'a'), 'a');
+    for (int fd = 3; fd < 65536; fd++) {
+        if (fd != channel) {
+            close(fd);
+        }
+    }
+    ck_assert_int_eq(cache->rcache_register(cache, memory + SIZE / 2, SIZE, MCA_RCACHE_FLAGS_CACHE_BYPASS, 0, &reg),
+                     OPAL_ERR_UNREACH);
+    ck_assert_ptr_nonnull(strstr(last_message, "descriptor"));
+    stop();
+}
+END_TEST
+
+START_TEST(fork_child_has_a_ring_of_its_own)
+{
+    start();
+    char *memory = map_at(NULL);
+    ck_assert_int_eq(sent(memory, 'a'), 'a');
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool good = sent(memory, 'c') == 'c';
+        good = sent_after_release() == 'b' && good;
+        stop();
+        _exit(good ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(sent(memory, 'd'), 'd');
+    stop();
+}
+END_TEST
+
+START_TEST(lockable_memory_limit_is_out_of_resource_and_leaves_nothing_pinned)
+{
+    start();
+    if (geteuid() == 0) {
+        ck_assert_int_eq(setresgid(65534, 65534, 65534), 0);
+        ck_assert_int_eq(setresuid(65534, 65534, 65534), 0);
+    }
+    struct rlimit limit = { 1 << 20, 1 << 20 };
+    ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+    pid_t pid = fork(); /* The ring of the child is made under that limit. */
+    if (pid == 0) {
+        mca_rcache_base_registration_t *reg;
+        char *memory = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        bool good = cache->rcache_register(cache, memory, 8 << 20, 0, 0, &reg) == OPAL_ERR_OUT_OF_RESOURCE;
+        good = pinned_kb() == 0 && good;
+        good = cache->rcache_register(cache, memory, 64 << 10, 0, 0, &reg) == OPAL_SUCCESS && good;
+        _exit(good ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    stop();
+}
+END_TEST
+
+START_TEST(unknown_provider_is_named_with_the_known_ones)
+{
+    mca_rcache_provider_t *none = (void *) 1;
+    mca_base_set_log(keep_message, NULL);
+    ck_assert_int_eq(mca_rcache_provider_open("nosuch", &none), OPAL_ERR_NOT_FOUND);
+    ck_assert_ptr_eq(none, (void *) 1);
+    ck_assert_ptr_nonnull(strstr(last_message, "uring, none"));
+}
+END_TEST
+
+int main(void)
+{
+    mca_rcache_provider_t *probe;
+    if (mca_rcache_provider_open("uring", &probe) != OPAL_SUCCESS) {
+        return test_skip("io_uring with a sparse buffer table");
+    }
+    mca_rcache_provider_close(probe);
+    opalmem_init(NULL, NULL);
+    bool noticed = notices();
+    opalmem_finalize();
+    if (!noticed) {
+        return test_skip("a memory component that notices releases");
+    }
+    Suite *suite = suite_create("uring");
+    TCase *tests = tcase_create("pinned pages");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, after_release_the_new_pages_are_sent);
+    tcase_add_test(tests, without_hooks_the_old_pages_are_sent);
+    tcase_add_test(tests, without_hooks_nothing_is_cached_unless_forced);
+    tcase_add_test(tests, received_bytes_are_seen_after_release);
+    tcase_add_test(tests, pages_are_unpinned_before_they_go);
+    tcase_add_test(tests, memory_that_cannot_be_pinned_is_a_bad_parameter);
+    tcase_add_test(tests, full_table_evicts);
+    tcase_add_test(tests, closed_descriptor_is_noticed);
+    tcase_add_test(tests, fork_child_has_a_ring_of_its_own);
+    tcase_add_test(tests, lockable_memory_limit_is_out_of_resource_and_leaves_nothing_pinned);
+    tcase_add_test(tests, unknown_provider_is_named_with_the_known_ones);
+    suite_add_tcase(suite, tests);
+    return test_run(suite);
+}
