@@ -1,1 +1,63 @@
-# Helper targets: lint, sanitizers, symbols, headers.
+# Helper targets beside make check; `make help` lists them.
+EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/check-headers.sh \
+	config/check-symbols.sh config/lint.sh config/check-variant.sh .clang-format .clang-tidy
+
+.PHONY: help lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
+	check-without check-all bench
+
+help:
+	@echo "all             build"; \
+	echo "check           the tests of this build"; \
+	echo "check-headers   public headers compile alone, in C and C++"; \
+	echo "check-symbols   prefix of all symbols, exports of DSOs, rename headers"; \
+	echo "lint            include direction, clang-tidy, cppcheck, shellcheck, format"; \
+	echo "check-asan      tests under AddressSanitizer and UndefinedBehaviorSanitizer"; \
+	echo "check-tsan      tests under ThreadSanitizer"; \
+	echo "check-valgrind  tests under valgrind"; \
+	echo "check-clang     tests of a build with clang"; \
+	echo "check-dso       tests of a build with components as DSOs"; \
+	echo "check-without   tests of builds without each optional library, and without all"; \
+	echo "check-all       all of these"; \
+	echo "bench           what the hooks cost"; \
+	echo "install, dist, distcheck, clean: as usual"
+
+check-headers:
+	CC="$(CC)" CXX="$(CXX)" $(srcdir)/config/check-headers.sh .
+
+check-symbols: libopalmem.la
+	$(srcdir)/config/check-symbols.sh .
+
+lint: all
+	$(srcdir)/config/lint.sh .
+
+# Each variant is a build of its own below variants/.
+variant = $(SHELL) $(srcdir)/config/check-variant.sh
+
+check-asan:
+	$(variant) asan --enable-sanitizer=address,undefined
+check-tsan:
+	$(variant) tsan --enable-sanitizer=thread
+check-valgrind:
+	$(variant) valgrind
+check-clang:
+	$(variant) clang CC=clang CXX=clang++
+check-dso:
+	$(variant) dso --enable-mca-dso
+check-without:
+	$(variant) without-hwloc --without-hwloc
+	$(variant) without-libltdl --without-libltdl
+	$(variant) without-libibverbs --without-libibverbs
+	$(variant) without-liburing --without-liburing
+	$(variant) without-all --without-hwloc --without-libltdl --without-libibverbs --without-liburing
+
+check-all: check check-headers check-symbols lint check-dso check-clang check-without check-asan check-tsan \
+	check-valgrind distcheck
+
+noinst_PROGRAMS += bench/bench_hooks
+bench_bench_hooks_SOURCES = bench/bench_hooks.c
+bench_bench_hooks_LDADD = libopalmem.la
+bench: bench/bench_hooks
+	bench/bench_hooks
+
+clean-local:
+	rm -rf variants

@@ -4,10 +4,11 @@ AM_TESTS_ENVIRONMENT = \
 	unset OPALMEM_MCA_memory OMPI_MCA_memory; \
 	top_builddir='$(abs_top_builddir)'; top_srcdir='$(abs_top_srcdir)'; \
 	OPALMEM_MCA_mca_base_component_path='$(abs_top_builddir)/.libs'; \
-	CK_DEFAULT_TIMEOUT=120; \
-	export top_builddir top_srcdir OPALMEM_MCA_mca_base_component_path CK_DEFAULT_TIMEOUT;
+	CK_DEFAULT_TIMEOUT=120; CC='$(CC)'; TEST_CFLAGS='$(filter -fsanitize=%,$(CFLAGS))'; \
+	export top_builddir top_srcdir OPALMEM_MCA_mca_base_component_path CK_DEFAULT_TIMEOUT CC TEST_CFLAGS;
 if HAVE_CHECK
 include test/framework/local.mk
+include test/build/local.mk
 include test/base/local.mk
 include test/linux/local.mk
 include test/rcache/local.mk

@@ -18,8 +18,9 @@
 
 enum { PAGE_WIPED = 0, PAGE_ALIVE = 1, PAGE_BUSY = 2 };
 
-/* Set once at start. The word in it is PAGE_WIPED exactly in a child that has not noticed yet. */
-static atomic_int *wiped_page;
+/* Set once at start; NULL where the kernel has no MADV_WIPEONFORK. The word in it is PAGE_WIPED exactly in a
+ * child that has not noticed yet. */
+static _Atomic(atomic_int *) wiped_page;
 /* Written by the one thread that took wiped_page from WIPED to BUSY, or by the atfork handler. */
 static _Atomic uint64_t generation;
 
@@ -35,11 +36,12 @@ static void become_child(void)
 uint64_t opal_fork_generation(void)
 {
     unsigned steps = 0;
-    while (wiped_page != NULL && atomic_load_explicit(wiped_page, memory_order_acquire) != PAGE_ALIVE) {
+    atomic_int *word = atomic_load_explicit(&wiped_page, memory_order_acquire);
+    while (word != NULL && atomic_load_explicit(word, memory_order_acquire) != PAGE_ALIVE) {
         int expected = PAGE_WIPED;
-        if (atomic_compare_exchange_strong(wiped_page, &expected, PAGE_BUSY)) {
+        if (atomic_compare_exchange_strong(word, &expected, PAGE_BUSY)) {
             become_child();
-            atomic_store(wiped_page, PAGE_ALIVE);
+            atomic_store(word, PAGE_ALIVE);
         } else {
             wait_step(&steps);
         }
@@ -49,7 +51,7 @@ uint64_t opal_fork_generation(void)
 
 static void after_fork_in_child(void)
 {
-    if (wiped_page == NULL) {
+    if (atomic_load(&wiped_page) == NULL) {
         become_child();
     } else {
         opal_fork_generation();
@@ -68,7 +70,7 @@ static void make_wiped_page(void)
         return;
     }
     atomic_store((atomic_int *) page, PAGE_ALIVE);
-    wiped_page = page;
+    atomic_store(&wiped_page, page);
 }
 
 int opal_fork_start(void)

@@ -19,6 +19,7 @@
  * only after its slot was emptied and every dispatch then running has ended. Chunks are never freed. */
 struct chunk {
     _Atomic(mca_rcache_base_module_t *) slot[CHUNK_SLOTS];
+    _Atomic size_t used; /* Slots from here on have never been taken. Raised before a slot is filled. */
     _Atomic(struct chunk *) next;
 };
 static struct chunk first_chunk;
@@ -85,7 +86,8 @@ typedef void (*visit_fn_t)(mca_rcache_base_module_t *module, void *arg);
 static void visit_all(visit_fn_t visit, void *arg)
 {
     for (struct chunk *chunk = &first_chunk; chunk != NULL; chunk = atomic_load(&chunk->next)) {
-        for (size_t i = 0; i < CHUNK_SLOTS; i++) {
+        size_t used = atomic_load_explicit(&chunk->used, memory_order_acquire);
+        for (size_t i = 0; i < used; i++) {
             mca_rcache_base_module_t *module = atomic_load_explicit(&chunk->slot[i], memory_order_acquire);
             if (module != NULL) {
                 visit(module, arg);
@@ -100,6 +102,9 @@ static bool take_slot_locked(mca_rcache_base_module_t *module, struct chunk **la
         *last = chunk;
         for (size_t i = 0; i < CHUNK_SLOTS; i++) {
             if (atomic_load_explicit(&chunk->slot[i], memory_order_relaxed) == NULL) {
+                if (i >= atomic_load(&chunk->used)) {
+                    atomic_store(&chunk->used, i + 1);
+                }
                 atomic_store(&chunk->slot[i], module);
                 atomic_fetch_add(&cache_count, 1);
                 return true;

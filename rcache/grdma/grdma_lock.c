@@ -16,14 +16,14 @@ void grdma_unlock(grdma_module_t *module, grdma_ending_t *ending)
     pthread_mutex_unlock(&module->lock);
     grdma_end(module, ending->list);
     /* A hook that posted while we held the lock tried it again after posting: either that attempt came after
-     * our unlock and succeeded, or we see what it posted here. */
-    barrier_full();
+     * our unlock and succeeded, or we see what it posted here. (glibc unlocks by an atomic exchange.) */
+    barrier_after_rmw();
     while (grdma_pending_any(&module->pending) && pthread_mutex_trylock(&module->lock) == 0) {
         ending->list = NULL;
         grdma_pending_handle_locked(module, ending);
         pthread_mutex_unlock(&module->lock);
         grdma_end(module, ending->list);
-        barrier_full();
+        barrier_after_rmw();
     }
     ending->list = NULL;
 }

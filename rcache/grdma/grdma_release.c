@@ -183,7 +183,9 @@ int grdma_invalidate_range(mca_rcache_base_module_t *base_module, void *addr, si
     uintptr_t last = size > UINTPTR_MAX - (uintptr_t) addr ? UINTPTR_MAX : ((uintptr_t) addr + size - 1) | mask;
     opal_mem_hooks_cause_t cause = opal_mem_hooks_current_cause();
 
-    if (size == 0) {
+    /* Nothing is registered: a registration that begins now raises the count, and only then looks at the
+     * open windows; ours was opened before. */
+    if (size == 0 || atomic_load_explicit(&module->count, memory_order_relaxed) == 0) {
         return OPAL_SUCCESS;
     }
     if (pthread_mutex_trylock(&module->lock) == 0) {
@@ -192,10 +194,10 @@ int grdma_invalidate_range(mca_rcache_base_module_t *base_module, void *addr, si
     } else {
         grdma_pending_post(&module->pending, first, last - first + 1, cause);
     }
-    barrier_full();
+    barrier_after_rmw(); /* As in grdma_unlock(). */
     while (grdma_pending_any(&module->pending) && pthread_mutex_trylock(&module->lock) == 0) {
         handle_in_hook_locked(module, &ending);
-        barrier_full();
+        barrier_after_rmw();
     }
     return OPAL_SUCCESS;
 }

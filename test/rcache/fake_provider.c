@@ -37,7 +37,6 @@ static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
     fake_registration_t *own = (fake_registration_t *) reg;
     ck_assert_str_eq(own->canary, "canary!"); /* Neither foreign nor ended twice. */
     own->canary[0] = 'x';
-    fake->seen_flags_at_end = reg->flags;
     atomic_fetch_add(&fake->deregistered, 1);
     atomic_fetch_sub(&fake->bytes, reg->bound - reg->base + 1);
     if (fake->at_end != NULL) {

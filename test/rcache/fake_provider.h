@@ -19,7 +19,6 @@ typedef struct fake_provider_t {
     void (*during)(struct fake_provider_t *fake, void *base, size_t size);
     /* Called inside deregister_mem. */
     void (*at_end)(struct fake_provider_t *fake);
-    uint32_t seen_flags_at_end; /* Flags of the registration at the last deregister_mem. */
     long after_fork_calls;
     void *arg;
 } fake_provider_t;

@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# check-variant.sh NAME [CONFIGURE-ARGUMENT...]: build variants/NAME below the
+# current build folder, with warnings as errors, and run its tests. The stress
+# tests take 5 s there.
+set -eu
+name=${1:?usage: check-variant.sh NAME [CONFIGURE-ARGUMENT...]}
+shift
+top=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "variants/$name"
+cd "variants/$name"
+echo "check-variant: $name $*"
+if [ ! -f Makefile ] || [ "$top/configure" -nt Makefile ]; then
+    "$top/configure" --enable-werror "$@" > configure.out 2>&1 || { tail -n 20 configure.out; exit 1; }
+fi
+OPALMEM_TEST_SECONDS=${OPALMEM_TEST_SECONDS:-5}
+export OPALMEM_TEST_SECONDS
+make -j"$(nproc)" > make.out 2>&1 || { tail -n 40 make.out; exit 1; }
+make -j"$(nproc)" check TESTS= >> make.out 2>&1 || { tail -n 40 make.out; exit 1; }
+rc=0
+make check > check.out 2>&1 || rc=$?
+grep -hE '^(FAIL|XPASS|ERROR):' check.out || true
+if [ $rc != 0 ]; then
+    tail -n 150 test-suite.log 2>/dev/null || tail -n 40 check.out
+fi
+awk -v name="$name" '/^# (PASS|XFAIL):/ { passed += $3 } /^# (FAIL|XPASS|ERROR):/ { failed += $3 } /^# SKIP:/ { skipped += $3 }
+    END { printf "%s: %d passed, %d failed, %d skipped\n", name, passed, failed, skipped; exit passed == 0 }' check.out || rc=1
+exit $rc

@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# An installed library serves a program that knows only pkg-config: shared, with
+# components where they are installed, and with no path of the build tree.
+set -eu
+command -v pkg-config >/dev/null || { echo "SKIP: pkg-config"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+make -C "$top_builddir" install DESTDIR="$work/root" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+pc=$(find "$work/root" -name opalmem.pc)
+[ -n "$pc" ] || { echo "opalmem.pc was not installed"; exit 1; }
+export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$work/root"
+unset OPALMEM_MCA_mca_base_component_path
+# shellcheck disable=SC2046 # a list of options
+${CC:-cc} $TEST_CFLAGS -Wall -Wextra -Werror -o "$work/minimal" "$top_srcdir/examples/minimal.c" \
+    $(pkg-config --cflags --libs opalmem)
+libdir=$PKG_CONFIG_SYSROOT_DIR$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=libdir opalmem)
+out=$(LD_LIBRARY_PATH=$libdir "$work/minimal" --mca memory noop) ||
+    { # Components as DSOs lie in the folder they are configured for, which is not there yet.
+        out=$(LD_LIBRARY_PATH=$libdir OPALMEM_MCA_mca_base_component_path=$libdir/opalmem "$work/minimal" --mca memory noop); }
+[ "$out" = "noop: 0 release(s)" ] || { echo "minimal printed: $out"; exit 1; }
+for tool in opalmem-info; do
+    found=$(find "$work/root" -type f -name $tool)
+    [ -n "$found" ] || { echo "$tool was not installed"; exit 1; }
+    LD_LIBRARY_PATH=$libdir "$found" --version >/dev/null
+done
+for page in $(cd "$top_srcdir/man" && ls ./*.[1-9]); do
+    case $page in *msg*) [ -e "$top_builddir/opalmem-msg" ] || continue ;; esac
+    [ -n "$(find "$work/root" -name "${page#./}*")" ] || { echo "${page#./} was not installed"; exit 1; }
+done

@@ -1,0 +1,13 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# quickstart explains itself, and refuses what it does not know.
+set -eu
+cd "$top_srcdir"
+./quickstart --help | grep -q 'quickstart run'
+./quickstart --help | grep -q 'quickstart check'
+for words in "" "nosuch" "run too many"; do
+    rc=0
+    # shellcheck disable=SC2086 # words
+    ./quickstart $words >/dev/null 2>&1 || rc=$?
+    [ $rc = 2 ] || { echo "quickstart $words: exit status $rc, expected 2"; exit 1; }
+done
