@@ -91,6 +91,7 @@ typedef struct grdma_module_t {
     _Atomic size_t count, bytes;     /**< Registered or being so. Raised only under the lock: limits are exact. */
     _Atomic size_t peak_count, peak_bytes;
     _Atomic bool provider_is_parents; /**< In a fork child: call after_fork before the provider is used. */
+    pthread_mutex_t provider_lock;    /**< Held across after_fork, so that it is called once. No hook takes it. */
     _Atomic bool warn_in_use;         /**< Say so at the next chance. */
     atomic_bool warned_in_use;
     grdma_counters_t counters;

@@ -95,6 +95,7 @@ mca_rcache_base_module_t *mca_rcache_grdma_create(const mca_rcache_base_resource
     atomic_init(&module->holders, 1);
     module->page_size = (size_t) sysconf(_SC_PAGESIZE);
     pthread_mutex_init(&module->lock, NULL);
+    pthread_mutex_init(&module->provider_lock, NULL);
     return &module->super;
 }
 
@@ -110,6 +111,7 @@ void grdma_let_go(grdma_module_t *module, uint32_t count)
     }
     grdma_reap(module);
     pthread_mutex_destroy(&module->lock);
+    pthread_mutex_destroy(&module->provider_lock);
     free(module->name);
     free(module);
 }
@@ -156,6 +158,7 @@ void mca_rcache_grdma_reset_child(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
     pthread_mutex_init(&module->lock, NULL);
+    pthread_mutex_init(&module->provider_lock, NULL);
     module->tree.root = NULL;
     module->lru_first = module->lru_last = NULL;
     module->regions = 0;

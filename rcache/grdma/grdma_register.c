@@ -73,9 +73,14 @@ static grdma_region_t *lookup(grdma_module_t *module, uintptr_t first, uintptr_t
 
 static void use_provider_anew(grdma_module_t *module)
 {
-    if (atomic_exchange(&module->provider_is_parents, false) && module->resources.after_fork != NULL) {
-        module->resources.after_fork(module->resources.reg_data);
+    pthread_mutex_lock(&module->provider_lock);
+    if (atomic_load(&module->provider_is_parents)) {
+        if (module->resources.after_fork != NULL) {
+            module->resources.after_fork(module->resources.reg_data);
+        }
+        atomic_store(&module->provider_is_parents, false);
     }
+    pthread_mutex_unlock(&module->provider_lock);
 }
 
 /* Before every call from outside hooks. */

@@ -128,9 +128,16 @@ static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
 static int after_fork(void *reg_data)
 {
     uring_provider_t *provider = of(reg_data);
-    pthread_mutex_init(&provider->submit_lock, NULL);
-    int rc = uring_setup(provider);
-    atomic_store(&provider->lost, rc != OPAL_SUCCESS);
+    uint64_t generation = opal_fork_generation();
+    int rc = OPAL_SUCCESS;
+    pthread_mutex_lock(&provider->fork_lock);
+    if (provider->fork_generation != generation) { /* The first of the caches that share the ring. */
+        pthread_mutex_init(&provider->submit_lock, NULL);
+        rc = uring_setup(provider);
+        atomic_store(&provider->lost, rc != OPAL_SUCCESS);
+        provider->fork_generation = generation;
+    }
+    pthread_mutex_unlock(&provider->fork_lock);
     return rc;
 }
 
@@ -222,6 +229,8 @@ static int open_uring(mca_rcache_provider_t **out)
     }
     provider->super.ops = &mca_rcache_provider_uring;
     pthread_mutex_init(&provider->submit_lock, NULL);
+    pthread_mutex_init(&provider->fork_lock, NULL);
+    provider->fork_generation = opal_fork_generation();
     int rc = uring_setup(provider);
     if (rc != OPAL_SUCCESS) {
         free(provider);
@@ -238,6 +247,7 @@ static void close_uring(mca_rcache_provider_t *base_provider)
         io_uring_queue_exit(&provider->ring);
     }
     pthread_mutex_destroy(&provider->submit_lock);
+    pthread_mutex_destroy(&provider->fork_lock);
     free(provider);
 }
 

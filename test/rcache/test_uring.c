@@ -245,6 +245,32 @@ START_TEST(fork_child_has_a_ring_of_its_own)
 }
 END_TEST
 
+START_TEST(two_caches_of_a_fork_child_share_one_new_ring)
+{
+    mca_rcache_base_resources_t resources;
+    start();
+    mca_rcache_provider_resources(provider, &resources);
+    mca_rcache_base_module_t *first = cache, *second = mca_rcache_base_module_create(NULL, NULL, &resources);
+    char *memory = map_at(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool good = sent(memory, 'a') == 'a';
+        cache = second;
+        good = sent(memory, 'b') == 'b' && good;
+        cache = first; /* Its registration of before must still be good. */
+        good = sent(memory, 'c') == 'c' && good;
+        mca_rcache_base_stats_t stats;
+        cache->rcache_stats(cache, &stats);
+        _exit(good && stats.hits == 1 ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(mca_rcache_base_module_destroy(second), OPAL_SUCCESS);
+    stop();
+}
+END_TEST
+
 START_TEST(lockable_memory_limit_is_out_of_resource_and_leaves_nothing_pinned)
 {
     start();
@@ -305,6 +331,7 @@ int main(void)
     tcase_add_test(tests, full_table_evicts);
     tcase_add_test(tests, closed_descriptor_is_noticed);
     tcase_add_test(tests, fork_child_has_a_ring_of_its_own);
+    tcase_add_test(tests, two_caches_of_a_fork_child_share_one_new_ring);
     tcase_add_test(tests, lockable_memory_limit_is_out_of_resource_and_leaves_nothing_pinned);
     tcase_add_test(tests, unknown_provider_is_named_with_the_known_ones);
     suite_add_tcase(suite, tests);
