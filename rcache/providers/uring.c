@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "framework/util/barrier.h"
 #include "framework/util/fork.h"
 #include "opal/mca/base/base.h"
 
@@ -128,16 +129,21 @@ static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
 static int after_fork(void *reg_data)
 {
     uring_provider_t *provider = of(reg_data);
-    uint64_t generation = opal_fork_generation();
+    uint64_t making = 2 * opal_fork_generation(), made = making + 1;
+    uint64_t state = atomic_load(&provider->made_for);
+    unsigned steps = 0;
     int rc = OPAL_SUCCESS;
-    pthread_mutex_lock(&provider->fork_lock);
-    if (provider->fork_generation != generation) { /* The first of the caches that share the ring. */
-        pthread_mutex_init(&provider->submit_lock, NULL);
-        rc = uring_setup(provider);
-        atomic_store(&provider->lost, rc != OPAL_SUCCESS);
-        provider->fork_generation = generation;
+    while (state != made) { /* Several caches may share the ring: the first one makes it. */
+        if (state != making && atomic_compare_exchange_strong(&provider->made_for, &state, making)) {
+            pthread_mutex_init(&provider->submit_lock, NULL);
+            rc = uring_setup(provider);
+            atomic_store(&provider->lost, rc != OPAL_SUCCESS);
+            atomic_store(&provider->made_for, made);
+        } else {
+            wait_step(&steps);
+        }
+        state = atomic_load(&provider->made_for);
     }
-    pthread_mutex_unlock(&provider->fork_lock);
     return rc;
 }
 
@@ -229,8 +235,7 @@ static int open_uring(mca_rcache_provider_t **out)
     }
     provider->super.ops = &mca_rcache_provider_uring;
     pthread_mutex_init(&provider->submit_lock, NULL);
-    pthread_mutex_init(&provider->fork_lock, NULL);
-    provider->fork_generation = opal_fork_generation();
+    atomic_init(&provider->made_for, 2 * opal_fork_generation() + 1);
     int rc = uring_setup(provider);
     if (rc != OPAL_SUCCESS) {
         free(provider);
@@ -247,7 +252,6 @@ static void close_uring(mca_rcache_provider_t *base_provider)
         io_uring_queue_exit(&provider->ring);
     }
     pthread_mutex_destroy(&provider->submit_lock);
-    pthread_mutex_destroy(&provider->fork_lock);
     free(provider);
 }
 

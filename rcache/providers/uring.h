@@ -22,8 +22,9 @@ typedef struct uring_provider_t {
     /** A set bit is a slot in use. Taken by fetch_or, given back by fetch_and: also in hook context. */
     _Atomic uint64_t used[URING_SLOTS / 64];
     _Atomic uint32_t next_word; /**< Where the search for a free slot begins; a hint. */
-    pthread_mutex_t fork_lock;  /**< Held while the ring is made anew in a fork child. */
-    uint64_t fork_generation;   /**< Of the process that made the ring; under fork_lock. */
+    /** Fork generation of the process that makes (2 * n) or has made (2 * n + 1) the ring. No lock: a child that
+     * is forked meanwhile would inherit it held. */
+    _Atomic uint64_t made_for;
     atomic_bool lost;           /**< The descriptor was closed by somebody: said once. */
 } uring_provider_t;
 
