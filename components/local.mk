@@ -1,6 +1,7 @@
 # Each memory component is a convenience library; configure says whether it is
-# linked into libopalmem or into a DSO of its own.
-component_dso_ldflags = -module -avoid-version -shared -Wl,-z,nodelete
+# linked into libopalmem or into a DSO of its own. -z now: libltdl opens lazily, and a
+# missing symbol has to show when the DSO is loaded.
+component_dso_ldflags = -module -avoid-version -shared -Wl,-z,nodelete -Wl,-z,now
 
 noinst_LTLIBRARIES += libmca_memory_noop.la
 libmca_memory_noop_la_SOURCES = components/noop/noop_component.c

@@ -36,7 +36,7 @@ for header in $(echo "$sources" | grep '^include/'); do
 done
 echo "lint: clang-tidy"
 # shellcheck disable=SC2086
-clang-tidy --quiet $product -- $flags -DOPALMEM_COMPONENTDIR='""' 2>"$build/tidy.err" || rc=1
+printf '%s\n' $product | xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- $flags -DOPALMEM_COMPONENTDIR='""' 2>"$build/tidy.err" || rc=1
 echo "lint: cppcheck"
 # shellcheck disable=SC2086
 cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \

@@ -70,7 +70,7 @@ static void make_unavailable(mca_base_component_item_t *item, int rc)
 /* Start one component and put it among the active ones. */
 static int activate(mca_base_component_item_t *item)
 {
-    opal_memory_base_active_t new = { (opal_memory_base_component_t *) (uintptr_t) item->component,
+    opal_memory_base_active_t candidate = { (opal_memory_base_component_t *) (uintptr_t) item->component,
                                       (const void *) item->module };
     if (opal_memory_base_active_count == OPAL_MEMORY_BASE_MAX_ACTIVE) {
         mca_base_log(MCA_BASE_LOG_ERROR, "memory: at most %d components can run together",
@@ -78,15 +78,15 @@ static int activate(mca_base_component_item_t *item)
         return OPAL_ERR_BAD_PARAM;
     }
     const opal_memory_base_active_t *polled = find_polled();
-    if (polled != NULL && is_polled(&new)) {
+    if (polled != NULL && is_polled(&candidate)) {
         mca_base_log(MCA_BASE_LOG_ERROR, "memory: components %s and %s are both polled; only one of the two can run",
                      polled->component->memoryc_version.mca_component_name, item->name);
         return OPAL_ERR_BAD_PARAM;
     }
     int rc = module_is_sound(item) ? OPAL_SUCCESS : OPAL_ERR_NOT_AVAILABLE;
-    if (rc == OPAL_SUCCESS && new.module != NULL && new.module->enable != NULL) {
+    if (rc == OPAL_SUCCESS && candidate.module != NULL && candidate.module->enable != NULL) {
         mca_base_component_begin(item);
-        rc = new.module->enable();
+        rc = candidate.module->enable();
         mca_base_component_end();
     }
     if (rc != OPAL_SUCCESS) {
@@ -94,7 +94,7 @@ static int activate(mca_base_component_item_t *item)
         return OPAL_ERR_NOT_AVAILABLE;
     }
     item->selected = true;
-    opal_memory_base_active[opal_memory_base_active_count++] = new;
+    opal_memory_base_active[opal_memory_base_active_count++] = candidate;
     mca_base_verbose(&framework, 10, "component %s selected, priority %d", item->name, item->priority);
     return OPAL_SUCCESS;
 }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "framework/base/base_internal.h"
 #include "framework/hooks/hooks_internal.h"
 #include "framework/memory/memory_base.h"
 #include "framework/opalmem_internal.h"
@@ -27,6 +28,7 @@ static _Atomic uint64_t generation;
 static void become_child(void)
 {
     opalmem_reset_child();
+    mca_base_reset_child();
     opal_mem_hooks_reset_child();
     opal_memory_base_reset_child();
     mca_rcache_base_reset_child();

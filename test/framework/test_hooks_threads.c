@@ -218,6 +218,8 @@ static void *release_each_round(void *arg)
         }
         opal_mem_hooks_window_t window;
         opal_mem_hooks_window_open(&window, &range, 1, OPAL_MEM_HOOKS_CAUSE_MUNMAP, true);
+        for (volatile int spin = now % 512; spin > 0; spin--) { /* The system call takes a while. */
+        }
         atomic_store(&callback_saw[1], now); /* "The pages go." */
         opal_mem_hooks_window_close(&window);
         last = now;

@@ -40,7 +40,8 @@ typedef struct mca_base_component_2_0_0_t {
     int mca_major_version; /**< These three by MCA_BASE_VERSION_2_0_0. */
     int mca_minor_version;
     int mca_release_version;
-    char mca_type_name[MCA_BASE_MAX_TYPE_NAME_LEN + 1]; /**< Framework; its four by OPAL_MEMORY_BASE_VERSION_2_0_0 and the like. */
+    /** Framework; it and its version by OPAL_MEMORY_BASE_VERSION_2_0_0 and the like. */
+    char mca_type_name[MCA_BASE_MAX_TYPE_NAME_LEN + 1];
     int mca_type_major_version;
     int mca_type_minor_version;
     int mca_type_release_version;

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What mca_base_log.c offers to the rest of the base, besides base.h. */
+#ifndef FRAMEWORK_BASE_MCA_BASE_LOG_H
+#define FRAMEWORK_BASE_MCA_BASE_LOG_H
+
+/** Verbosity (variable mca_base_verbose) from which informative and debugging messages are printed. */
+#define MCA_BASE_VERBOSE_INFO 10
+#define MCA_BASE_VERBOSE_DEBUG 40
+
+/** Set the verbosity, 0 to 100. Thread-safe. */
+void mca_base_log_set_verbosity(int verbosity);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Start and stop of the MCA base, and the variables of the base itself. */
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "framework/base/base_internal.h"
+#include "framework/base/mca_base_component.h"
+#include "framework/base/mca_base_log.h"
+#include "framework/base/mca_base_open.h"
+#include "framework/base/mca_base_repository.h"
+#include "framework/base/mca_base_var.h"
+
+/* All under the init lock. */
+static bool is_open;
+static int verbose;
+static char *component_path = (char *) OPALMEM_COMPONENTDIR;
+
+/* Open MPI's names for verbosity; its users write them into OMPI_MCA_<framework>_base_verbose. */
+const mca_base_var_enum_value_t mca_base_verbosity_names[] = {
+    { "none", 0 },  { "-1", 0 },     { "error", 0 },  { "component", 10 }, { "warn", 20 },
+    { "info", 40 }, { "trace", 60 }, { "debug", 80 }, { "max", 100 },      { NULL, 0 },
+};
+
+bool mca_base_is_open(void)
+{
+    return is_open;
+}
+
+bool mca_base_trusts_user(void)
+{
+    return getauxval(AT_SECURE) == 0;
+}
+
+static int register_verbose(void)
+{
+    int rc = mca_base_var_register(&(mca_base_var_def_t){
+        .name = "mca_base_verbose",
+        .help = "How much the library tells on its own account: 10 what it chooses and why, 40 details for "
+                "developers.",
+        .type = MCA_BASE_VAR_TYPE_INT,
+        .info_level = 8,
+        .enumerator = mca_base_verbosity_names,
+        .min = 0,
+        .max = 100,
+        .storage = &verbose,
+    });
+    mca_base_log_set_verbosity(verbose);
+    return rc;
+}
+
+static int register_component_path(void)
+{
+    int rc = mca_base_var_register(&(mca_base_var_def_t){
+        .name = "mca_base_component_path",
+        .help = "Directories that are searched for component DSOs, separated by colons; empty: none. "
+                "Ignored in set-uid processes.",
+        .type = MCA_BASE_VAR_TYPE_STRING,
+        .info_level = 9,
+        .storage = &component_path,
+    });
+    if (rc == OPAL_SUCCESS && !mca_base_trusts_user() && strcmp(component_path, OPALMEM_COMPONENTDIR) != 0) {
+        mca_base_log(MCA_BASE_LOG_WARN, "mca_base_component_path is ignored in a set-uid process");
+        mca_base_var_unset("mca_base_component_path");
+    }
+    return rc;
+}
+
+int mca_base_open(void)
+{
+    if (is_open) {
+        return OPAL_SUCCESS;
+    }
+    int rc = register_verbose();
+    if (rc == OPAL_SUCCESS) {
+        rc = register_component_path();
+    }
+    if (rc == OPAL_SUCCESS) {
+        rc = mca_base_repository_open(component_path, OPALMEM_COMPONENTDIR);
+    }
+    if (rc != OPAL_SUCCESS) {
+        mca_base_var_close();
+        mca_base_log_set_verbosity(0);
+        return rc;
+    }
+    is_open = true;
+    return OPAL_SUCCESS;
+}
+
+void mca_base_close(void)
+{
+    mca_base_components_close();
+    mca_base_repository_close();
+    mca_base_var_close();
+    mca_base_cmd_line_release();
+    mca_base_log_set_verbosity(0);
+    is_open = false;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* May a file become part of this process? Two questions, asked before the
+ * loader sees it: can a stranger have written it, and is it all there. The
+ * loader of glibc does not ask the second one: it maps the segments of a file
+ * that was cut short, and the process dies of SIGBUS when it reads them. */
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "framework/base/mca_base_repository.h"
+
+/* ---- Owner and mode ----------------------------------------------------------------------------- */
+
+/* Whoever may write this library needs no component to take over the process. It may be neither root nor the
+ * user: sites install as a user of their own, and inside a user namespace root's files show another owner. */
+static bool owns_this_library(uid_t owner)
+{
+    Dl_info info;
+    struct stat status;
+    return dladdr(&mca_base_loader_works, &info) != 0 && info.dli_fname != NULL
+           && stat(info.dli_fname, &status) == 0 && status.st_uid == owner && (status.st_mode & S_IWOTH) == 0;
+}
+
+static bool is_safe(const struct stat *status, char *cause, size_t size)
+{
+    if ((status->st_mode & S_IWOTH) != 0) {
+        snprintf(cause, size, "everybody may write to it (mode %04o)", (unsigned) status->st_mode & 07777);
+        return false;
+    }
+    uid_t owner = status->st_uid;
+    if (owner != 0 && owner != geteuid() && !owns_this_library(owner)) {
+        snprintf(cause, size, "it belongs to user %lu, which is neither root nor you", (unsigned long) owner);
+        return false;
+    }
+    return true;
+}
+
+bool mca_base_directory_is_usable(const char *path, char *cause, size_t size, bool *missing)
+{
+    struct stat status;
+    *missing = false;
+    if (stat(path, &status) != 0) {
+        *missing = errno == ENOENT;
+        snprintf(cause, size, "%s", strerror(errno));
+        return false;
+    }
+    if (!S_ISDIR(status.st_mode)) {
+        snprintf(cause, size, "%s", strerror(ENOTDIR));
+        return false;
+    }
+    return is_safe(&status, cause, size);
+}
+
+/* ---- Contents ----------------------------------------------------------------------------------- */
+
+typedef ElfW(Ehdr) elf_header_t;
+typedef ElfW(Phdr) elf_segment_t;
+
+static bool read_at(int fd, void *buffer, size_t size, uint64_t offset)
+{
+    char *p = buffer;
+    while (size > 0) {
+        ssize_t got = pread(fd, p, size, (off_t) offset);
+        if (got == 0 || (got < 0 && errno != EINTR)) {
+            return false;
+        }
+        if (got > 0) {
+            p += got;
+            offset += (uint64_t) got;
+            size -= (size_t) got;
+        }
+    }
+    return true;
+}
+
+static bool is_within(uint64_t offset, uint64_t length, uint64_t file_size)
+{
+    uint64_t end;
+    return !__builtin_add_overflow(offset, length, &end) && end <= file_size;
+}
+
+static bool has_segment(int fd, const elf_header_t *header, unsigned index, uint64_t file_size)
+{
+    elf_segment_t segment;
+    return read_at(fd, &segment, sizeof segment, header->e_phoff + (uint64_t) index * sizeof segment)
+           && (segment.p_type != PT_LOAD || is_within(segment.p_offset, segment.p_filesz, file_size));
+}
+
+/* The table of sections is at the end, as a rule: nobody needs it to run the code, but a file without it was cut short. */
+static bool has_everything(int fd, const elf_header_t *header, uint64_t file_size)
+{
+    bool good = is_within(header->e_shoff, (uint64_t) header->e_shnum * header->e_shentsize, file_size);
+    for (unsigned i = 0; good && i < header->e_phnum; i++) {
+        good = has_segment(fd, header, i, file_size);
+    }
+    return good;
+}
+
+/* What else can be wrong with an object, the loader finds by itself. */
+static bool is_complete(int fd, uint64_t file_size, char *cause, size_t size)
+{
+    elf_header_t header;
+    bool is_object = read_at(fd, &header, sizeof header, 0) && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0
+                     && header.e_phentsize == sizeof(elf_segment_t);
+    bool good = is_object && has_everything(fd, &header, file_size);
+    if (!is_object) {
+        snprintf(cause, size, "it is not a shared object for this machine");
+    } else if (!good) {
+        snprintf(cause, size, "it is damaged: %llu bytes are not all of it", (unsigned long long) file_size);
+    }
+    return good;
+}
+
+bool mca_base_file_is_usable(const char *path, char *cause, size_t size)
+{
+    /* Nonblocking: a pipe of that name must not stop the program. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        snprintf(cause, size, "%s", strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
+    }
+    bool good = is_safe(&status, cause, size);
+    if (good && !S_ISREG(status.st_mode)) {
+        snprintf(cause, size, "it is not a file");
+        good = false;
+    }
+    good = good && is_complete(fd, (uint64_t) status.st_size, cause, size);
+    close(fd);
+    return good;
+}

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Tests of the MCA base, and the component DSOs that they load.
+base_tests = \
+	test/base/test_mca_base_cmd_line \
+	test/base/test_mca_base_framework \
+	test/base/test_mca_base_log \
+	test/base/test_mca_base_repository \
+	test/base/test_mca_base_secure \
+	test/base/test_mca_base_selection \
+	test/base/test_mca_base_unknown \
+	test/base/test_mca_base_var
+check_PROGRAMS += $(base_tests)
+TESTS += $(base_tests) test/base/test_opalmem_info.sh
+EXTRA_DIST += test/base/test_opalmem_info.sh
+
+check_LTLIBRARIES += libbase_test.la
+libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h
+libbase_test_la_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_MODULE_DIR='"$(abs_top_builddir)/test/base/.libs"'
+libbase_test_la_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+base_test_ldadd = libbase_test.la libopalmem_internal.la $(CHECK_LIBS)
+base_test_cppflags = $(AM_CPPFLAGS) -DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"'
+base_test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
+
+test_base_test_mca_base_cmd_line_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_cmd_line_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_framework_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_framework_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_log_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_log_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_repository_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_repository_LDADD = $(base_test_ldadd)
+# The modules call the library, which is linked into the test.
+test_base_test_mca_base_repository_LDFLAGS = -export-dynamic
+test_base_test_mca_base_secure_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_secure_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_selection_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_selection_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_unknown_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_unknown_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_CPPFLAGS = $(base_test_cppflags)
+test_base_test_mca_base_var_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_LDADD = $(base_test_ldadd)
+
+if HAVE_LTDL
+check_LTLIBRARIES += \
+	test/base/mca_fake_good.la \
+	test/base/mca_fake_newmca.la \
+	test/base/mca_fake_nosymbol.la \
+	test/base/mca_fake_oldframework.la \
+	test/base/mca_fake_resident.la \
+	test/base/mca_fake_small.la \
+	test/base/mca_fake_two_words.la \
+	test/base/mca_fake_unresolved.la \
+	test/base/mca_fake_wrongname.la \
+	test/base/mca_fake_wrongtype.la
+endif
+# -rpath makes libtool build a shared object although nothing is installed.
+fake_module_ldflags = -module -avoid-version -shared -Wl,-z,now -rpath /nowhere
+test_base_mca_fake_good_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_good_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=good
+test_base_mca_fake_good_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_newmca_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_newmca_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=newmca -DMODULE_MCA_MINOR=1
+test_base_mca_fake_newmca_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_nosymbol_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_nosymbol_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=nosymbol -DMODULE_SYMBOL=elsewhere
+test_base_mca_fake_nosymbol_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_oldframework_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_oldframework_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=oldframework -DMODULE_MAJOR=1
+test_base_mca_fake_oldframework_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_resident_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_resident_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=resident -DMODULE_FLAGS=MCA_BASE_COMPONENT_FLAG_RESIDENT
+test_base_mca_fake_resident_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_small_la_SOURCES = test/base/fake_module_small.c
+test_base_mca_fake_small_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_two_words_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_two_words_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=two_words
+test_base_mca_fake_two_words_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_unresolved_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_unresolved_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=unresolved -DMODULE_UNRESOLVED
+test_base_mca_fake_unresolved_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_wrongname_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_wrongname_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=wrongname -DMODULE_CALLED=other
+test_base_mca_fake_wrongname_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_wrongtype_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_wrongtype_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=wrongtype -DMODULE_FRAMEWORK=memory
+test_base_mca_fake_wrongtype_la_LDFLAGS = $(fake_module_ldflags)

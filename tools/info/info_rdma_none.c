@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A build without libibverbs cannot list RDMA devices. */
+#include "tools/info/info.h"
+
+void info_print_rdma(void)
+{
+    info_value("machine:rdma:count", "RDMA devices", "unknown: opalmem was built without libibverbs");
+}
