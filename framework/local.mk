@@ -47,7 +47,8 @@ libopalmem_internal_la_CPPFLAGS = $(AM_CPPFLAGS) -DMCA_BASE_COMPONENT_IS_STATIC 
 libopalmem_internal_la_CFLAGS = $(AM_CFLAGS) $(LIBURING_CFLAGS)
 libopalmem_internal_la_LIBADD = $(LTDL_LIBS) $(LIBURING_LIBS)
 
-# A patched process keeps running the library's code: it is never unloaded.
+# A patched process keeps running the library's code: it is never unloaded. Calls within the library go
+# straight, which hooks notice, and nobody else can take them over.
 libopalmem_la_SOURCES =
 libopalmem_la_LIBADD = libopalmem_internal.la
-libopalmem_la_LDFLAGS = -version-info 0:0:0 -no-undefined -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now
+libopalmem_la_LDFLAGS = -version-info 0:0:0 -no-undefined -Wl,-Bsymbolic-functions -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now

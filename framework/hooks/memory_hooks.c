@@ -257,7 +257,7 @@ int opal_mem_hooks_unregister_release(opal_mem_hooks_callback_fn_t *func)
 
 /* ---- Raising events ---------------------------------------------------------------------------- */
 
-static void dispatch(struct callback_list *list, void *buf, size_t length, bool from_alloc)
+OPAL_MEM_HOOKS_PATH static void dispatch(struct callback_list *list, void *buf, size_t length, bool from_alloc)
 {
     struct callback_array *array = current(list);
     uint32_t count = atomic_load_explicit(&array->count, memory_order_acquire);
@@ -274,7 +274,7 @@ static void dispatch(struct callback_list *list, void *buf, size_t length, bool 
     errno = saved_errno;
 }
 
-void opal_mem_hooks_dispatch_release(const opal_mem_hooks_range_t *range, bool from_alloc)
+OPAL_MEM_HOOKS_PATH void opal_mem_hooks_dispatch_release(const opal_mem_hooks_range_t *range, bool from_alloc)
 {
     dispatch(&release_list, (void *) range->start, range->length, from_alloc);
 }

@@ -58,7 +58,7 @@ static void raise_slots_used(uint32_t index)
     }
 }
 
-static bool claim(uint32_t index)
+OPAL_MEM_HOOKS_PATH static bool claim(uint32_t index)
 {
     struct slot *slot = &slots[index];
     uint64_t state = atomic_load_explicit(&slot->state, memory_order_relaxed);
@@ -70,7 +70,7 @@ static bool claim(uint32_t index)
                                           state + (1u << PHASE_BITS) + PHASE_CLAIMED);
 }
 
-static uint32_t claim_any(void)
+OPAL_MEM_HOOKS_PATH static uint32_t claim_any(void)
 {
     if (self.hint == 0) {
         self.hint = atomic_fetch_add_explicit(&next_hint, 1, memory_order_relaxed) % OPAL_MEM_HOOKS_SLOTS + 1;
@@ -84,7 +84,7 @@ static uint32_t claim_any(void)
     return NO_SLOT;
 }
 
-static void publish(struct slot *slot, const opal_mem_hooks_range_t *ranges, size_t count)
+OPAL_MEM_HOOKS_PATH static void publish(struct slot *slot, const opal_mem_hooks_range_t *ranges, size_t count)
 {
     atomic_store_explicit(&slot->owner, &self, memory_order_relaxed);
     atomic_store_explicit(&slot->blocked, false, memory_order_relaxed);
@@ -97,7 +97,7 @@ static void publish(struct slot *slot, const opal_mem_hooks_range_t *ranges, siz
 }
 
 /* From here on the thread counts as inside callbacks. */
-static void enter(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges, size_t count,
+OPAL_MEM_HOOKS_PATH static void enter(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges, size_t count,
                   opal_mem_hooks_cause_t cause)
 {
     window->slot = claim_any();
@@ -118,7 +118,7 @@ static void enter(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t 
 }
 
 /* The callbacks have returned. */
-static void end_dispatch(const opal_mem_hooks_window_t *window)
+OPAL_MEM_HOOKS_PATH static void end_dispatch(const opal_mem_hooks_window_t *window)
 {
     if (window->slot != NO_SLOT) {
         set_phase(&slots[window->slot], PHASE_OPEN);
@@ -128,7 +128,7 @@ static void end_dispatch(const opal_mem_hooks_window_t *window)
     }
 }
 
-void opal_mem_hooks_window_open(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges,
+OPAL_MEM_HOOKS_PATH void opal_mem_hooks_window_open(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges,
                                 size_t count, opal_mem_hooks_cause_t cause, bool from_alloc)
 {
     enter(window, ranges, count, cause);
@@ -138,7 +138,7 @@ void opal_mem_hooks_window_open(opal_mem_hooks_window_t *window, const opal_mem_
     end_dispatch(window);
 }
 
-void opal_mem_hooks_window_close(opal_mem_hooks_window_t *window)
+OPAL_MEM_HOOKS_PATH void opal_mem_hooks_window_close(opal_mem_hooks_window_t *window)
 {
     self.current = window->outer;
     if (window->slot != NO_SLOT) {

@@ -83,7 +83,7 @@ int mca_rcache_base_open(void)
 
 typedef void (*visit_fn_t)(mca_rcache_base_module_t *module, void *arg);
 
-static void visit_all(visit_fn_t visit, void *arg)
+OPAL_MEM_HOOKS_PATH static void visit_all(visit_fn_t visit, void *arg)
 {
     for (struct chunk *chunk = &first_chunk; chunk != NULL; chunk = atomic_load(&chunk->next)) {
         size_t used = atomic_load_explicit(&chunk->used, memory_order_acquire);
@@ -157,14 +157,14 @@ static bool list_remove(mca_rcache_base_module_t *module)
 
 /* ---- Events ------------------------------------------------------------------------------------- */
 
-static void invalidate_one(mca_rcache_base_module_t *module, void *arg)
+OPAL_MEM_HOOKS_PATH static void invalidate_one(mca_rcache_base_module_t *module, void *arg)
 {
     const opal_mem_hooks_range_t *range = arg;
     module->rcache_invalidate_range(module, (void *) range->start, range->length);
 }
 
 /* The release callback. Hook context. */
-static void memory_released(void *buf, size_t length, void *cbdata, bool from_alloc)
+OPAL_MEM_HOOKS_PATH static void memory_released(void *buf, size_t length, void *cbdata, bool from_alloc)
 {
     (void) cbdata, (void) from_alloc;
     if (atomic_load_explicit(&cache_count, memory_order_relaxed) == 0) {

@@ -174,7 +174,7 @@ static void handle_in_hook_locked(grdma_module_t *module, grdma_ending_t *ending
     ending->list = NULL;
 }
 
-int grdma_invalidate_range(mca_rcache_base_module_t *base_module, void *addr, size_t size)
+OPAL_MEM_HOOKS_PATH int grdma_invalidate_range(mca_rcache_base_module_t *base_module, void *addr, size_t size)
 {
     grdma_module_t *module = grdma_of(base_module);
     grdma_ending_t ending = { NULL };
