@@ -18,7 +18,15 @@ export OPALMEM_TEST_SECONDS
 make -j"$(nproc)" > make.out 2>&1 || { tail -n 40 make.out; exit 1; }
 make -j"$(nproc)" check TESTS= >> make.out 2>&1 || { tail -n 40 make.out; exit 1; }
 rc=0
-make check > check.out 2>&1 || rc=$?
+run=()
+if [ "$name" = valgrind ]; then
+    command -v valgrind >/dev/null || { echo "check-variant: valgrind is missing (Debian package: valgrind)" >&2; exit 1; }
+    # Only the Check programs, not the scripts. Code is patched below valgrind's feet: hence --smc-check.
+    run=("LOG_COMPILER=$PWD/libtool --mode=execute valgrind -q --smc-check=all-non-file --error-exitcode=9
+        --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite")
+    export OPALMEM_TEST_VALGRIND=1 CK_TIMEOUT_MULTIPLIER=20
+fi
+make check "${run[@]}" > check.out 2>&1 || rc=$?
 grep -hE '^(FAIL|XPASS|ERROR):' check.out || true
 if [ $rc != 0 ]; then
     tail -n 150 test-suite.log 2>/dev/null || tail -n 40 check.out

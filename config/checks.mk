@@ -11,6 +11,7 @@ help:
 	echo "check-headers   public headers compile alone, in C and C++"; \
 	echo "check-symbols   prefix of all symbols, exports of DSOs, rename headers"; \
 	echo "lint            include direction, clang-tidy, cppcheck, shellcheck, format"; \
+	echo "check-model     models of the protocols, with spin"; \
 	echo "check-asan      tests under AddressSanitizer and UndefinedBehaviorSanitizer"; \
 	echo "check-tsan      tests under ThreadSanitizer"; \
 	echo "check-valgrind  tests under valgrind"; \

@@ -9,6 +9,7 @@ AM_TESTS_ENVIRONMENT = \
 if HAVE_CHECK
 include test/framework/local.mk
 include test/build/local.mk
+include test/model/local.mk
 include test/base/local.mk
 include test/linux/local.mk
 include test/rcache/local.mk

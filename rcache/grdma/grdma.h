@@ -88,6 +88,7 @@ typedef struct grdma_module_t {
     grdma_pending_t pending;
     _Atomic(grdma_region_t *) dead;  /**< To be deregistered and freed, outside hooks. */
     _Atomic(grdma_region_t *) spent; /**< To be freed, outside hooks. */
+    _Atomic(interval_node_t *) inherited; /**< In a fork child: the parent's tree, to be freed outside hooks. */
     _Atomic size_t count, bytes;     /**< Registered or being so. Raised only under the lock: limits are exact. */
     _Atomic size_t peak_count, peak_bytes;
     _Atomic bool provider_is_parents; /**< In a fork child: call after_fork before the provider is used. */

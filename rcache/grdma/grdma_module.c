@@ -153,10 +153,13 @@ void mca_rcache_grdma_stop(mca_rcache_base_module_t *base_module)
     grdma_unlock(module, &ending);
 }
 
-/* What the parent's threads held or had half done is forgotten, not undone: its regions are the parent's. */
+/* What the parent's threads held or had half done is forgotten, not undone: its regions are the parent's, and
+ * only their memory is ours to free. */
 void mca_rcache_grdma_reset_child(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
+    bool sound = pthread_mutex_trylock(&module->lock) == 0; /* Nobody was changing the tree when we were forked. */
+    atomic_store(&module->inherited, sound ? module->tree.root : NULL);
     pthread_mutex_init(&module->lock, NULL);
     pthread_mutex_init(&module->provider_lock, NULL);
     module->tree.root = NULL;

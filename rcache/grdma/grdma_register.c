@@ -203,8 +203,16 @@ int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_regi
     prepare(module);
     grdma_lock(module, &ending);
     if (region->generation != module->generation) {
-        /* Inherited by a fork child: the registration is the parent's. Its memory stays, others may hold it. */
-    } else if (--region->refs == 0) {
+        /* Inherited by a fork child: the registration is the parent's, only the memory is ours. */
+        bool done = --region->refs == 0;
+        grdma_unlock(module, &ending);
+        if (done) {
+            free(region);
+        }
+        grdma_let_go(module, 1);
+        return OPAL_SUCCESS;
+    }
+    if (--region->refs == 0) {
         become_idle_locked(module, region, &own);
     }
     bool last = module->closing && own.list != NULL && module->regions == 0;

@@ -146,8 +146,26 @@ static void warn_in_use(grdma_module_t *module)
     }
 }
 
+/* Regions inherited from the parent: those that somebody still refers to go with their last reference. */
+static void free_inherited(interval_node_t *node)
+{
+    if (node == NULL) {
+        return;
+    }
+    grdma_region_t *region = (grdma_region_t *) node;
+    free_inherited(node->left);
+    free_inherited(node->right);
+    region->in_tree = false;
+    if (region->refs == 0 && region->state == GRDMA_READY) {
+        free(region);
+    }
+}
+
 void grdma_reap(grdma_module_t *module)
 {
+    if (atomic_load_explicit(&module->inherited, memory_order_relaxed) != NULL) {
+        free_inherited(atomic_exchange(&module->inherited, NULL));
+    }
     if (atomic_load_explicit(&module->dead, memory_order_relaxed) != NULL) {
         grdma_end(module, atomic_exchange(&module->dead, NULL));
     }
