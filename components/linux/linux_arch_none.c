@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Where nobody has written the component's machine code yet. */
+#include "components/linux/linux.h"
+
+#include "opal/mca/base/base.h"
+
+int linux_query(void)
+{
+    mca_base_component_set_reason("replacing system calls is written for x86-64 only");
+    return OPAL_ERR_NOT_AVAILABLE;
+}
+
+int linux_install(uint32_t disabled, int *support, uint64_t *sees)
+{
+    (void) disabled;
+    (void) support;
+    (void) sees;
+    return linux_query();
+}
+
+int linux_uninstall(void)
+{
+    return OPAL_SUCCESS;
+}
+
+int linux_calls_parse(const char *list, uint32_t *mask, const char **unknown, size_t *unknown_length)
+{
+    (void) list;
+    (void) unknown;
+    (void) unknown_length;
+    *mask = 0;
+    return OPAL_SUCCESS;
+}

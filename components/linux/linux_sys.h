@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* System calls of the component "linux": all go through one pointer, which a
+ * test replaces to make any of them fail. They do not touch errno, take no
+ * lock and are no cancellation points, and they do not run into the sites that
+ * the component has replaced. All return what the kernel returns (-errno). */
+#ifndef COMPONENTS_LINUX_LINUX_SYS_H
+#define COMPONENTS_LINUX_LINUX_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+typedef long (*linux_sys_fn_t)(long nr, const long args[6]);
+
+/** The call in use: linux_sys_real but in tests. Changed only while nothing is patched or one thread runs. */
+extern linux_sys_fn_t linux_sys_call;
+
+/** The kernel. */
+long linux_sys_real(long nr, const long args[6]);
+
+#define LINUX_SYS(nr, ...) linux_sys_call((nr), (const long[6]){ __VA_ARGS__ })
+
+static inline long linux_sys_mmap(uintptr_t addr, size_t length, int prot, int flags)
+{
+    return LINUX_SYS(SYS_mmap, (long) addr, (long) length, prot, flags, -1, 0);
+}
+
+static inline long linux_sys_munmap(uintptr_t addr, size_t length)
+{
+    return LINUX_SYS(SYS_munmap, (long) addr, (long) length);
+}
+
+static inline long linux_sys_mprotect(uintptr_t addr, size_t length, int prot)
+{
+    return LINUX_SYS(SYS_mprotect, (long) addr, (long) length, prot);
+}
+
+static inline long linux_sys_membarrier(int command)
+{
+    return LINUX_SYS(SYS_membarrier, command);
+}
+
+/** Replace this thread's mask of 64 signals, also those that libc keeps for itself. */
+static inline long linux_sys_sigmask(int how, const uint64_t *set, uint64_t *old)
+{
+    return LINUX_SYS(SYS_rt_sigprocmask, how, (long) set, (long) old, sizeof(*set));
+}
+
+static inline long linux_sys_nanosleep(const struct timespec *time)
+{
+    return LINUX_SYS(SYS_nanosleep, (long) time);
+}
+
+static inline long linux_sys_open(const char *path, int flags)
+{
+    return LINUX_SYS(SYS_open, (long) path, flags);
+}
+
+static inline long linux_sys_read(int fd, void *buffer, size_t size)
+{
+    return LINUX_SYS(SYS_read, fd, (long) buffer, (long) size);
+}
+
+static inline long linux_sys_close(int fd)
+{
+    return LINUX_SYS(SYS_close, fd);
+}
+
+static inline long linux_sys_shmctl(int id, int command, void *buffer)
+{
+    return LINUX_SYS(SYS_shmctl, id, command, (long) buffer);
+}
+
+#endif

@@ -1,0 +1,38 @@
+# linux: replaces the system-call sites of libc and ld.so.
+noinst_LTLIBRARIES += libmca_memory_linux.la
+libmca_memory_linux_la_SOURCES = \
+	components/linux/linux_component.c \
+	components/linux/linux.h
+libmca_memory_linux_la_CPPFLAGS = $(AM_CPPFLAGS)
+if LINUX_ARCH_X86_64
+libmca_memory_linux_la_SOURCES += \
+	components/linux/linux_calls.c \
+	components/linux/linux_find.c \
+	components/linux/linux_install.c \
+	components/linux/linux_kernel.c \
+	components/linux/linux_maps.c \
+	components/linux/linux_patch.c \
+	components/linux/linux_quiet.c \
+	components/linux/linux_ranges.c \
+	components/linux/linux_selftest.c \
+	components/linux/linux_shm.c \
+	components/linux/linux_sys.c \
+	components/linux/linux_sys.h \
+	components/linux/linux_trampoline.c \
+	components/linux/linux_trampoline_x86_64.S
+# A replaced call keeps vector registers, as the kernel does.
+libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS) -mgeneral-regs-only
+else
+libmca_memory_linux_la_SOURCES += components/linux/linux_arch_none.c
+libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS)
+endif
+if MEMORY_linux_DSO
+opalmem_component_LTLIBRARIES += mca_memory_linux.la
+mca_memory_linux_la_SOURCES =
+mca_memory_linux_la_LIBADD = libmca_memory_linux.la libopalmem.la
+# No symbol may be looked up within a call of the application.
+mca_memory_linux_la_LDFLAGS = $(component_dso_ldflags) -Wl,-z,now
+else
+libmca_memory_linux_la_CPPFLAGS += -DMCA_BASE_COMPONENT_IS_STATIC
+libopalmem_internal_la_LIBADD += libmca_memory_linux.la
+endif

@@ -1,0 +1,54 @@
+# The component "linux". Unit tests link its convenience library; test_linux_paths and
+# test_linux_threads test the whole library.
+if LINUX_ARCH_X86_64
+linux_unit_tests = test/linux/test_linux_ranges test/linux/test_linux_find test/linux/test_linux_patch \
+	test/linux/test_linux_quiet test/linux/test_linux_trampoline test/linux/test_linux_calls \
+	test/linux/test_linux_shm test/linux/test_linux_install
+linux_library_tests = test/linux/test_linux_paths test/linux/test_linux_threads
+check_PROGRAMS += $(linux_unit_tests) $(linux_library_tests)
+TESTS += $(linux_unit_tests) $(linux_library_tests)
+noinst_HEADERS += test/linux/fake_sys.h
+
+linux_unit_libs = libmca_memory_linux.la libopalmem_internal.la $(CHECK_LIBS)
+
+test_linux_test_linux_ranges_SOURCES = test/linux/test_linux_ranges.c
+test_linux_test_linux_ranges_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_ranges_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_find_SOURCES = test/linux/test_linux_find.c
+test_linux_test_linux_find_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_find_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_patch_SOURCES = test/linux/test_linux_patch.c
+test_linux_test_linux_patch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_patch_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_quiet_SOURCES = test/linux/test_linux_quiet.c
+test_linux_test_linux_quiet_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_quiet_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_trampoline_SOURCES = test/linux/test_linux_trampoline.c
+test_linux_test_linux_trampoline_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_trampoline_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_calls_SOURCES = test/linux/test_linux_calls.c
+test_linux_test_linux_calls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_calls_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_shm_SOURCES = test/linux/test_linux_shm.c
+test_linux_test_linux_shm_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_shm_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_install_SOURCES = test/linux/test_linux_install.c
+test_linux_test_linux_install_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_install_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_paths_SOURCES = test/linux/test_linux_paths.c test/linux/paths.h \
+	test/linux/paths_system.c test/linux/paths_malloc.c test/linux/paths_quiet.c
+test_linux_test_linux_paths_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_paths_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_threads_SOURCES = test/linux/test_linux_threads.c
+test_linux_test_linux_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_threads_LDADD = libopalmem.la $(CHECK_LIBS)
+endif
