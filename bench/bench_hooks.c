@@ -151,10 +151,13 @@ static void measure(const char *name, measure_fn_t function, enum mode mode)
 int main(void)
 {
     static double init[ROUNDS];
-    static const struct { const char *name; measure_fn_t function; } all[] = {
-        { "munmap of one page", small_munmap },        { "munmap of nothing", empty_munmap },
-        { "madvise DONTNEED, empty page", discard },   { "mmap + munmap of one page", map_unmap_pair },
-        { "malloc + free of 64 B", small_malloc },     { "malloc + free of 64 MiB", large_malloc },
+    static const struct {
+        const char *name;
+        measure_fn_t function;
+    } all[] = {
+        { "munmap of one page", small_munmap },      { "munmap of nothing", empty_munmap },
+        { "madvise DONTNEED, empty page", discard }, { "mmap + munmap of one page", map_unmap_pair },
+        { "malloc + free of 64 B", small_malloc },   { "malloc + free of 64 MiB", large_malloc },
     };
     for (int i = 0; i < ROUNDS; i++) {
         init[i] = init_and_finalize();

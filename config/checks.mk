@@ -2,7 +2,7 @@
 EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/check-headers.sh \
 	config/check-symbols.sh config/lint.sh config/check-variant.sh .clang-format .clang-tidy
 
-.PHONY: help lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
+.PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
 	check-without check-all bench
 
 help:
@@ -21,6 +21,9 @@ help:
 	echo "check-all       all of these"; \
 	echo "bench           what the hooks cost"; \
 	echo "install, dist, distcheck, clean: as usual"
+
+check-model:
+	CC='$(CC)' $(srcdir)/test/model/check-model.sh
 
 check-headers:
 	CC="$(CC)" CXX="$(CXX)" $(srcdir)/config/check-headers.sh .
@@ -51,7 +54,7 @@ check-without:
 	$(variant) without-liburing --without-liburing
 	$(variant) without-all --without-hwloc --without-libltdl --without-libibverbs --without-liburing
 
-check-all: check check-headers check-symbols lint check-dso check-clang check-without check-asan check-tsan \
+check-all: check check-model check-headers check-symbols lint check-dso check-clang check-without check-asan check-tsan \
 	check-valgrind distcheck
 
 noinst_PROGRAMS += bench/bench_hooks

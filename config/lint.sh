@@ -26,7 +26,7 @@ echo "lint: length of functions and files"
 # shellcheck disable=SC2086
 awk 'FNR == 1 { start = 0 } /^{/ { start = FNR } /^}/ { if (start && FNR - start > 60) { print FILENAME ":" start ": a function of " FNR - start " lines"; bad = 1 } start = 0 }
     FNR > 600 && !seen[FILENAME]++ { print FILENAME ": over 600 lines"; bad = 1 } END { exit bad }' $sources || rc=1
-flags="-std=gnu11 -I$build/include -Iinclude -I. -I$build -include opalmem_private_config.h -DMCA_BASE_COMPONENT_IS_STATIC"
+flags="-std=gnu11 -DINFO_PREFIX=\"\" -DINFO_STATIC_COMPONENTS=\"\" -DINFO_DSO_COMPONENTS=\"\" -I$build/include -Iinclude -I. -I$build -include opalmem_private_config.h -DMCA_BASE_COMPONENT_IS_STATIC"
 product=$(echo "$sources" | grep -E '^(framework|components|rcache|tools)/.*\.c$')
 [ -z "$(command -v pkg-config)" ] || flags="$flags $(pkg-config --cflags hwloc 2>/dev/null || true)"
 echo "lint: documentation comments"

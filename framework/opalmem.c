@@ -99,7 +99,8 @@ static int later_init(int *argc, char ***argv)
     }
     int rc = mca_base_cmd_line_take(argc, argv);
     if (rc == OPAL_SUCCESS && *argc != before) {
-        mca_base_log(MCA_BASE_LOG_WARN, "the library runs already: the --mca settings of this call have no effect");
+        mca_base_log(MCA_BASE_LOG_WARN,
+                     "the library runs already: the --mca settings of this call have no effect");
     }
     return rc;
 }

@@ -33,8 +33,8 @@ static void report_gain(const opal_mem_hooks_range_t *range)
 }
 
 /* Make the call with args; its gain is told from `seen`, the arguments as the kernel rounds them. */
-static long call_with_events(const linux_call_t *call, const long args[6], const long seen[6],
-                             const opal_mem_hooks_range_t *ranges, size_t count)
+OPAL_MEM_HOOKS_PATH static long call_with_events(const linux_call_t *call, const long args[6], const long seen[6],
+                                                 const opal_mem_hooks_range_t *ranges, size_t count)
 {
     opal_mem_hooks_window_t window;
     opal_mem_hooks_range_t gain;
@@ -54,7 +54,7 @@ static long call_with_events(const linux_call_t *call, const long args[6], const
 }
 
 /* Calls whose arguments say everything. */
-static long run_plain(const linux_call_t *call, const long args[6])
+OPAL_MEM_HOOKS_PATH static long run_plain(const linux_call_t *call, const long args[6])
 {
     opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
 
@@ -81,7 +81,7 @@ static long run_mmap_file_over(const linux_call_t *call, const long args[6])
     return call_with_events(call, args, seen, ranges, count);
 }
 
-static long run_mmap(const linux_call_t *call, const long args[6])
+OPAL_MEM_HOOKS_PATH static long run_mmap(const linux_call_t *call, const long args[6])
 {
     const bool is_file_over = (args[3] & (MAP_FIXED | MAP_ANONYMOUS)) == MAP_FIXED;
 
@@ -206,7 +206,7 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
       .ranges = linux_ranges_remap_file_pages },
 };
 
-long linux_dispatch(const linux_site_t *site, const long args[6])
+OPAL_MEM_HOOKS_PATH long linux_dispatch(const linux_site_t *site, const long args[6])
 {
     const bool has_events = atomic_load_explicit(&is_live, memory_order_acquire);
     const linux_call_t *call = site->call;

@@ -44,7 +44,7 @@ static size_t add_rest(opal_mem_hooks_range_t *out, uintptr_t start)
     return start < linux_facts.address_end ? add_range(out, 0, start, linux_facts.address_end - start) : 0;
 }
 
-size_t linux_ranges_munmap(const long args[6], opal_mem_hooks_range_t out[])
+OPAL_MEM_HOOKS_PATH size_t linux_ranges_munmap(const long args[6], opal_mem_hooks_range_t out[])
 {
     const uintptr_t start = linux_untag(args[0]);
 
@@ -66,7 +66,7 @@ static uintptr_t mmap_length(const long args[6])
     return linux_round_up((uintptr_t) args[1], linux_mmap_page((unsigned long) args[3]));
 }
 
-size_t linux_ranges_mmap(const long args[6], opal_mem_hooks_range_t out[])
+OPAL_MEM_HOOKS_PATH size_t linux_ranges_mmap(const long args[6], opal_mem_hooks_range_t out[])
 {
     const uintptr_t start = (uintptr_t) args[0];
 
@@ -203,7 +203,7 @@ static bool is_discard(int advice)
 }
 
 /* Unlike munmap, madvise works on what it finds up to the end of the address space, and then complains. */
-size_t linux_ranges_madvise(const long args[6], opal_mem_hooks_range_t out[])
+OPAL_MEM_HOOKS_PATH size_t linux_ranges_madvise(const long args[6], opal_mem_hooks_range_t out[])
 {
     const uintptr_t start = linux_untag(args[0]);
     const uintptr_t length = linux_round_up((uintptr_t) args[1], LINUX_PAGE);

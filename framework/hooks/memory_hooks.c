@@ -33,7 +33,7 @@ struct callback_list {
     struct callback_array initial;
     struct callback initial_items[INITIAL_CAPACITY];
     _Atomic uint32_t live; /* Entries that are not dead; written under list_lock. */
-    int needed_support; /* One of these bits must be there to register. */
+    int needed_support;    /* One of these bits must be there to register. */
 };
 
 /* Serialises changes of both lists. Never held across an allocation, a wait or a callback, and only with
@@ -296,9 +296,9 @@ static opal_mem_hooks_range_t round_to_pages(uintptr_t start, size_t length)
     uintptr_t mask = (uintptr_t) sysconf(_SC_PAGESIZE) - 1;
     uintptr_t first = start & ~mask;
     if (length > UINTPTR_MAX - start || start + length > UINTPTR_MAX - mask) {
-        return (opal_mem_hooks_range_t) { .start = first, .length = UINTPTR_MAX - first };
+        return (opal_mem_hooks_range_t){ .start = first, .length = UINTPTR_MAX - first };
     }
-    return (opal_mem_hooks_range_t) { .start = first, .length = ((start + length + mask) & ~mask) - first };
+    return (opal_mem_hooks_range_t){ .start = first, .length = ((start + length + mask) & ~mask) - first };
 }
 
 void opal_mem_hooks_release_cause(void *buf, size_t length, bool from_alloc, opal_mem_hooks_cause_t cause)

@@ -34,8 +34,8 @@ static _Atomic uint32_t overflow_open, overflow_dispatching;
 
 /* Initial-exec: reaching it never allocates. Zero in a new thread. */
 static _Thread_local struct {
-    uint32_t hint; /* Plus one; 0 is none yet. */
-    uint32_t overflow_depth; /* This thread's share of overflow_dispatching, */
+    uint32_t hint;             /* Plus one; 0 is none yet. */
+    uint32_t overflow_depth;   /* This thread's share of overflow_dispatching, */
     uint32_t overflow_windows; /* and of overflow_open: what is left of both in a fork child. */
     opal_mem_hooks_window_t *current;
 } self __attribute__((tls_model("initial-exec")));
@@ -66,8 +66,7 @@ OPAL_MEM_HOOKS_PATH static bool claim(uint32_t index)
         return false;
     }
     raise_slots_used(index);
-    return atomic_compare_exchange_strong(&slot->state, &state,
-                                          state + (1u << PHASE_BITS) + PHASE_CLAIMED);
+    return atomic_compare_exchange_strong(&slot->state, &state, state + (1u << PHASE_BITS) + PHASE_CLAIMED);
 }
 
 OPAL_MEM_HOOKS_PATH static uint32_t claim_any(void)
@@ -97,8 +96,8 @@ OPAL_MEM_HOOKS_PATH static void publish(struct slot *slot, const opal_mem_hooks_
 }
 
 /* From here on the thread counts as inside callbacks. */
-OPAL_MEM_HOOKS_PATH static void enter(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges, size_t count,
-                  opal_mem_hooks_cause_t cause)
+OPAL_MEM_HOOKS_PATH static void enter(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges,
+                                      size_t count, opal_mem_hooks_cause_t cause)
 {
     window->slot = claim_any();
     if (window->slot != NO_SLOT) {
@@ -128,8 +127,9 @@ OPAL_MEM_HOOKS_PATH static void end_dispatch(const opal_mem_hooks_window_t *wind
     }
 }
 
-OPAL_MEM_HOOKS_PATH void opal_mem_hooks_window_open(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges,
-                                size_t count, opal_mem_hooks_cause_t cause, bool from_alloc)
+OPAL_MEM_HOOKS_PATH void opal_mem_hooks_window_open(opal_mem_hooks_window_t *window,
+                                                    const opal_mem_hooks_range_t *ranges, size_t count,
+                                                    opal_mem_hooks_cause_t cause, bool from_alloc)
 {
     enter(window, ranges, count, cause);
     for (size_t i = 0; i < count; i++) {
@@ -166,8 +166,7 @@ void opal_mem_hooks_leave(opal_mem_hooks_window_t *window)
 
 opal_mem_hooks_cause_t opal_mem_hooks_current_cause(void)
 {
-    return self.current == NULL ? OPAL_MEM_HOOKS_CAUSE_UNKNOWN
-                                : (opal_mem_hooks_cause_t) self.current->cause;
+    return self.current == NULL ? OPAL_MEM_HOOKS_CAUSE_UNKNOWN : (opal_mem_hooks_cause_t) self.current->cause;
 }
 
 static bool ranges_meet(uintptr_t a, size_t a_length, uintptr_t b, size_t b_length)

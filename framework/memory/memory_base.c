@@ -71,7 +71,7 @@ static void make_unavailable(mca_base_component_item_t *item, int rc)
 static int activate(mca_base_component_item_t *item)
 {
     opal_memory_base_active_t candidate = { (opal_memory_base_component_t *) (uintptr_t) item->component,
-                                      (const void *) item->module };
+                                            (const void *) item->module };
     if (opal_memory_base_active_count == OPAL_MEMORY_BASE_MAX_ACTIVE) {
         mca_base_log(MCA_BASE_LOG_ERROR, "memory: at most %d components can run together",
                      OPAL_MEMORY_BASE_MAX_ACTIVE);
@@ -79,7 +79,8 @@ static int activate(mca_base_component_item_t *item)
     }
     const opal_memory_base_active_t *polled = find_polled();
     if (polled != NULL && is_polled(&candidate)) {
-        mca_base_log(MCA_BASE_LOG_ERROR, "memory: components %s and %s are both polled; only one of the two can run",
+        mca_base_log(MCA_BASE_LOG_ERROR,
+                     "memory: components %s and %s are both polled; only one of the two can run",
                      polled->component->memoryc_version.mca_component_name, item->name);
         return OPAL_ERR_BAD_PARAM;
     }

@@ -24,7 +24,8 @@ void opal_memory_base_set_counter(const volatile uint64_t *counter)
         counter = &opal_memory_base_state.seen;
     } else {
         /* Nothing is watched yet: whatever happened before does not matter. */
-        __atomic_store_n(&opal_memory_base_state.seen, __atomic_load_n(counter, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
+        __atomic_store_n(&opal_memory_base_state.seen, __atomic_load_n(counter, __ATOMIC_ACQUIRE),
+                         __ATOMIC_RELEASE);
     }
     __atomic_store_n(&opal_memory_base_state.counter, counter, __ATOMIC_RELEASE);
 }
@@ -51,7 +52,7 @@ static int process_locked(void)
 /* Another thread processes: wait until it has come to what was there when we asked. */
 static int wait_for_other(uint64_t target)
 {
-    for (unsigned steps = 0; steps < 1000; ) {
+    for (unsigned steps = 0; steps < 1000;) {
         if ((int64_t) (__atomic_load_n(&opal_memory_base_state.seen, __ATOMIC_ACQUIRE) - target) >= 0) {
             return OPAL_SUCCESS;
         }

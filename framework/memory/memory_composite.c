@@ -127,7 +127,8 @@ bool opal_memory_base_valid(void *base, size_t len, const opal_memory_watch_t *w
 {
     for (size_t i = 0; i < opal_memory_base_active_count; i++) {
         const opal_memory_base_module_t *module = opal_memory_base_active[i].module;
-        if (module != NULL && (module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) != 0 && !module->valid(base, len, watch)) {
+        if (module != NULL && (module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) != 0
+            && !module->valid(base, len, watch)) {
             return false;
         }
     }

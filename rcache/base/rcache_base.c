@@ -44,29 +44,49 @@ static const mca_base_var_enum_value_t policy_values[] = {
 };
 
 static const mca_base_var_def_t variables[] = {
-    { .framework = "rcache", .component = "base", .name = "leave_pinned",
+    { .framework = "rcache",
+      .component = "base",
+      .name = "leave_pinned",
       .help = "Keep registrations for reuse: auto (where a memory component notices releases), 1 (or fail), 0.",
-      .type = MCA_BASE_VAR_TYPE_ENUM, .info_level = 3, .enumerator = leave_pinned_values,
+      .type = MCA_BASE_VAR_TYPE_ENUM,
+      .info_level = 3,
+      .enumerator = leave_pinned_values,
       .storage = &mca_rcache_base_settings.leave_pinned },
-    { .framework = "rcache", .component = "base", .name = "unsafe",
+    { .framework = "rcache",
+      .component = "base",
+      .name = "unsafe",
       .help = "Keep registrations although no component notices releases. Data WILL be corrupted when memory "
               "is released: for demonstrations and tests only.",
-      .type = MCA_BASE_VAR_TYPE_BOOL, .info_level = 9, .storage = &mca_rcache_base_settings.unsafe },
-    { .framework = "rcache", .component = "base", .name = "max_count",
+      .type = MCA_BASE_VAR_TYPE_BOOL,
+      .info_level = 9,
+      .storage = &mca_rcache_base_settings.unsafe },
+    { .framework = "rcache",
+      .component = "base",
+      .name = "max_count",
       .help = "Most registrations that one cache may hold; 0: no limit.",
-      .type = MCA_BASE_VAR_TYPE_SIZE_T, .info_level = 5, .storage = &mca_rcache_base_settings.max_count },
-    { .framework = "rcache", .component = "base", .name = "max_bytes",
+      .type = MCA_BASE_VAR_TYPE_SIZE_T,
+      .info_level = 5,
+      .storage = &mca_rcache_base_settings.max_count },
+    { .framework = "rcache",
+      .component = "base",
+      .name = "max_bytes",
       .help = "Most bytes that one cache may keep pinned; 0: no limit.",
-      .type = MCA_BASE_VAR_TYPE_SIZE_T, .info_level = 5, .storage = &mca_rcache_base_settings.max_bytes },
-    { .framework = "rcache", .component = "base", .name = "in_use_policy",
+      .type = MCA_BASE_VAR_TYPE_SIZE_T,
+      .info_level = 5,
+      .storage = &mca_rcache_base_settings.max_bytes },
+    { .framework = "rcache",
+      .component = "base",
+      .name = "in_use_policy",
       .help = "What to do when memory is released that a registration in use covers: ignore, warn, abort.",
-      .type = MCA_BASE_VAR_TYPE_ENUM, .info_level = 5, .enumerator = policy_values,
+      .type = MCA_BASE_VAR_TYPE_ENUM,
+      .info_level = 5,
+      .enumerator = policy_values,
       .storage = &mca_rcache_base_settings.in_use_policy },
 };
 
 int mca_rcache_base_open(void)
 {
-    mca_rcache_base_settings = (mca_rcache_base_settings_t) {
+    mca_rcache_base_settings = (mca_rcache_base_settings_t){
         .leave_pinned = -1,
         .in_use_policy = MCA_RCACHE_IN_USE_WARN,
     };

@@ -58,9 +58,9 @@ typedef struct grdma_pending_t {
         uintptr_t start;
         size_t length;
     } cell[GRDMA_PENDING_CELLS];
-    _Atomic uint64_t posted;  /**< Grows after a cell is READY, or with overflow. */
-    uint64_t handled;         /**< Value of posted up to which the cells were read; under the lock. */
-    _Atomic bool overflow;    /**< No cell was free: invalidate everything. */
+    _Atomic uint64_t posted; /**< Grows after a cell is READY, or with overflow. */
+    uint64_t handled;        /**< Value of posted up to which the cells were read; under the lock. */
+    _Atomic bool overflow;   /**< No cell was free: invalidate everything. */
 } grdma_pending_t;
 
 /** Counters of mca_rcache_base_stats_t; relaxed atomics. */
@@ -80,16 +80,17 @@ typedef struct grdma_module_t {
     pthread_mutex_t lock; /**< Lowest rank. Protects the following, as said above. */
     interval_tree_t tree;
     grdma_region_t *lru_first, *lru_last; /**< Idle regions, least recently used first. */
-    size_t regions;   /**< Not yet freed, but those in dead and spent. */
-    uint64_t generation; /**< Grows in a fork child. */
+    size_t regions;                       /**< Not yet freed, but those in dead and spent. */
+    uint64_t generation;                  /**< Grows in a fork child. */
     bool closing;
-    _Atomic uint32_t holders; /**< 1, and those inside rcache_deregister: whoever brings it to 0 frees the module. */
+    _Atomic uint32_t
+        holders; /**< 1, and those inside rcache_deregister: whoever brings it to 0 frees the module. */
 
     grdma_pending_t pending;
-    _Atomic(grdma_region_t *) dead;  /**< To be deregistered and freed, outside hooks. */
-    _Atomic(grdma_region_t *) spent; /**< To be freed, outside hooks. */
+    _Atomic(grdma_region_t *) dead;       /**< To be deregistered and freed, outside hooks. */
+    _Atomic(grdma_region_t *) spent;      /**< To be freed, outside hooks. */
     _Atomic(interval_node_t *) inherited; /**< In a fork child: the parent's tree, to be freed outside hooks. */
-    _Atomic size_t count, bytes;     /**< Registered or being so. Raised only under the lock: limits are exact. */
+    _Atomic size_t count, bytes; /**< Registered or being so. Raised only under the lock: limits are exact. */
     _Atomic size_t peak_count, peak_bytes;
     _Atomic bool provider_is_parents; /**< In a fork child: call after_fork before the provider is used. */
     pthread_mutex_t provider_lock;    /**< Held across after_fork, so that it is called once. No hook takes it. */
@@ -145,8 +146,8 @@ void grdma_unlock(grdma_module_t *module, grdma_ending_t *ending);
 /* grdma_release.c: what happens to regions when memory goes. */
 
 /** Mark every region over [first, last] invalid and take it out of the tree; idle ones go to ending. */
-void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last,
-                             opal_mem_hooks_cause_t cause, grdma_ending_t *ending);
+void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, opal_mem_hooks_cause_t cause,
+                             grdma_ending_t *ending);
 /** One region; it is in the tree. */
 void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_hooks_cause_t cause,
                        grdma_ending_t *ending);

@@ -52,8 +52,8 @@ void grdma_pending_handle_locked(grdma_module_t *module, grdma_ending_t *ending)
     for (size_t i = 0; i < GRDMA_PENDING_CELLS; i++) {
         struct grdma_pending_cell_t *cell = &pending->cell[i];
         if (atomic_load_explicit(&cell->state, memory_order_acquire) == CELL_READY) {
-            uintptr_t last = cell->length > UINTPTR_MAX - cell->start ? UINTPTR_MAX
-                                                                      : cell->start + cell->length - 1;
+            uintptr_t last =
+                cell->length > UINTPTR_MAX - cell->start ? UINTPTR_MAX : cell->start + cell->length - 1;
             grdma_invalidate_locked(module, cell->start, last, (opal_mem_hooks_cause_t) cell->cause, ending);
             atomic_store_explicit(&cell->state, CELL_EMPTY, memory_order_release);
         }

@@ -170,7 +170,8 @@ static void supersede_locked(grdma_module_t *module, grdma_region_t *region, grd
 {
     interval_node_t *node;
     while ((node = interval_tree_inside(&module->tree, region->node.first, region->node.last,
-                                        is_contained_and_weaker, region)) != NULL) {
+                                        is_contained_and_weaker, region))
+           != NULL) {
         grdma_region_t *old = (grdma_region_t *) node;
         grdma_unlink_locked(module, old);
         old->next = ending->list;

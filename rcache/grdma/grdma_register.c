@@ -8,7 +8,8 @@
 
 #define KNOWN_FLAGS (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST | MCA_RCACHE_FLAGS_SO_MEM)
 
-static int page_range(const grdma_module_t *module, const void *addr, size_t size, uintptr_t *first, uintptr_t *last)
+static int page_range(const grdma_module_t *module, const void *addr, size_t size, uintptr_t *first,
+                      uintptr_t *last)
 {
     uintptr_t mask = module->page_size - 1, start = (uintptr_t) addr;
     if (size == 0 || size - 1 > UINTPTR_MAX - start) {
@@ -62,8 +63,7 @@ static grdma_region_t *lookup(grdma_module_t *module, uintptr_t first, uintptr_t
         grdma_lock(module, &ending);
         grdma_region_t *region = search_locked(module, first, last, access, &ending);
         grdma_unlock(module, &ending);
-        if (region == NULL
-            || opal_memory_base_valid(region->super.base, region->length, &region->super.watch)) {
+        if (region == NULL || opal_memory_base_valid(region->super.base, region->length, &region->super.watch)) {
             return region;
         }
         drop(module, region);
@@ -114,7 +114,7 @@ static struct wish widen(grdma_module_t *module, struct wish wish)
     const grdma_region_t *region =
         (const grdma_region_t *) interval_tree_containing(&module->tree, wish.first, wish.last, weaker, NULL);
     if (region != NULL) {
-        wish = (struct wish) { region->node.first, region->node.last, wish.access | region->super.access_flags };
+        wish = (struct wish){ region->node.first, region->node.last, wish.access | region->super.access_flags };
     }
     grdma_unlock(module, &ending);
     return wish;
@@ -140,8 +140,7 @@ int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t siz
     grdma_module_t *module = grdma_of(base_module);
     uintptr_t first, last;
     int rc = page_range(module, addr, size, &first, &last);
-    if (rc != OPAL_SUCCESS || (flags & ~(uint32_t) KNOWN_FLAGS) != 0
-        || (access & ~MCA_RCACHE_ACCESS_ANY) != 0) {
+    if (rc != OPAL_SUCCESS || (flags & ~(uint32_t) KNOWN_FLAGS) != 0 || (access & ~MCA_RCACHE_ACCESS_ANY) != 0) {
         return OPAL_ERR_BAD_PARAM;
     }
     prepare(module);
@@ -156,10 +155,11 @@ int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t siz
             return OPAL_SUCCESS;
         }
     }
-    return miss(module, (struct wish) { first, last, access }, flags, reg);
+    return miss(module, (struct wish){ first, last, access }, flags, reg);
 }
 
-int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size, mca_rcache_base_registration_t **reg)
+int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
+               mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
     uintptr_t first, last;

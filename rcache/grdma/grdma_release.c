@@ -70,8 +70,8 @@ void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_
     }
 }
 
-void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last,
-                             opal_mem_hooks_cause_t cause, grdma_ending_t *ending)
+void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, opal_mem_hooks_cause_t cause,
+                             grdma_ending_t *ending)
 {
     interval_node_t *node;
     while ((node = interval_tree_overlapping(&module->tree, first, last)) != NULL) {

@@ -38,7 +38,8 @@ static uint32_t priority_of(const interval_node_t *node)
 }
 
 /* Split into the nodes before `pivot` and the others. */
-static void split(interval_node_t *node, const interval_node_t *pivot, interval_node_t **low, interval_node_t **high)
+static void split(interval_node_t *node, const interval_node_t *pivot, interval_node_t **low,
+                  interval_node_t **high)
 {
     if (node == NULL) {
         *low = *high = NULL;
@@ -147,8 +148,8 @@ interval_node_t *interval_tree_overlapping(const interval_tree_t *tree, uintptr_
     return NULL;
 }
 
-static interval_node_t *inside(interval_node_t *node, uintptr_t first, uintptr_t last,
-                               interval_accept_fn_t accept, void *arg)
+static interval_node_t *inside(interval_node_t *node, uintptr_t first, uintptr_t last, interval_accept_fn_t accept,
+                               void *arg)
 {
     while (node != NULL) {
         if (node->first < first) {

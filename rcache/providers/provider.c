@@ -22,8 +22,8 @@ static int no_such_provider(const char *name)
         size_t used = strlen(known);
         snprintf(known + used, sizeof(known) - used, "%s%s", i == 0 ? "" : ", ", providers[i]->name);
     }
-    mca_base_log(MCA_BASE_LOG_ERROR, "there is no registration provider \"%s\" in this build; there are: %s%s", name,
-                 known, PROVIDERS == 1 ? " (built without liburing)" : "");
+    mca_base_log(MCA_BASE_LOG_ERROR, "there is no registration provider \"%s\" in this build; there are: %s%s",
+                 name, known, PROVIDERS == 1 ? " (built without liburing)" : "");
     return OPAL_ERR_NOT_FOUND;
 }
 

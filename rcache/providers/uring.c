@@ -65,8 +65,10 @@ static int update_slot(const uring_provider_t *provider, int slot, void *base, s
 static int descriptor_lost(uring_provider_t *provider)
 {
     if (!atomic_exchange(&provider->lost, true)) {
-        mca_base_log(MCA_BASE_LOG_WARN, "the io_uring descriptor %d was closed or replaced by this program: nothing is "
-                     "registered any more", provider->ring.ring_fd);
+        mca_base_log(MCA_BASE_LOG_WARN,
+                     "the io_uring descriptor %d was closed or replaced by this program: nothing is "
+                     "registered any more",
+                     provider->ring.ring_fd);
     }
     return OPAL_ERR_UNREACH;
 }
@@ -176,7 +178,8 @@ static int wait_for_completion(struct io_uring *ring, bool *submitted)
     return rc;
 }
 
-typedef void (*prepare_fn_t)(struct io_uring_sqe *sqe, int fd, void *buf, unsigned length, uint64_t offset, int index);
+typedef void (*prepare_fn_t)(struct io_uring_sqe *sqe, int fd, void *buf, unsigned length, uint64_t offset,
+                             int index);
 
 static void prepare_write(struct io_uring_sqe *sqe, int fd, void *buf, unsigned length, uint64_t offset, int index)
 {

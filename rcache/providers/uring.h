@@ -16,7 +16,7 @@
 
 typedef struct uring_provider_t {
     mca_rcache_provider_t super;
-    struct io_uring ring;       /**< Queues: under submit_lock. ring_fd: constant between open and after_fork. */
+    struct io_uring ring; /**< Queues: under submit_lock. ring_fd: constant between open and after_fork. */
     pthread_mutex_t submit_lock;
     _Atomic uint32_t generation; /**< Grows with each new ring; a registration of an older one is dead. */
     /** A set bit is a slot in use. Taken by fetch_or, given back by fetch_and: also in hook context. */
@@ -25,7 +25,7 @@ typedef struct uring_provider_t {
     /** Fork generation of the process that makes (2 * n) or has made (2 * n + 1) the ring. No lock: a child that
      * is forked meanwhile would inherit it held. */
     _Atomic uint64_t made_for;
-    atomic_bool lost;           /**< The descriptor was closed by somebody: said once. */
+    atomic_bool lost; /**< The descriptor was closed by somebody: said once. */
 } uring_provider_t;
 
 /** Make the ring and its sparse table. @retval OPAL_SUCCESS / OPAL_ERR_NOT_AVAILABLE after a message */

@@ -44,14 +44,16 @@ static const char *cause_of(int error)
     }
     if ((error == EPERM || error == ENOSYS || error == EACCES)
         && read_number("/proc/self/status", "Seccomp:", 0) != 0) {
-        return "a seccomp filter is active for this process, as container runtimes set up; run it with a profile that "
+        return "a seccomp filter is active for this process, as container runtimes set up; run it with a profile "
+               "that "
                "allows io_uring_setup, io_uring_enter and io_uring_register";
     }
     if (error == ENOSYS) {
         return "the kernel was built without it";
     }
     if (error == ENOMEM) {
-        return "the limit of lockable memory is reached (ulimit -l); raise it in limits.conf, or end other users of it";
+        return "the limit of lockable memory is reached (ulimit -l); raise it in limits.conf, or end other users "
+               "of it";
     }
     if (error == EMFILE || error == ENFILE) {
         return "no file descriptor is left (ulimit -n)";

@@ -159,7 +159,7 @@ static unsigned long hammer(bool wait, int rounds)
         struct victim *victim = &victims[i % 2];
         atomic_store(&victim->good, 1);
         ck_assert_int_eq(opal_mem_hooks_register_release(checks_its_data, victim), OPAL_SUCCESS);
-        for (int start = atomic_load(&entered); atomic_load(&entered) < start + 20; ) {
+        for (int start = atomic_load(&entered); atomic_load(&entered) < start + 20;) {
             sched_yield();
         }
         if (wait) {

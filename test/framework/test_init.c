@@ -11,7 +11,7 @@
 #include "test/test_main.h"
 
 /* argv is writable. */
-#define W(text) ((char[]) { text })
+#define W(text) ((char[]){ text })
 
 static char last_message[512];
 static int messages;
@@ -45,8 +45,10 @@ END_TEST
 
 START_TEST(init_takes_its_arguments_and_leaves_the_rest)
 {
-    char *arguments[] = { W("program"), W("-x"), W("--mca"), W("memory"), W("noop"), W("file"), W("-mca"),
-                          W("rcache_base_max_count"), W("7"), W("--"), W("--mca"), W("kept"), W("kept"), NULL };
+    char *arguments[] = { W("program"), W("-x"),   W("--mca"), W("memory"),
+                          W("noop"),    W("file"), W("-mca"),  W("rcache_base_max_count"),
+                          W("7"),       W("--"),   W("--mca"), W("kept"),
+                          W("kept"),    NULL };
     char **argv = arguments;
     int argc = 13;
     ck_assert_int_eq(opalmem_init(&argc, &argv), OPAL_SUCCESS);

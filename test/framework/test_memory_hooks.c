@@ -26,7 +26,8 @@ static int calls;
 
 static void note(struct record *record, void *buf, size_t length, bool from_alloc)
 {
-    *record = (struct record) { buf, length, ++calls, opal_mem_hooks_current_cause(), from_alloc, record->calls + 1 };
+    *record =
+        (struct record){ buf, length, ++calls, opal_mem_hooks_current_cause(), from_alloc, record->calls + 1 };
 }
 
 static void first(void *buf, size_t length, void *cbdata, bool from_alloc)

@@ -7,7 +7,7 @@ linux_unit_tests = test/linux/test_linux_ranges test/linux/test_linux_find test/
 linux_library_tests = test/linux/test_linux_paths test/linux/test_linux_threads
 check_PROGRAMS += $(linux_unit_tests) $(linux_library_tests)
 TESTS += $(linux_unit_tests) $(linux_library_tests)
-noinst_HEADERS += test/linux/fake_sys.h
+noinst_HEADERS += test/linux/fake_sys.h test/linux/valgrind.h
 
 linux_unit_libs = libmca_memory_linux.la libopalmem_internal.la $(CHECK_LIBS)
 

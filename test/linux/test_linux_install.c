@@ -17,6 +17,7 @@
 
 #include "opal/mca/memory/memory.h"
 #include "test/linux/fake_sys.h"
+#include "test/linux/valgrind.h"
 #include "test/test_main.h"
 
 #define ALL_SUPPORT \
@@ -278,6 +279,9 @@ int main(void)
     Suite *suite = suite_create("linux_install");
     TCase *tcase = tcase_create("install");
 
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
     tcase_add_checked_fixture(tcase, set_up, NULL);
     tcase_add_test(tcase, all_calls_give_full_support);
     tcase_add_test(tcase, hundred_cycles_leave_the_code_as_it_was);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "test/linux/paths.h"
+#include "test/linux/valgrind.h"
 #include "test/test_main.h"
 
 #define MAX_EVENTS 64
@@ -412,6 +413,9 @@ int main(void)
     Suite *suite = suite_create("linux_paths");
     TCase *with = tcase_create("with"), *without = tcase_create("without");
 
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
     load_libc();
     heard = libc.mmap(NULL, sizeof(*heard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!can_run()) {

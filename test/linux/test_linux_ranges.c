@@ -232,6 +232,7 @@ static const struct {
     { 0x30000, 0x30000, 0, { 0, 0 } },
     { 0x0ffff, 0x30000, 0, { 0, 0 } }, /* below the start of the heap: refused */
     { 0x10000, 0x30000, 1, { 0x10000, 0x20000 } },
+    { 0x04000, 0x08000, 1, { 0x04000, 0x04000 } }, /* the heap is elsewhere than was said */
 };
 
 START_TEST(lower_break_releases_whole_pages_above_it)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "opal/opalmem.h"
+#include "test/linux/valgrind.h"
 #include "test/test_main.h"
 
 #define PAGE ((size_t) 4096)
@@ -222,6 +223,9 @@ int main(void)
     Suite *suite = suite_create("linux_threads");
     TCase *tcase = tcase_create("threads");
 
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
     setenv("OPALMEM_MCA_memory", "linux", 1);
     if (!can_run()) {
         return test_skip("the component linux cannot run here; see the message above");

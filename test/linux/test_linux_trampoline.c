@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "test/linux/fake_sys.h"
+#include "test/linux/valgrind.h"
 #include "test/test_main.h"
 
 /* `mov $nr,%eax; syscall; ret` in a page of its own. */
@@ -302,6 +303,9 @@ int main(void)
     Suite *suite = suite_create("linux_trampoline");
     TCase *tcase = tcase_create("trampoline");
 
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
     tcase_add_checked_fixture(tcase, set_up, NULL);
     tcase_add_loop_test(tcase, registers_and_red_zone_survive, 0, 2);
     tcase_add_loop_test(tcase, kernels_error_comes_back_raw, 0, 2);

@@ -1,6 +1,3 @@
 # Models of the protocols; `make check-model` is the same by itself.
 TESTS += test/model/check-model.sh
 EXTRA_DIST += test/model/check-model.sh test/model/windows.pml
-.PHONY: check-model
-check-model:
-	CC='$(CC)' $(srcdir)/test/model/check-model.sh

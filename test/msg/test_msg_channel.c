@@ -37,11 +37,11 @@ static void teardown(void)
     close(ends[1]);
 }
 
-/* ---- Order and room ---- */
+/* ---- Order and room -------------------------------------------------------------------------- */
 
 static void publish(uint64_t message, size_t length)
 {
-    msg_piece_t piece = {.message = message, .length = (uint32_t) length, .carried = (uint32_t) length};
+    msg_piece_t piece = { .message = message, .length = (uint32_t) length, .carried = (uint32_t) length };
 
     msg_channel_publish(&sender, &piece);
 }
@@ -126,7 +126,7 @@ START_TEST(piece_without_room_is_cut_by_the_pipe)
 }
 END_TEST
 
-/* ---- Bells ---- */
+/* ---- Bells ----------------------------------------------------------------------------------- */
 
 static bool never(void *arg)
 {
@@ -165,7 +165,7 @@ static bool has_piece(void *arg)
 /* Bounce pieces between two processes; each side sleeps for each of them. */
 static void bounce(msg_channel_t *out, msg_channel_t *in, msg_bell_t *bell, unsigned rounds, bool first)
 {
-    msg_piece_t piece = {.length = 1};
+    msg_piece_t piece = { .length = 1 };
 
     for (unsigned i = 0; i < rounds; i++) {
         if (first || i > 0) {
@@ -222,7 +222,7 @@ START_TEST(sender_is_woken_when_half_is_empty_and_not_before)
 }
 END_TEST
 
-/* ---- The run ---- */
+/* ---- The run --------------------------------------------------------------------------------- */
 
 START_TEST(stop_wakes_sleepers_and_opens_the_start_line)
 {
@@ -306,7 +306,7 @@ static size_t said(const char *const *lines, size_t count)
 
 START_TEST(same_line_is_said_once_and_another_one_too)
 {
-    const char *const lines[] = {"one", "one", "two", "one", "two"};
+    const char *const lines[] = { "one", "one", "two", "one", "two" };
 
     ck_assert_uint_eq(said(lines, 5), 8);
 }

@@ -30,15 +30,18 @@ done
 
 # In a chain of three, each file goes over both links.
 expect_status 0 "$msg" --peers 3 --json "$work/json" "$@"
-[ "$(value "$work/json" hooks bytes)" = $((2 * total)) ] || fail "three peers: $(value "$work/json" hooks bytes) bytes"
+bytes=$(value "$work/json" hooks bytes)
+[ "$bytes" = $((2 * total)) ] || fail "three peers: $bytes bytes"
 
 # Files again and again, until there are enough messages.
 expect_status 0 "$msg" --messages 50 --json "$work/json" "$work/page" "$work/one"
-[ "$(value "$work/json" hooks messages)" = 50 ] || fail "50 messages of small files: $(value "$work/json" hooks messages)"
+messages=$(value "$work/json" hooks messages)
+[ "$messages" = 50 ] || fail "50 messages of small files: $messages"
 
 # Only empty files.
 expect_status 0 "$msg" --json "$work/json" "$work/empty" "$work/empty"
-[ "$(value "$work/json" hooks messages)" = 2 ] || fail "two empty files: $(value "$work/json" hooks messages) messages"
+messages=$(value "$work/json" hooks messages)
+[ "$messages" = 2 ] || fail "two empty files: $messages messages"
 
 # Without hooks the same files arrive wrong: the comparison can fail.
 expect_status 0 "$msg" --compare --json "$work/json" --pattern mmap --size 64K "$work/large"

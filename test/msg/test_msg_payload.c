@@ -15,10 +15,10 @@
 #define LENGTH_MAX 5000
 
 static unsigned char buffer[LENGTH_MAX + 16];
-static const size_t lengths[] = {1, 7, 8, 9, 63, 64, 255, 256, 257, 511, 512, 4095, 4096, 4999};
+static const size_t lengths[] = { 1, 7, 8, 9, 63, 64, 255, 256, 257, 511, 512, 4095, 4096, 4999 };
 #define LENGTH_COUNT ((int) (sizeof(lengths) / sizeof(lengths[0])))
 
-/* ---- Contents ---- */
+/* ---- Contents -------------------------------------------------------------------------------- */
 
 START_TEST(filled_message_has_no_wrong_byte)
 {
@@ -98,12 +98,12 @@ START_TEST(poison_is_wrong_almost_everywhere)
 }
 END_TEST
 
-/* ---- Sizes ---- */
+/* ---- Sizes ----------------------------------------------------------------------------------- */
 
 START_TEST(sizes_stay_in_range_and_reach_each_octave_alike)
 {
-    msg_options_t options = {.size_min = 4 << 10, .size_max = 1 << 20, .seed = 9};
-    unsigned octaves[8] = {0};
+    msg_options_t options = { .size_min = 4 << 10, .size_max = 1 << 20, .seed = 9 };
+    unsigned octaves[8] = { 0 };
 
     for (uint64_t i = 0; i < 8000; i++) {
         size_t size = msg_payload_size(&options, 0, i);
@@ -123,8 +123,8 @@ END_TEST
 
 START_TEST(sizes_reach_both_ends_of_a_narrow_range)
 {
-    msg_options_t options = {.size_min = 3, .size_max = 5};
-    unsigned seen[6] = {0};
+    msg_options_t options = { .size_min = 3, .size_max = 5 };
+    unsigned seen[6] = { 0 };
 
     for (uint64_t i = 0; i < 2000; i++) {
         seen[msg_payload_size(&options, 1, i)]++;
@@ -137,7 +137,7 @@ END_TEST
 
 START_TEST(sizes_repeat_with_the_seed_and_differ_without)
 {
-    msg_options_t one = {.size_min = 1, .size_max = 1 << 20, .seed = 1};
+    msg_options_t one = { .size_min = 1, .size_max = 1 << 20, .seed = 1 };
     msg_options_t two = one;
     unsigned equal = 0;
 
@@ -150,11 +150,11 @@ START_TEST(sizes_repeat_with_the_seed_and_differ_without)
 }
 END_TEST
 
-/* ---- Feeds ---- */
+/* ---- Feeds ----------------------------------------------------------------------------------- */
 
 START_TEST(senders_share_all_messages)
 {
-    msg_options_t options = {.size_min = 10, .size_max = 20, .messages = 11};
+    msg_options_t options = { .size_min = 10, .size_max = 20, .messages = 11 };
     uint64_t sum = 0;
 
     for (uint32_t sender = 0; sender < 3; sender++) {
@@ -196,8 +196,8 @@ static void remove_file(void)
 START_TEST(file_is_cut_into_messages_that_make_it_whole)
 {
     static unsigned char got[LENGTH_MAX], want[LENGTH_MAX];
-    msg_options_t options = {.size_min = 100, .size_max = 300, .file_count = 1};
-    char *names[] = {path};
+    msg_options_t options = { .size_min = 100, .size_max = 300, .file_count = 1 };
+    char *names[] = { path };
     msg_file_t file;
     msg_feed_t feed;
     size_t sum = 0;
@@ -229,8 +229,8 @@ END_TEST
 
 START_TEST(empty_file_is_one_empty_message)
 {
-    msg_options_t options = {.size_min = 100, .size_max = 300, .file_count = 1};
-    char *names[] = {path};
+    msg_options_t options = { .size_min = 100, .size_max = 300, .file_count = 1 };
+    char *names[] = { path };
     msg_file_t file;
     msg_feed_t feed;
 
@@ -247,8 +247,8 @@ END_TEST
 
 START_TEST(files_are_sent_again_until_enough_messages)
 {
-    msg_options_t options = {.size_min = 50, .size_max = 50, .file_count = 1, .messages = 5};
-    char *names[] = {path};
+    msg_options_t options = { .size_min = 50, .size_max = 50, .file_count = 1, .messages = 5 };
+    char *names[] = { path };
     msg_file_t file;
 
     make_file(100);
@@ -269,8 +269,8 @@ static void count_line(const char *line, void *arg)
 
 START_TEST(file_that_shrinks_is_an_error_that_names_it)
 {
-    msg_options_t options = {.size_min = 100, .size_max = 100, .file_count = 1};
-    char *names[] = {path};
+    msg_options_t options = { .size_min = 100, .size_max = 100, .file_count = 1 };
+    char *names[] = { path };
     msg_file_t file;
     msg_feed_t feed;
 
@@ -289,7 +289,7 @@ END_TEST
 
 START_TEST(directory_and_missing_file_are_refused_by_name)
 {
-    char *names[] = {folder, path};
+    char *names[] = { folder, path };
     msg_file_t files[2];
 
     make_file(1);
@@ -302,34 +302,34 @@ START_TEST(directory_and_missing_file_are_refused_by_name)
 }
 END_TEST
 
-/* ---- Sizes as text, the histogram ---- */
+/* ---- Sizes as text, the histogram ------------------------------------------------------------ */
 
 static const struct {
     const char *text;
     bool valid;
     size_t minimum, maximum;
 } size_texts[] = {
-    {"1", true, 1, 1},
-    {"4096", true, 4096, 4096},
-    {"64K", true, 65536, 65536},
-    {"64k", true, 65536, 65536},
-    {"256M", true, 256u << 20, 256u << 20},
-    {"4K-1M", true, 4096, 1 << 20},
-    {"10-10", true, 10, 10},
-    {"0", false, 0, 0},
-    {"", false, 0, 0},
-    {"-5", false, 0, 0},
-    {"5-", false, 0, 0},
-    {"5-4", false, 0, 0},
-    {"1M-4K", false, 0, 0},
-    {"257M", false, 0, 0},
-    {"1G", false, 0, 0},
-    {"4KB", false, 0, 0},
-    {" 4K", false, 0, 0},
-    {"+4", false, 0, 0},
-    {"18446744073709551617", false, 0, 0},
-    {"18014398509481985K", false, 0, 0},
-    {"1-2-3", false, 0, 0},
+    { "1", true, 1, 1 },
+    { "4096", true, 4096, 4096 },
+    { "64K", true, 65536, 65536 },
+    { "64k", true, 65536, 65536 },
+    { "256M", true, 256u << 20, 256u << 20 },
+    { "4K-1M", true, 4096, 1 << 20 },
+    { "10-10", true, 10, 10 },
+    { "0", false, 0, 0 },
+    { "", false, 0, 0 },
+    { "-5", false, 0, 0 },
+    { "5-", false, 0, 0 },
+    { "5-4", false, 0, 0 },
+    { "1M-4K", false, 0, 0 },
+    { "257M", false, 0, 0 },
+    { "1G", false, 0, 0 },
+    { "4KB", false, 0, 0 },
+    { " 4K", false, 0, 0 },
+    { "+4", false, 0, 0 },
+    { "18446744073709551617", false, 0, 0 },
+    { "18014398509481985K", false, 0, 0 },
+    { "1-2-3", false, 0, 0 },
 };
 
 START_TEST(size_text_gives_the_range_or_is_refused)

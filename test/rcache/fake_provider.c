@@ -15,7 +15,8 @@ static int register_mem(void *reg_data, void *base, size_t size, mca_rcache_base
     if (own->serial == fake->fail_at) {
         return fake->fail_with;
     }
-    if (fake->capacity != 0 && atomic_load(&fake->registered) - atomic_load(&fake->deregistered) >= fake->capacity) {
+    if (fake->capacity != 0
+        && atomic_load(&fake->registered) - atomic_load(&fake->deregistered) >= fake->capacity) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     ck_assert_uint_eq((uintptr_t) base % 4096, 0);
@@ -53,7 +54,7 @@ static int after_fork(void *reg_data)
 
 mca_rcache_base_resources_t fake_resources(fake_provider_t *fake)
 {
-    return (mca_rcache_base_resources_t) {
+    return (mca_rcache_base_resources_t){
         .cache_name = "fake",
         .reg_data = fake,
         .sizeof_reg = sizeof(fake_registration_t),

@@ -140,7 +140,8 @@ START_TEST(bad_parameters_are_refused_and_leave_the_output_alone)
 {
     mca_rcache_base_registration_t *reg = (void *) 1;
     ck_assert_int_eq(cache->rcache_register(cache, AT(0), 0, 0, 0, &reg), OPAL_ERR_BAD_PARAM);
-    ck_assert_int_eq(cache->rcache_register(cache, (void *) (UINTPTR_MAX - 10), 100, 0, 0, &reg), OPAL_ERR_BAD_PARAM);
+    ck_assert_int_eq(cache->rcache_register(cache, (void *) (UINTPTR_MAX - 10), 100, 0, 0, &reg),
+                     OPAL_ERR_BAD_PARAM);
     ck_assert_int_eq(cache->rcache_register(cache, AT(0), 1, 0x80, 0, &reg), OPAL_ERR_BAD_PARAM);
     ck_assert_int_eq(cache->rcache_register(cache, AT(0), 1, 0, 0x10, &reg), OPAL_ERR_BAD_PARAM);
     ck_assert_ptr_eq(reg, (void *) 1);
@@ -221,9 +222,12 @@ END_TEST
 /* Head, tail, middle, superset; and neighbours, which stay. */
 START_TEST(every_overlap_counts_and_no_neighbour)
 {
-    static const struct { long page, pages; int hits; } cases[] = {
-        { 4, 4, 0 }, { 4, 1, 0 }, { 7, 1, 0 }, { 5, 2, 0 }, { 0, 16, 0 }, { 3, 2, 0 }, { 7, 5, 0 },
-        { 0, 4, 1 }, { 8, 4, 1 }, { 3, 1, 1 }, { 8, 1, 1 },
+    static const struct {
+        long page, pages;
+        int hits;
+    } cases[] = {
+        { 4, 4, 0 }, { 4, 1, 0 }, { 7, 1, 0 }, { 5, 2, 0 }, { 0, 16, 0 }, { 3, 2, 0 },
+        { 7, 5, 0 }, { 0, 4, 1 }, { 8, 4, 1 }, { 3, 1, 1 }, { 8, 1, 1 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         use(4, 4);
@@ -534,7 +538,8 @@ START_TEST(fork_child_begins_empty_and_leaves_the_parents_alone)
         mca_rcache_base_progress();
         good = atomic_load(&fake.deregistered) == before && fake.after_fork_calls == 1 && good;
         good = cache->rcache_register(cache, AT(0), PAGE, 0, 0, &reg) == OPAL_SUCCESS && good;
-        good = atomic_load(&fake.calls) == calls + 1 && cache->rcache_deregister(cache, reg) == OPAL_SUCCESS && good;
+        good =
+            atomic_load(&fake.calls) == calls + 1 && cache->rcache_deregister(cache, reg) == OPAL_SUCCESS && good;
         good = mca_rcache_base_module_destroy(cache) == OPAL_SUCCESS && good;
         _exit(good && atomic_load(&fake.deregistered) == before + 1 ? 0 : 1);
     }

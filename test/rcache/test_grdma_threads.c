@@ -13,7 +13,7 @@
 #define PAGE 4096
 #define PAGES 64
 #define BASE 0x10000000UL
-#define AT(page) ((void *) (BASE + (size_t) (page) * PAGE))
+#define AT(page) ((void *) (BASE + (size_t) (page) *PAGE))
 
 static _Atomic uint32_t version[PAGES];
 
@@ -151,7 +151,8 @@ static void use_slots(int slot, int count, uint64_t random)
     mca_rcache_base_registration_t *reg;
     long page = slot * 4 + (long) (random % 3), pages = count * 4 - page % 4;
     uint32_t flags = random % 64 == 0 ? MCA_RCACHE_FLAGS_CACHE_BYPASS : 0;
-    int rc = cache->rcache_register(cache, AT(page), (size_t) pages * PAGE, flags, (int32_t) (random / 64 % 4), &reg);
+    int rc =
+        cache->rcache_register(cache, AT(page), (size_t) pages * PAGE, flags, (int32_t) (random / 64 % 4), &reg);
     if (rc != OPAL_SUCCESS) {
         return; /* At the limit. */
     }
@@ -211,8 +212,8 @@ static void run_threads(int threads, unsigned seconds)
     mca_rcache_base_stats_t stats;
     cache->rcache_stats(cache, &stats);
     printf("%d threads: %ld lookups, %lu hits, %ld releases, %lu retries, %lu in hook, %ld stale\n", threads,
-           atomic_load(&lookups), (unsigned long) stats.hits, atomic_load(&releases), (unsigned long) stats.retries,
-           (unsigned long) stats.unpinned_in_hook, atomic_load(&stale_hits));
+           atomic_load(&lookups), (unsigned long) stats.hits, atomic_load(&releases),
+           (unsigned long) stats.retries, (unsigned long) stats.unpinned_in_hook, atomic_load(&stale_hits));
     ck_assert_uint_gt(stats.hits, 100);
     ck_assert_int_gt(atomic_load(&releases), 1000);
 }

@@ -76,7 +76,8 @@ static ssize_t send_through(char *memory)
 {
     mca_rcache_base_registration_t *reg;
     ck_assert_int_eq(cache->rcache_register(cache, memory, SIZE, 0, 0, &reg), OPAL_SUCCESS);
-    ssize_t moved = mca_rcache_uring_write(provider, channel, (mca_rcache_uring_registration_t *) reg, memory, SIZE, 0);
+    ssize_t moved =
+        mca_rcache_uring_write(provider, channel, (mca_rcache_uring_registration_t *) reg, memory, SIZE, 0);
     ck_assert_int_eq(cache->rcache_deregister(cache, reg), OPAL_SUCCESS);
     return moved;
 }
@@ -142,9 +143,11 @@ START_TEST(received_bytes_are_seen_after_release)
     ck_assert_int_eq(sent(memory, 'a'), 'a');
     ck_assert_int_eq(madvise(memory, SIZE, MADV_DONTNEED), 0);
     mca_rcache_base_registration_t *reg;
-    ck_assert_int_eq(cache->rcache_register(cache, memory, SIZE, 0, MCA_RCACHE_ACCESS_LOCAL_WRITE, &reg), OPAL_SUCCESS);
-    ck_assert_int_eq(mca_rcache_uring_read(provider, channel, (mca_rcache_uring_registration_t *) reg, memory, SIZE, 0),
-                     (ssize_t) SIZE);
+    ck_assert_int_eq(cache->rcache_register(cache, memory, SIZE, 0, MCA_RCACHE_ACCESS_LOCAL_WRITE, &reg),
+                     OPAL_SUCCESS);
+    ck_assert_int_eq(
+        mca_rcache_uring_read(provider, channel, (mca_rcache_uring_registration_t *) reg, memory, SIZE, 0),
+        (ssize_t) SIZE);
     ck_assert_int_eq(memory[SIZE - 1], 'a');
     ck_assert_int_eq(cache->rcache_deregister(cache, reg), OPAL_SUCCESS);
     munmap(memory, SIZE);
@@ -193,7 +196,8 @@ START_TEST(full_table_evicts)
     ck_assert_ptr_ne(memory, MAP_FAILED);
     for (int i = 0; i < COUNT; i++) {
         mca_rcache_base_registration_t *reg;
-        ck_assert_int_eq(cache->rcache_register(cache, memory + (size_t) i * 4096, 4096, 0, 0, &reg), OPAL_SUCCESS);
+        ck_assert_int_eq(cache->rcache_register(cache, memory + (size_t) i * 4096, 4096, 0, 0, &reg),
+                         OPAL_SUCCESS);
         ck_assert_int_eq(cache->rcache_deregister(cache, reg), OPAL_SUCCESS);
     }
     mca_rcache_base_stats_t stats;
@@ -218,8 +222,9 @@ START_TEST(closed_descriptor_is_noticed)
             close(fd);
         }
     }
-    ck_assert_int_eq(cache->rcache_register(cache, memory + SIZE / 2, SIZE, MCA_RCACHE_FLAGS_CACHE_BYPASS, 0, &reg),
-                     OPAL_ERR_UNREACH);
+    ck_assert_int_eq(
+        cache->rcache_register(cache, memory + SIZE / 2, SIZE, MCA_RCACHE_FLAGS_CACHE_BYPASS, 0, &reg),
+        OPAL_ERR_UNREACH);
     ck_assert_ptr_nonnull(strstr(last_message, "descriptor"));
     stop();
 }

@@ -54,8 +54,8 @@ static void send_and_compare(struct worker *worker, unsigned char *memory, size_
         atomic_fetch_add(&wrong, 1);
         return;
     }
-    ssize_t moved = mca_rcache_uring_write(provider, channel, (mca_rcache_uring_registration_t *) reg, memory, size,
-                                           offset);
+    ssize_t moved =
+        mca_rcache_uring_write(provider, channel, (mca_rcache_uring_registration_t *) reg, memory, size, offset);
     cache->rcache_deregister(cache, reg);
     if (moved != (ssize_t) size || pread(channel, worker->received, size, (off_t) offset) != (ssize_t) size
         || memcmp(worker->received, memory, size) != 0) {

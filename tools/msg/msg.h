@@ -17,7 +17,7 @@
 
 /* Exit statuses; a signal gives 128 and its number. */
 #define MSG_EXIT_OK 0
-#define MSG_EXIT_FAILED 1  /**< Could not run, or a file could not be read or written. */
+#define MSG_EXIT_FAILED 1 /**< Could not run, or a file could not be read or written. */
 #define MSG_EXIT_USAGE 2
 #define MSG_EXIT_WRONG 3   /**< Wrong bytes where none may be. */
 #define MSG_EXIT_STOPPED 4 /**< Of a peer only: it ended because the run was stopped. */
@@ -42,10 +42,10 @@ typedef struct msg_options_t {
 
 /** What follows from the options and the machine. */
 typedef struct msg_plan_t {
-    size_t max_bytes;   /**< Limit of each peer's cache. */
-    size_t chunk;       /**< Bytes registered at a time, whole pages. */
-    uint64_t spin_ns;   /**< How long a peer looks before it sleeps. */
-    uint64_t lockable;  /**< RLIMIT_MEMLOCK in bytes, UINT64_MAX where it does not count. */
+    size_t max_bytes;  /**< Limit of each peer's cache. */
+    size_t chunk;      /**< Bytes registered at a time, whole pages. */
+    uint64_t spin_ns;  /**< How long a peer looks before it sleeps. */
+    uint64_t lockable; /**< RLIMIT_MEMLOCK in bytes, UINT64_MAX where it does not count. */
 } msg_plan_t;
 
 /** Message times in 32 steps an octave, from 1 ns to 2^40 ns. */
@@ -73,8 +73,8 @@ typedef struct msg_figures_t {
 /** One finished run: the figures of all peers. */
 typedef struct msg_column_t {
     msg_mode_t mode;
-    msg_figures_t total;  /**< Sums; elapsed_ns is the longest. */
-    uint64_t median_ns;   /**< Of the transfer times. */
+    msg_figures_t total; /**< Sums; elapsed_ns is the longest. */
+    uint64_t median_ns;  /**< Of the transfer times. */
 } msg_column_t;
 
 /** Name of a mode as the user writes it ("no-hooks"). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Both ends of a channel. The ring has one writer for each of its counters, so
- * it needs no lock: the sender publishes with release what the receiver peeks
- * at with acquire, and the other way round for what is consumed. */
+ * it needs no lock. Its stores are sequentially consistent for the bells' sake,
+ * see msg_control.h; a side reads its own counter relaxed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -42,12 +42,13 @@ bool msg_channel_make_pipe(msg_ring_t *ring, int ends[2])
 
 void msg_channel_init(msg_channel_t *channel, msg_ring_t *ring, msg_bell_t *other, int fd)
 {
-    *channel = (msg_channel_t){.ring = ring, .other = other, .fd = fd, .page = (size_t) sysconf(_SC_PAGESIZE)};
+    *channel = (msg_channel_t){ .ring = ring, .other = other, .fd = fd };
+    channel->page = (size_t) sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t slots_in_use(const msg_ring_t *ring)
 {
-    return atomic_load_explicit(&ring->published_slots, memory_order_acquire) - atomic_load(&ring->consumed_slots);
+    return atomic_load(&ring->published_slots) - atomic_load(&ring->consumed_slots);
 }
 
 /* A piece of n bytes takes at most n / page slots, rounded up, whatever lies before and behind it: the
@@ -58,8 +59,7 @@ bool msg_channel_has_room(const msg_channel_t *channel, size_t length)
     uint64_t published = atomic_load_explicit(&ring->published, memory_order_relaxed);
     uint64_t consumed = atomic_load(&ring->consumed);
 
-    return published - consumed < MSG_RING_PIECES
-           && slots_in_use(ring) + slots_of(channel, length) <= ring->slots;
+    return published - consumed < MSG_RING_PIECES && slots_in_use(ring) + slots_of(channel, length) <= ring->slots;
 }
 
 void msg_channel_publish(msg_channel_t *channel, const msg_piece_t *piece)
@@ -68,8 +68,8 @@ void msg_channel_publish(msg_channel_t *channel, const msg_piece_t *piece)
     uint64_t published = atomic_load_explicit(&ring->published, memory_order_relaxed);
 
     ring->pieces[published % MSG_RING_PIECES] = *piece;
-    atomic_fetch_add_explicit(&ring->published_slots, slots_of(channel, piece->length), memory_order_release);
-    atomic_store_explicit(&ring->published, published + 1, memory_order_release);
+    atomic_fetch_add(&ring->published_slots, slots_of(channel, piece->length));
+    atomic_store(&ring->published, published + 1);
     msg_bell_ring(channel->other);
 }
 
@@ -84,7 +84,7 @@ const msg_piece_t *msg_channel_peek(const msg_channel_t *channel)
 /* Any sleeping sender has room then: a piece takes a quarter of the pipe at most, or one slot of a tiny one. */
 static bool half_empty(const msg_ring_t *ring)
 {
-    uint64_t pieces = atomic_load(&ring->published) - atomic_load_explicit(&ring->consumed, memory_order_relaxed);
+    uint64_t pieces = atomic_load(&ring->published) - atomic_load(&ring->consumed);
 
     return pieces <= MSG_RING_PIECES / 2 && slots_in_use(ring) <= ring->slots / 2;
 }
@@ -95,8 +95,8 @@ void msg_channel_consume(msg_channel_t *channel)
     uint64_t consumed = atomic_load_explicit(&ring->consumed, memory_order_relaxed);
     size_t slots = slots_of(channel, ring->pieces[consumed % MSG_RING_PIECES].length);
 
-    atomic_fetch_add_explicit(&ring->consumed_slots, slots, memory_order_release);
-    atomic_store_explicit(&ring->consumed, consumed + 1, memory_order_release);
+    atomic_fetch_add(&ring->consumed_slots, slots);
+    atomic_store(&ring->consumed, consumed + 1);
     if (half_empty(ring)) {
         msg_bell_ring(channel->other);
     }

@@ -105,7 +105,6 @@ void msg_control_say(msg_control_t *control, const char *line)
     msg_print_line(line);
 }
 
-
 static bool all_ready(void *arg)
 {
     const msg_control_t *control = arg;
@@ -126,8 +125,7 @@ bool msg_control_start_line(msg_control_t *control, uint32_t rank)
 
 void msg_bell_ring(msg_bell_t *bell)
 {
-    /* Partner of the store in msg_bell_wait(): the work was made visible before this load. */
-    atomic_thread_fence(memory_order_seq_cst);
+    /* Partner of the store in msg_bell_wait(). */
     if (atomic_load(&bell->asleep) == 0 || atomic_exchange(&bell->asleep, 0) == 0) {
         return;
     }
@@ -137,7 +135,7 @@ void msg_bell_ring(msg_bell_t *bell)
 
 bool msg_bell_wait(msg_bell_t *bell, bool (*ready)(void *arg), void *arg, uint64_t spin_ns)
 {
-    static const struct timespec timeout = {.tv_nsec = SLEEP_NS};
+    static const struct timespec timeout = { .tv_nsec = SLEEP_NS };
     uint64_t end = spin_ns == 0 ? 0 : msg_now_ns() + spin_ns;
     uint32_t rings;
 
@@ -148,7 +146,6 @@ bool msg_bell_wait(msg_bell_t *bell, bool (*ready)(void *arg), void *arg, uint64
     } while (spin_ns > 0 && msg_now_ns() < end);
     rings = atomic_load(&bell->rings);
     atomic_store(&bell->asleep, 1);
-    atomic_thread_fence(memory_order_seq_cst);
     if (!ready(arg)) {
         syscall(SYS_futex, &bell->rings, FUTEX_WAIT, rings, &timeout, NULL, 0);
     }

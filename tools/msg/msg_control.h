@@ -16,8 +16,9 @@
 #define MSG_SEEN_LINES 32
 #define MSG_CACHE_LINE 64
 
-/** Where one peer sleeps; others ring. All accesses are sequentially consistent: a sleeper sets `asleep`
- * and then looks for work, others make work and then look at `asleep`, so one of the two sees the other. */
+/** Where one peer sleeps; others ring. A sleeper sets `asleep` and then looks for work, others make work
+ * and then look at `asleep`: all four accesses are sequentially consistent, so one of the two sees the
+ * other. That binds the stores that make work (published, consumed, ready, stop) as well. */
 typedef struct msg_bell_t {
     _Atomic uint32_t rings; /**< Futex word; grows with each ring. */
     _Atomic uint32_t asleep;
@@ -34,12 +35,12 @@ typedef struct msg_piece_t {
 
 /** The order book of one channel; the bytes go through a pipe. */
 typedef struct msg_ring_t {
-    _Alignas(MSG_CACHE_LINE) _Atomic uint64_t published; /**< Pieces; the sender's, release. */
-    _Atomic uint64_t published_slots; /**< Pages of the pipe; the sender's, stored before `published`. */
-    _Alignas(MSG_CACHE_LINE) _Atomic uint64_t consumed; /**< Pieces; the receiver's, release. */
-    _Atomic uint64_t consumed_slots; /**< Pages; the receiver's, stored before `consumed`. */
-    _Alignas(MSG_CACHE_LINE) uint32_t slots; /**< Pages that the pipe holds; constant after start. */
-    uint32_t piece_bytes;                    /**< Largest piece; likewise. */
+    _Alignas(MSG_CACHE_LINE) _Atomic uint64_t published; /**< Pieces; stored by the sender. */
+    _Atomic uint64_t published_slots; /**< Pages of the pipe; by the sender, before `published`. */
+    _Alignas(MSG_CACHE_LINE) _Atomic uint64_t consumed; /**< Pieces; stored by the receiver. */
+    _Atomic uint64_t consumed_slots;                    /**< Pages; by the receiver, before `consumed`. */
+    _Alignas(MSG_CACHE_LINE) uint32_t slots;            /**< Pages that the pipe holds; constant after start. */
+    uint32_t piece_bytes;                               /**< Largest piece; likewise. */
     msg_piece_t pieces[MSG_RING_PIECES];
 } msg_ring_t;
 
@@ -57,9 +58,9 @@ typedef struct msg_control_t {
     uint32_t links; /**< Channels: peer i sends to i + 1 (the last to 0) for i < links. */
     msg_options_t options;
     msg_plan_t plan;
-    _Atomic uint32_t ready;  /**< Peers that wait at the start line. */
-    _Atomic uint32_t stop;   /**< Nobody goes on. Set once. */
-    _Atomic uint32_t failed; /**< A peer has failed and said so. */
+    _Atomic uint32_t ready;                /**< Peers that wait at the start line. */
+    _Atomic uint32_t stop;                 /**< Nobody goes on. Set once. */
+    _Atomic uint32_t failed;               /**< A peer has failed and said so. */
     _Atomic uint64_t seen[MSG_SEEN_LINES]; /**< Hashes of lines printed; 0: free. Set by compare and swap. */
     msg_peer_page_t peers[];
 } msg_control_t;
@@ -88,7 +89,7 @@ void msg_control_say(msg_control_t *control, const char *line);
 /** Wait until every peer has come here. @return False: the run was stopped. */
 bool msg_control_start_line(msg_control_t *control, uint32_t rank);
 
-/** Wake the owner of the bell if it sleeps. To be called after the work for it is visible. */
+/** Wake the owner of the bell if it sleeps, after a sequentially consistent store of the work for it. */
 void msg_bell_ring(msg_bell_t *bell);
 
 /** Look for spin_ns, then sleep until the bell rings, or for a while.

@@ -53,7 +53,7 @@ void msg_files_close(msg_file_t *files, size_t count)
 void msg_feed_init(msg_feed_t *feed, const msg_options_t *options, const msg_file_t *files, uint32_t sender,
                    uint32_t links)
 {
-    *feed = (msg_feed_t){.options = options, .files = files, .sender = sender};
+    *feed = (msg_feed_t){ .options = options, .files = files, .sender = sender };
     feed->quota = options->messages / links + (sender < options->messages % links);
 }
 

@@ -14,7 +14,7 @@
 #include "tools/msg/msg_report.h"
 #include "tools/msg/msg_sources.h"
 
-/* ---- Content ------------------------------------------------------------------------------------------------ */
+/* ---- Content --------------------------------------------------------------------------------- */
 
 static void put_count(FILE *stream, const char *name, uint64_t value)
 {
@@ -65,7 +65,8 @@ static void put_times(FILE *stream, const msg_column_t *column)
 {
     const msg_figures_t *figures = &column->total;
 
-    fprintf(stream, "      \"transfer_ns_mean\": %.1f,\n", ratio((double) figures->transfer_ns, figures->messages));
+    fprintf(stream, "      \"transfer_ns_mean\": %.1f,\n",
+            ratio((double) figures->transfer_ns, figures->messages));
     put_count(stream, "transfer_ns_median", column->median_ns);
     fprintf(stream, "      \"buffer_ns_mean\": %.1f,\n", ratio((double) figures->source_ns, figures->messages));
     fprintf(stream, "      \"register_ns_mean\": %.1f,\n",
@@ -130,11 +131,11 @@ static void put_report(FILE *stream, const msg_report_t *report)
     fprintf(stream, "  ]\n}\n");
 }
 
-/* ---- Files --------------------------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* An output: the file itself, or one beside it. */
 typedef struct output_t {
-    char final[PATH_MAX];     /* Where it is to be, links resolved. */
+    char final[PATH_MAX];         /* Where it is to be, links resolved. */
     char temporary[PATH_MAX + 8]; /* "" where it is written directly. */
     FILE *stream;
 } output_t;

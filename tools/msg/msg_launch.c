@@ -27,7 +27,7 @@ static sigset_t inherited_mask;
 static int signals = -1; /* signalfd */
 
 typedef struct child_t {
-    pid_t pid; /* 0: not running. */
+    pid_t pid;               /* 0: not running. */
     int read_end, write_end; /* -1: none. */
 } child_t;
 
@@ -38,8 +38,8 @@ typedef struct launch_t {
     child_t *children;
     uint32_t running;
     int status;
-    bool said;       /* The cause of a failure has been told. */
-    bool killed;     /* The launcher itself has killed peers. */
+    bool said;        /* The cause of a failure has been told. */
+    bool killed;      /* The launcher itself has killed peers. */
     uint64_t stop_ns; /* When it told them to stop; 0: it has not. */
     uint64_t begin_ns, total;
     bool progress;
@@ -52,7 +52,7 @@ uint32_t msg_links(const msg_options_t *options)
 
 bool msg_launch_prepare(void)
 {
-    static const int fatal[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    static const int fatal[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
     sigset_t set;
 
     sigemptyset(&set);
@@ -75,14 +75,15 @@ bool msg_launch_prepare(void)
     return signals >= 0;
 }
 
-/* ---- Starting a peer ----------------------------------------------------------------------------------- */
+/* ---- Starting a peer ------------------------------------------------------------------------- */
 
 /* Variables that decide about the mode no-hooks; the user's settings of them do not count there. */
-static const msg_setting_t no_hooks[] = {{"memory", "noop"}, {"rcache_base_unsafe", "1"}};
+static const msg_setting_t no_hooks[] = { { "memory", "noop" }, { "rcache_base_unsafe", "1" } };
 
 static bool is_overridden(msg_mode_t mode, const char *name)
 {
-    return mode == MSG_MODE_NO_HOOKS && (strcmp(name, no_hooks[0].name) == 0 || strcmp(name, no_hooks[1].name) == 0);
+    return mode == MSG_MODE_NO_HOOKS
+           && (strcmp(name, no_hooks[0].name) == 0 || strcmp(name, no_hooks[1].name) == 0);
 }
 
 static size_t add_setting(const char **arguments, const msg_setting_t *setting)
@@ -129,8 +130,8 @@ static void inherit(int fd)
 }
 
 /* In the new process. Signals from the terminal reach the launcher too, which decides. */
-static void __attribute__((noreturn)) become_peer(const launch_t *launch, uint32_t rank, const char **arguments,
-                                                  pid_t launcher)
+static void __attribute__((noreturn))
+become_peer(const launch_t *launch, uint32_t rank, const char **arguments, pid_t launcher)
 {
     const child_t *child = &launch->children[rank];
 
@@ -209,7 +210,7 @@ static bool make_pipes(launch_t *launch)
             return false;
         }
         launch->children[i].write_end = ends[1];
-        launch->children[(i + 1) % peers].read_end = ends[0];
+        launch->children[i + 1 < peers ? i + 1 : 0].read_end = ends[0];
     }
     return true;
 }
@@ -225,7 +226,7 @@ static bool start_peers(launch_t *launch)
     return started;
 }
 
-/* ---- Watching ---------------------------------------------------------------------------------------------- */
+/* ---- Watching -------------------------------------------------------------------------------- */
 
 static void stop(launch_t *launch, int status)
 {
@@ -313,7 +314,7 @@ static void show_progress(const launch_t *launch)
 
 static void watch(launch_t *launch)
 {
-    struct pollfd pollfd = {.fd = signals, .events = POLLIN};
+    struct pollfd pollfd = { .fd = signals, .events = POLLIN };
 
     launch->begin_ns = msg_now_ns();
     while (launch->running > 0) {
@@ -329,7 +330,7 @@ static void watch(launch_t *launch)
     }
 }
 
-/* ---- Figures ----------------------------------------------------------------------------------------------- */
+/* ---- Figures --------------------------------------------------------------------------------- */
 
 static void add_stats(mca_rcache_base_stats_t *sum, const mca_rcache_base_stats_t *stats)
 {
@@ -387,7 +388,7 @@ static uint64_t median_of(const msg_figures_t *figures)
 
 static void gather(const msg_control_t *control, msg_column_t *column)
 {
-    *column = (msg_column_t){.mode = control->mode};
+    *column = (msg_column_t){ .mode = control->mode };
     for (uint32_t i = 0; i < control->options.peers; i++) {
         add_figures(&column->total, &control->peers[i].figures);
     }
@@ -398,7 +399,7 @@ static void gather(const msg_control_t *control, msg_column_t *column)
     column->median_ns = median_of(&column->total);
 }
 
-/* ---- A run --------------------------------------------------------------------------------------------------- */
+/* ---- A run ----------------------------------------------------------------------------------- */
 
 static void run_peers(launch_t *launch)
 {
@@ -416,10 +417,11 @@ static void run_peers(launch_t *launch)
 int msg_launch(const msg_command_t *command, const msg_plan_t *plan, msg_mode_t mode, uint64_t total,
                msg_column_t *column)
 {
-    launch_t launch = {.command = command, .total = total, .progress = isatty(STDERR_FILENO) != 0};
+    launch_t launch = { .command = command, .total = total, .progress = isatty(STDERR_FILENO) != 0 };
 
     launch.children = calloc(command->options.peers, sizeof(*launch.children));
-    launch.control = launch.children != NULL ? msg_control_create(command->options.peers, &launch.control_fd) : NULL;
+    launch.control =
+        launch.children != NULL ? msg_control_create(command->options.peers, &launch.control_fd) : NULL;
     if (launch.control == NULL) {
         free(launch.children);
         return MSG_EXIT_FAILED;

@@ -76,7 +76,7 @@ bool msg_parse_sizes(const char *text, size_t *minimum, size_t *maximum)
     return true;
 }
 
-/* ---- The options ------------------------------------------------------------------------------------- */
+/* ---- The options ----------------------------------------------------------------------------- */
 
 static bool take_peers(msg_command_t *command, const char *value)
 {
@@ -135,13 +135,13 @@ typedef struct option_t {
 } option_t;
 
 static const option_t options[] = {
-    {"--peers", take_peers, "a number from 2 to 256"},
-    {"--pattern", take_pattern, "reuse, fresh, malloc, mmap, realloc, madvise, brk, stack or mixed"},
-    {"--size", take_size, "a size such as 64K or a range such as 4K-1M, from 1 to 256M"},
-    {"--messages", take_messages, "a number from 1 to 2^48"},
-    {"--seed", take_seed, "a number from 0 to 2^64 - 1"},
-    {"--cache", take_cache, "none, no-hooks or hooks"},
-    {"--json", take_json, "a file name"},
+    { "--peers", take_peers, "a number from 2 to 256" },
+    { "--pattern", take_pattern, "reuse, fresh, malloc, mmap, realloc, madvise, brk, stack or mixed" },
+    { "--size", take_size, "a size such as 64K or a range such as 4K-1M, from 1 to 256M" },
+    { "--messages", take_messages, "a number from 1 to 2^48" },
+    { "--seed", take_seed, "a number from 0 to 2^64 - 1" },
+    { "--cache", take_cache, "none, no-hooks or hooks" },
+    { "--json", take_json, "a file name" },
 };
 
 /* Does argument begin with the option's name, with the value behind '=' or in the next argument? */
@@ -162,7 +162,7 @@ static const option_t *find_option(const char *argument)
     return NULL;
 }
 
-/* ---- The arguments -------------------------------------------------------------------------------------- */
+/* ---- The arguments --------------------------------------------------------------------------- */
 
 /* All of these return how many arguments they took, 0 after a message. */
 
@@ -172,7 +172,7 @@ static int take_setting(msg_command_t *command, char **argv)
         msg_error("%s needs a name and a value: --mca NAME VALUE", argv[0]);
         return 0;
     }
-    command->settings[command->setting_count++] = (msg_setting_t){argv[1], argv[2]};
+    command->settings[command->setting_count++] = (msg_setting_t){ argv[1], argv[2] };
     return 3;
 }
 
@@ -271,7 +271,11 @@ int msg_command_parse(msg_command_t *command, int argc, char **argv)
     *command = (msg_command_t){
         .program = argc > 0 ? argv[0] : "opalmem-msg",
         .mode = MSG_MODE_HOOKS,
-        .options = {.peers = 2, .pattern = MSG_SOURCE_MIXED, .size_min = 4 << 10, .size_max = 1 << 20, .seed = 1},
+        .options = { .peers = 2,
+                     .pattern = MSG_SOURCE_MIXED,
+                     .size_min = 4 << 10,
+                     .size_max = 1 << 20,
+                     .seed = 1 },
     };
     /* No more of either than arguments. */
     command->files = calloc((size_t) argc + 1, sizeof(*command->files));

@@ -110,8 +110,8 @@ static uint64_t block_wrong(uint64_t key, const unsigned char *buffer, size_t fi
         uint64_t word = payload_word(key, i);
         size_t rest = length - i * WORD;
 
-        wrong += msg_payload_differing(buffer + i * WORD, (const unsigned char *) &word,
-                                       rest < WORD ? rest : WORD);
+        wrong +=
+            msg_payload_differing(buffer + i * WORD, (const unsigned char *) &word, rest < WORD ? rest : WORD);
     }
     return wrong;
 }

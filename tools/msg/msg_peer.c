@@ -24,7 +24,7 @@ static bool is_sending(const msg_peer_t *peer, const msg_side_t *side)
     return side == &peer->send;
 }
 
-/* ---- Registrations ----------------------------------------------------------------------------- */
+/* ---- Registrations --------------------------------------------------------------------------- */
 
 static void explain_pin_failure(const msg_peer_t *peer, size_t length, int code)
 {
@@ -37,10 +37,11 @@ static void explain_pin_failure(const msg_peer_t *peer, size_t length, int code)
                   "(rcache_base_max_count, rcache_base_max_bytes) or of the machine's memory is reached",
                   peer->rank, length);
     } else {
-        msg_error("peer %u cannot pin %zu bytes, and nothing idle is left to unpin: the %llu KiB of lockable memory "
-                  "(RLIMIT_MEMLOCK, for all processes of a user) are used up; raise the limit with \"ulimit -l\" or "
-                  "in /etc/security/limits.conf",
-                  peer->rank, length, (unsigned long long) lockable >> 10);
+        msg_error(
+            "peer %u cannot pin %zu bytes, and nothing idle is left to unpin: the %llu KiB of lockable memory "
+            "(RLIMIT_MEMLOCK, for all processes of a user) are used up; raise the limit with \"ulimit -l\" or "
+            "in /etc/security/limits.conf",
+            peer->rank, length, (unsigned long long) lockable >> 10);
     }
 }
 
@@ -90,7 +91,7 @@ static bool side_unpin(msg_peer_t *peer, msg_side_t *side)
     return true;
 }
 
-/* ---- Transfers ---------------------------------------------------------------------------------- */
+/* ---- Transfers ------------------------------------------------------------------------------- */
 
 static ssize_t device_transfer(msg_peer_t *peer, msg_side_t *side, unsigned char *addr, size_t length)
 {
@@ -156,7 +157,7 @@ static bool drain_pipe(int fd, size_t length)
     return true;
 }
 
-/* ---- Messages ------------------------------------------------------------------------------------ */
+/* ---- Messages -------------------------------------------------------------------------------- */
 
 static void side_next_message(msg_side_t *side)
 {
@@ -203,7 +204,7 @@ static bool side_end(msg_peer_t *peer, msg_side_t *side)
     return true;
 }
 
-/* ---- Sending --------------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 static size_t next_piece_length(const msg_peer_t *peer, const msg_side_t *side)
 {
@@ -220,7 +221,7 @@ static size_t next_piece_length(const msg_peer_t *peer, const msg_side_t *side)
 static step_t send_step(msg_peer_t *peer)
 {
     msg_side_t *side = &peer->send;
-    msg_piece_t piece = {.message = side->feed.message};
+    msg_piece_t piece = { .message = side->feed.message };
     size_t length;
 
     if (side->done) {
@@ -249,7 +250,7 @@ static step_t send_step(msg_peer_t *peer)
     return side->offset < side->feed.length || side_end(peer, side) ? STEP_MOVED : STEP_FAILED;
 }
 
-/* ---- Receiving --------------------------------------------------------------------------------------- */
+/* ---- Receiving ------------------------------------------------------------------------------- */
 
 static bool check_message(msg_peer_t *peer, uint64_t sender_ns)
 {
@@ -324,7 +325,7 @@ static step_t recv_step(msg_peer_t *peer)
     return check_message(peer, sender_ns) && side_end(peer, side) ? STEP_MOVED : STEP_FAILED;
 }
 
-/* ---- The peer ------------------------------------------------------------------------------------------ */
+/* ---- The peer -------------------------------------------------------------------------------- */
 
 static void side_init(msg_peer_t *peer, msg_side_t *side, uint32_t sender, int fd)
 {
@@ -334,8 +335,9 @@ static void side_init(msg_peer_t *peer, msg_side_t *side, uint32_t sender, int f
     uint32_t other = is_sending(peer, side) ? receiver : sender;
     uint64_t seed = options->seed + 2 * peer->rank + is_sending(peer, side);
 
-    *side = (msg_side_t){.done = fd < 0};
-    msg_sources_init(&side->sources, options->pattern, options->size_max, msg_random_mix(seed), !is_tolerant(peer));
+    *side = (msg_side_t){ .done = fd < 0 };
+    msg_sources_init(&side->sources, options->pattern, options->size_max, msg_random_mix(seed),
+                     !is_tolerant(peer));
     if (fd < 0) {
         return;
     }
@@ -357,7 +359,8 @@ static bool can_move(void *arg)
     const msg_peer_t *peer = arg;
     const msg_side_t *send = &peer->send;
 
-    return msg_control_stopped(peer->control) || (!peer->recv.done && msg_channel_peek(&peer->recv.channel) != NULL)
+    return msg_control_stopped(peer->control)
+           || (!peer->recv.done && msg_channel_peek(&peer->recv.channel) != NULL)
            || (!send->done && msg_channel_has_room(&send->channel, next_piece_length(peer, send)));
 }
 

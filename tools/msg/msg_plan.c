@@ -96,7 +96,7 @@ bool msg_plan_make(const msg_options_t *options, const machine_info_t *machine, 
     size_t share = peer_share(options, machine, lockable);
     size_t user = user_max_bytes();
 
-    *plan = (msg_plan_t){.max_bytes = smaller(share, user), .lockable = lockable};
+    *plan = (msg_plan_t){ .max_bytes = smaller(share, user), .lockable = lockable };
     /* A peer has two portions in use, one a direction, each with a page more where it is not aligned. */
     plan->chunk = plan->max_bytes / 4 / page * page;
     plan->spin_ns = machine->processors >= options->peers && machine->processors > 1 ? SPIN_NS : 0;
@@ -104,11 +104,13 @@ bool msg_plan_make(const msg_options_t *options, const machine_info_t *machine, 
         return true;
     }
     if (user <= share) {
-        msg_error("rcache_base_max_bytes is %zu: a peer needs %zu bytes of pinned memory at least", user, 4 * page);
+        msg_error("rcache_base_max_bytes is %zu: a peer needs %zu bytes of pinned memory at least", user,
+                  4 * page);
     } else {
-        msg_error("%u peers cannot share %llu KiB of lockable memory (RLIMIT_MEMLOCK), each needs %zu KiB: take fewer "
-                  "peers, or raise the limit with \"ulimit -l\" or in /etc/security/limits.conf",
-                  options->peers, (unsigned long long) lockable >> 10, 4 * page * 4 / 3 >> 10);
+        msg_error(
+            "%u peers cannot share %llu KiB of lockable memory (RLIMIT_MEMLOCK), each needs %zu KiB: take fewer "
+            "peers, or raise the limit with \"ulimit -l\" or in /etc/security/limits.conf",
+            options->peers, (unsigned long long) lockable >> 10, 4 * page * 4 / 3 >> 10);
     }
     return false;
 }

@@ -15,18 +15,19 @@
 
 typedef const msg_column_t column_t;
 
-/* ---- Units ------------------------------------------------------------------------------------------------ */
+/* ---- Units ----------------------------------------------------------------------------------- */
 
 static void write_bytes(double bytes, char *cell)
 {
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
     size_t unit = 0;
 
     while (bytes >= 1024 && unit < 5) {
         bytes /= 1024;
         unit++;
     }
-    snprintf(cell, CELL, unit == 0 || bytes == (double) (uint64_t) bytes ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
+    snprintf(cell, CELL, unit == 0 || bytes == (double) (uint64_t) bytes ? "%.0f %s" : "%.1f %s", bytes,
+             units[unit]);
 }
 
 static void write_ns(double ns, char *cell)
@@ -65,9 +66,9 @@ void msg_support_text(int support, char *text, size_t size)
         int bit;
         const char *name;
     } bits[] = {
-        {OPAL_MEMORY_FREE_SUPPORT, "free"},   {OPAL_MEMORY_MALLOC_SUPPORT, "malloc"},
-        {OPAL_MEMORY_CHUNK_SUPPORT, "chunk"}, {OPAL_MEMORY_MMAP_SUPPORT, "mmap"},
-        {OPAL_MEMORY_MUNMAP_SUPPORT, "munmap"},
+        { OPAL_MEMORY_FREE_SUPPORT, "free" },     { OPAL_MEMORY_MALLOC_SUPPORT, "malloc" },
+        { OPAL_MEMORY_CHUNK_SUPPORT, "chunk" },   { OPAL_MEMORY_MMAP_SUPPORT, "mmap" },
+        { OPAL_MEMORY_MUNMAP_SUPPORT, "munmap" },
     };
     size_t used = 0;
 
@@ -79,7 +80,7 @@ void msg_support_text(int support, char *text, size_t size)
     }
 }
 
-/* ---- Cells -------------------------------------------------------------------------------------------------- */
+/* ---- Cells ----------------------------------------------------------------------------------- */
 
 static void cell_components(column_t *c, char *cell)
 {
@@ -190,7 +191,7 @@ static void cell_elapsed(column_t *c, char *cell)
     write_ns((double) c->total.elapsed_ns, cell);
 }
 
-/* ---- Rows --------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 typedef struct row_t {
     const char *label;
@@ -198,30 +199,30 @@ typedef struct row_t {
 } row_t;
 
 static const row_t rows_before_causes[] = {
-    {"memory component", cell_components},
-    {"support level", cell_support},
-    {"keeps registrations", cell_caching},
-    {"messages", cell_messages},
-    {"bytes", cell_bytes},
-    {"wrong messages", cell_wrong_messages},
-    {"wrong bytes", cell_wrong_bytes},
-    {"transfers refused by the device", cell_failed},
-    {"hits", cell_hits},
-    {"hit rate", cell_hit_rate},
-    {"registrations", cell_registrations},
-    {"evictions", cell_evictions},
+    { "memory component", cell_components },
+    { "support level", cell_support },
+    { "keeps registrations", cell_caching },
+    { "messages", cell_messages },
+    { "bytes", cell_bytes },
+    { "wrong messages", cell_wrong_messages },
+    { "wrong bytes", cell_wrong_bytes },
+    { "transfers refused by the device", cell_failed },
+    { "hits", cell_hits },
+    { "hit rate", cell_hit_rate },
+    { "registrations", cell_registrations },
+    { "evictions", cell_evictions },
 };
 
 static const row_t rows_after_causes[] = {
-    {"unpinned in the hook", cell_in_hook},
-    {"pinned at the end, by the caches", cell_pinned},
-    {"pinned at most, by the caches", cell_peak},
-    {"pinned at the end, by the kernel", cell_process_pinned},
-    {"transfer time a message, mean", cell_time},
-    {"transfer time a message, median", cell_median},
-    {"getting and releasing buffers", cell_source_time},
-    {"registering a message would cost", cell_register_time},
-    {"elapsed", cell_elapsed},
+    { "unpinned in the hook", cell_in_hook },
+    { "pinned at the end, by the caches", cell_pinned },
+    { "pinned at most, by the caches", cell_peak },
+    { "pinned at the end, by the kernel", cell_process_pinned },
+    { "transfer time a message, mean", cell_time },
+    { "transfer time a message, median", cell_median },
+    { "getting and releasing buffers", cell_source_time },
+    { "registering a message would cost", cell_register_time },
+    { "elapsed", cell_elapsed },
 };
 
 static void print_rows(const msg_report_t *report, FILE *stream, const row_t *rows, size_t count)
@@ -258,7 +259,7 @@ static void print_causes(const msg_report_t *report, FILE *stream)
     }
 }
 
-/* ---- Head ---------------------------------------------------------------------------------------------------- */
+/* ---- Head ------------------------------------------------------------------------------------ */
 
 static void print_options(const msg_report_t *report, FILE *stream)
 {

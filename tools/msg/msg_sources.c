@@ -28,7 +28,7 @@ static bool map_region(size_t size, int sharing, msg_region_t *region)
     if (addr == MAP_FAILED) {
         return false;
     }
-    *region = (msg_region_t){addr, size};
+    *region = (msg_region_t){ addr, size };
     return true;
 }
 
@@ -36,7 +36,7 @@ static bool unmap_region(msg_region_t *region)
 {
     msg_region_t old = *region;
 
-    *region = (msg_region_t){NULL, 0};
+    *region = (msg_region_t){ NULL, 0 };
     return old.addr == NULL || munmap(old.addr, old.size) == 0;
 }
 
@@ -46,7 +46,7 @@ static void fill_buffer(msg_buffer_t *buffer, const msg_region_t *region)
     buffer->capacity = region->size;
 }
 
-/* ---- reuse: nine in ten messages use a buffer of a small pool again ------------------------- */
+/* ---- reuse: nine in ten messages use a buffer of a small pool again -------------------------- */
 
 static unsigned reuse_class(size_t size)
 {
@@ -105,7 +105,7 @@ static bool fresh_release(msg_sources_t *sources, msg_buffer_t *buffer)
     return munmap(buffer->addr, buffer->capacity) == 0;
 }
 
-/* ---- malloc ----------------------------------------------------------------------------------- */
+/* ---- malloc ---------------------------------------------------------------------------------- */
 
 static bool malloc_acquire(msg_sources_t *sources, size_t capacity, msg_buffer_t *buffer)
 {
@@ -125,7 +125,7 @@ static bool malloc_release(msg_sources_t *sources, msg_buffer_t *buffer)
     return true;
 }
 
-/* ---- mmap: unmapped and mapped again, or mapped over ------------------------------------------ */
+/* ---- mmap: unmapped and mapped again, or mapped over ----------------------------------------- */
 
 static bool mmap_acquire(msg_sources_t *sources, size_t capacity, msg_buffer_t *buffer)
 {
@@ -146,11 +146,11 @@ static bool mmap_release(msg_sources_t *sources, msg_buffer_t *buffer)
     if (msg_random_below(&sources->random, 2) == 0) {
         return fresh_release(sources, buffer);
     }
-    sources->window = (msg_region_t){buffer->addr, buffer->capacity};
+    sources->window = (msg_region_t){ buffer->addr, buffer->capacity };
     return true;
 }
 
-/* ---- realloc: grows, shrinks and moves --------------------------------------------------------- */
+/* ---- realloc: grows, shrinks and moves ------------------------------------------------------- */
 
 static bool move_region(msg_sources_t *sources, size_t size)
 {
@@ -169,7 +169,7 @@ static bool move_region(msg_sources_t *sources, size_t size)
     if (addr == NULL) {
         return false;
     }
-    *region = (msg_region_t){addr, size};
+    *region = (msg_region_t){ addr, size };
     return true;
 }
 
@@ -179,7 +179,7 @@ static bool free_region(msg_sources_t *sources)
         return unmap_region(&sources->moving);
     }
     free(sources->moving.addr);
-    sources->moving = (msg_region_t){NULL, 0};
+    sources->moving = (msg_region_t){ NULL, 0 };
     return true;
 }
 
@@ -202,15 +202,15 @@ static bool realloc_release(msg_sources_t *sources, msg_buffer_t *buffer)
     return choice > 4 || move_region(sources, buffer->capacity / 2 + 1);
 }
 
-/* ---- madvise: the mapping stays, its pages go --------------------------------------------------- */
+/* ---- madvise: the mapping stays, its pages go ------------------------------------------------ */
 
 static const struct {
     int sharing;
     int advice;
 } advice_kinds[MSG_ADVICE_KINDS] = {
-    {MAP_PRIVATE, MADV_DONTNEED},
-    {MAP_PRIVATE, MADV_FREE},
-    {MAP_SHARED, MADV_REMOVE},
+    { MAP_PRIVATE, MADV_DONTNEED },
+    { MAP_PRIVATE, MADV_FREE },
+    { MAP_SHARED, MADV_REMOVE },
 };
 
 static bool madvise_acquire(msg_sources_t *sources, size_t capacity, msg_buffer_t *buffer)
@@ -219,8 +219,7 @@ static bool madvise_acquire(msg_sources_t *sources, size_t capacity, msg_buffer_
     msg_region_t *region = &sources->advised[kind];
 
     if (region->size < capacity) {
-        if (!unmap_region(region)
-            || !map_region(round_to_pages(capacity), advice_kinds[kind].sharing, region)) {
+        if (!unmap_region(region) || !map_region(round_to_pages(capacity), advice_kinds[kind].sharing, region)) {
             return false;
         }
     }
@@ -236,7 +235,7 @@ static bool madvise_release(msg_sources_t *sources, msg_buffer_t *buffer)
     return madvise(buffer->addr, buffer->capacity, advice_kinds[kind].advice) == 0;
 }
 
-/* ---- brk: only this thread and its malloc move the break ------------------------------------------ */
+/* ---- brk: only this thread and its malloc move the break ------------------------------------- */
 
 static msg_region_t *find_stuck(msg_sources_t *sources, size_t minimum)
 {
@@ -260,7 +259,7 @@ static bool brk_return_stuck(msg_sources_t *sources)
             if (sbrk(-(intptr_t) region->size) == (void *) -1) {
                 return false;
             }
-            *region = (msg_region_t){NULL, 0};
+            *region = (msg_region_t){ NULL, 0 };
         }
     }
     return true;
@@ -307,12 +306,12 @@ static bool brk_release(msg_sources_t *sources, msg_buffer_t *buffer)
         return sbrk(-(intptr_t) buffer->capacity) != (void *) -1 && brk_return_stuck(sources);
     }
     if (buffer->owner == NULL) {
-        *find_stuck(sources, 0) = (msg_region_t){buffer->addr, buffer->capacity};
+        *find_stuck(sources, 0) = (msg_region_t){ buffer->addr, buffer->capacity };
     }
     return madvise(buffer->addr, buffer->capacity, MADV_DONTNEED) == 0;
 }
 
-/* ---- the table ------------------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 typedef struct msg_source_t {
     const char *name;
@@ -324,17 +323,18 @@ typedef struct msg_source_t {
 } msg_source_t;
 
 static const msg_source_t table[MSG_SOURCE_KINDS] = {
-    [REUSE] = {"reuse", "nine in ten messages use a buffer again, one gets a fresh one", false, 6, reuse_acquire,
-               reuse_release},
-    [FRESH] = {"fresh", "mmap and munmap for each message", false, 3, fresh_acquire, fresh_release},
-    [MALLOC] = {"malloc", "malloc and free", true, 4, malloc_acquire, malloc_release},
-    [MMAP] = {"mmap", "munmap, or mapped over with MAP_FIXED", true, 4, mmap_acquire, mmap_release},
-    [REALLOC] = {"realloc", "one buffer that grows, shrinks and moves", true, 3, realloc_acquire, realloc_release},
-    [MADVISE] = {"madvise", "pages dropped by MADV_DONTNEED, MADV_FREE, MADV_REMOVE", true, 4, madvise_acquire,
-                 madvise_release},
-    [BRK] = {"brk", "the program break up and down", true, 3, brk_acquire, brk_release},
-    [STACK] = {"stack", "on the stacks of short-lived threads", true, 1, msg_source_stack_acquire,
-               msg_source_stack_release},
+    [REUSE] = { "reuse", "nine in ten messages use a buffer again, one gets a fresh one", false, 6, reuse_acquire,
+                reuse_release },
+    [FRESH] = { "fresh", "mmap and munmap for each message", false, 3, fresh_acquire, fresh_release },
+    [MALLOC] = { "malloc", "malloc and free", true, 4, malloc_acquire, malloc_release },
+    [MMAP] = { "mmap", "munmap, or mapped over with MAP_FIXED", true, 4, mmap_acquire, mmap_release },
+    [REALLOC] = { "realloc", "one buffer that grows, shrinks and moves", true, 3, realloc_acquire,
+                  realloc_release },
+    [MADVISE] = { "madvise", "pages dropped by MADV_DONTNEED, MADV_FREE, MADV_REMOVE", true, 4, madvise_acquire,
+                  madvise_release },
+    [BRK] = { "brk", "the program break up and down", true, 3, brk_acquire, brk_release },
+    [STACK] = { "stack", "on the stacks of short-lived threads", true, 1, msg_source_stack_acquire,
+                msg_source_stack_release },
 };
 
 unsigned msg_source_find(const char *name)
@@ -357,11 +357,10 @@ const char *msg_source_help(unsigned pattern)
     return pattern == MSG_SOURCE_MIXED ? "a random choice of all of these" : table[pattern].help;
 }
 
-void msg_sources_init(msg_sources_t *sources, unsigned pattern, size_t largest, uint64_t seed,
-                      bool allow_realloc)
+void msg_sources_init(msg_sources_t *sources, unsigned pattern, size_t largest, uint64_t seed, bool allow_realloc)
 {
-    *sources = (msg_sources_t){
-        .pattern = pattern, .largest = largest, .allow_realloc = allow_realloc, .random = seed};
+    *sources =
+        (msg_sources_t){ .pattern = pattern, .largest = largest, .allow_realloc = allow_realloc, .random = seed };
     for (unsigned kind = 0; kind < MSG_SOURCE_KINDS; kind++) {
         sources->weight_sum += table[kind].weight;
     }
@@ -415,7 +414,7 @@ bool msg_sources_acquire(msg_sources_t *sources, size_t length, msg_buffer_t *bu
         kept->addr = NULL;
         return true;
     }
-    *buffer = (msg_buffer_t){.kind = kind};
+    *buffer = (msg_buffer_t){ .kind = kind };
     return release_kept(sources, kind)
            && table[kind].acquire(sources, choose_capacity(sources, kind, length), buffer);
 }

@@ -60,8 +60,7 @@ const char *msg_source_help(unsigned pattern);
  * @param[in] allow_realloc  False where a stale registration may be written through: mremap moves pages
  *     that stay alive, and a stale write would hit the allocator's data that moved with them.
  */
-void msg_sources_init(msg_sources_t *sources, unsigned pattern, size_t largest, uint64_t seed,
-                      bool allow_realloc);
+void msg_sources_init(msg_sources_t *sources, unsigned pattern, size_t largest, uint64_t seed, bool allow_realloc);
 
 /** Get a buffer of at least length bytes, length 1 or more. @return False: no memory, without a message. */
 bool msg_sources_acquire(msg_sources_t *sources, size_t length, msg_buffer_t *buffer);

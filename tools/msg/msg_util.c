@@ -11,7 +11,7 @@
 
 const char *msg_mode_name(msg_mode_t mode)
 {
-    static const char *const names[MSG_MODE_COUNT] = {"none", "no-hooks", "hooks"};
+    static const char *const names[MSG_MODE_COUNT] = { "none", "no-hooks", "hooks" };
 
     return names[mode];
 }

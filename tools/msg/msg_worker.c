@@ -22,7 +22,7 @@ typedef struct worker_t {
     bool starting; /* The launcher has started the library with the same settings: its warnings are known. */
 } worker_t;
 
-/* ---- Messages to the user --------------------------------------------------------------------------- */
+/* ---- Messages to the user -------------------------------------------------------------------- */
 
 /* The first error of a run is its cause; what other peers meet afterwards only follows from it. */
 static void print_first(const char *line, void *arg)
@@ -54,7 +54,7 @@ static void library_message(mca_base_log_level_t level, const char *message, voi
     }
 }
 
-/* ---- Figures ------------------------------------------------------------------------------------------ */
+/* ---- Figures --------------------------------------------------------------------------------- */
 
 static void note_components(msg_figures_t *figures)
 {
@@ -104,7 +104,7 @@ static void note_figures(msg_peer_t *peer)
     figures->process_pinned = pinned_by_process();
 }
 
-/* ---- What registering would have cost ------------------------------------------------------------------ */
+/* ---- What registering would have cost -------------------------------------------------------- */
 
 /* Register and deregister one message of this size, in portions as the peer does. UINT64_MAX: refused. */
 static uint64_t time_registration(msg_peer_t *peer, unsigned char *memory, size_t size)
@@ -117,7 +117,8 @@ static uint64_t time_registration(msg_peer_t *peer, unsigned char *memory, size_
         size_t length = size - done < chunk ? size - done : chunk;
 
         if (peer->cache->rcache_register(peer->cache, memory, length, MCA_RCACHE_FLAGS_CACHE_BYPASS,
-                                         MCA_RCACHE_ACCESS_LOCAL_WRITE, &reg) != OPAL_SUCCESS) {
+                                         MCA_RCACHE_ACCESS_LOCAL_WRITE, &reg)
+            != OPAL_SUCCESS) {
             return UINT64_MAX;
         }
         peer->cache->rcache_deregister(peer->cache, reg);
@@ -162,7 +163,7 @@ static void calibrate(msg_peer_t *peer)
     }
 }
 
-/* ---- The process ------------------------------------------------------------------------------------------ */
+/* ---- The process ----------------------------------------------------------------------------- */
 
 static int run_with_cache(worker_t *worker)
 {
@@ -183,7 +184,7 @@ static int run_with_cache(worker_t *worker)
 
 static int run_with_provider(worker_t *worker)
 {
-    mca_rcache_base_resources_t resources = {.cache_name = "opalmem-msg"};
+    mca_rcache_base_resources_t resources = { .cache_name = "opalmem-msg" };
     msg_peer_t *peer = &worker->peer;
     int status;
 
@@ -243,7 +244,7 @@ static bool parse_worker(worker_t *worker, const char *text)
 {
     int control_fd, rank, end = 0;
 
-    *worker = (worker_t){.starting = true};
+    *worker = (worker_t){ .starting = true };
     if (sscanf(text, "%d,%d,%d,%d%n", &control_fd, &rank, &worker->send_fd, &worker->recv_fd, &end) != 4
         || text[end] != '\0') {
         return false;

@@ -9,6 +9,9 @@
  * whoever calls those, possibly in a signal handler or a vfork child. A
  * callback allocates nothing, frees nothing, uses no stdio, and takes no lock
  * that anybody holds across an allocation. errno is preserved around it.
+ *
+ * libc declares munmap, free and their like as functions that never call back (`leaf`): a variable
+ * that a callback changes in the file that makes such a call must be volatile or atomic there.
  */
 #ifndef OPAL_MEMORYHOOKS_MEMORY_H
 #define OPAL_MEMORYHOOKS_MEMORY_H
@@ -22,10 +25,10 @@
 BEGIN_C_DECLS
 
 /* Bits of opal_mem_hooks_support_level(). */
-#define OPAL_MEMORY_FREE_SUPPORT   0x0001 /**< Release by the allocator (free, trim) is noticed. */
+#define OPAL_MEMORY_FREE_SUPPORT 0x0001   /**< Release by the allocator (free, trim) is noticed. */
 #define OPAL_MEMORY_MALLOC_SUPPORT 0x0002 /**< Every malloc, calloc ... raises an alloc callback. */
-#define OPAL_MEMORY_CHUNK_SUPPORT  0x0004 /**< Release callbacks come only when memory goes back to the system. */
-#define OPAL_MEMORY_MMAP_SUPPORT   0x0008 /**< mmap and its like raise alloc callbacks. */
+#define OPAL_MEMORY_CHUNK_SUPPORT 0x0004  /**< Release callbacks come only when memory goes back to the system. */
+#define OPAL_MEMORY_MMAP_SUPPORT 0x0008   /**< mmap and its like raise alloc callbacks. */
 #define OPAL_MEMORY_MUNMAP_SUPPORT 0x0010 /**< Release by system calls (munmap, mremap, madvise ...) is noticed. */
 
 /** Start the hooks: the same as opalmem_init(NULL, NULL), and counted with it.

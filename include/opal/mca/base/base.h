@@ -42,9 +42,9 @@ typedef struct mca_base_var_def_t {
     const char *name;      /**< Last part of the name; NULL for the selection variable. */
     const char *help;      /**< One or two sentences. */
     mca_base_var_type_t type;
-    int info_level; /**< 1 to 9: user, tuner, developer x basic, detail, all. */
+    int info_level;                              /**< 1 to 9: user, tuner, developer x basic, detail, all. */
     const mca_base_var_enum_value_t *enumerator; /**< ENUM only. */
-    long min, max; /**< INT only, checked where min < max. */
+    long min, max;                               /**< INT only, checked where min < max. */
     void *storage; /**< Holds the default on entry, the value afterwards; outlives the registration. */
 } mca_base_var_def_t;
 
@@ -111,8 +111,7 @@ OPAL_DECLSPEC void mca_base_log(mca_base_log_level_t level, const char *format, 
  * One sentence, without a newline: what is missing and what would help. Shown by opalmem-info and
  * where the component was asked for by name. Only from open and query functions.
  */
-OPAL_DECLSPEC void mca_base_component_set_reason(const char *format, ...)
-    __attribute__((format(printf, 1, 2)));
+OPAL_DECLSPEC void mca_base_component_set_reason(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** What is known of a component, for listings. Strings live until finalize. */
 typedef struct mca_base_component_info_t {
@@ -121,8 +120,8 @@ typedef struct mca_base_component_info_t {
     int version[3];
     const char *path; /**< The DSO's; NULL for a static one. */
     bool selected;
-    bool available; /**< Query said yes. */
-    int priority;   /**< Where available. */
+    bool available;     /**< Query said yes. */
+    int priority;       /**< Where available. */
     const char *reason; /**< Why it cannot run, or why it was not asked; "" otherwise. */
 } mca_base_component_info_t;
 

@@ -78,13 +78,13 @@ typedef struct opal_memory_watch_t {
 #define OPAL_MEMORY_MODULE_SLOW_VALID 0x4 /**< A lookup must ask valid() of each hit. */
 
 /* What a component sees, for reports and for docs. */
-#define OPAL_MEMORY_SEES_BEFORE 0x01    /**< Callbacks come before the pages go. */
-#define OPAL_MEMORY_SEES_LIBC 0x02      /**< Calls through libc and ld.so, their own included. */
-#define OPAL_MEMORY_SEES_RAW 0x04       /**< System-call instructions anywhere in the process. */
-#define OPAL_MEMORY_SEES_DISCARD 0x08   /**< madvise and its like. */
-#define OPAL_MEMORY_SEES_SHM 0x10       /**< System V segments. */
-#define OPAL_MEMORY_SEES_FILE 0x20      /**< Truncation and holes in mapped files. */
-#define OPAL_MEMORY_SEES_ALLOC 0x40     /**< Also raises alloc callbacks. */
+#define OPAL_MEMORY_SEES_BEFORE 0x01  /**< Callbacks come before the pages go. */
+#define OPAL_MEMORY_SEES_LIBC 0x02    /**< Calls through libc and ld.so, their own included. */
+#define OPAL_MEMORY_SEES_RAW 0x04     /**< System-call instructions anywhere in the process. */
+#define OPAL_MEMORY_SEES_DISCARD 0x08 /**< madvise and its like. */
+#define OPAL_MEMORY_SEES_SHM 0x10     /**< System V segments. */
+#define OPAL_MEMORY_SEES_FILE 0x20    /**< Truncation and holes in mapped files. */
+#define OPAL_MEMORY_SEES_ALLOC 0x40   /**< Also raises alloc callbacks. */
 
 /** Returned by a component's MCA query function. The base copies nothing: it lives until close. */
 typedef struct opal_memory_base_module_t {

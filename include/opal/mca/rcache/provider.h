@@ -56,8 +56,8 @@ OPAL_DECLSPEC ssize_t mca_rcache_uring_write(mca_rcache_provider_t *provider, in
 
 /** Read into registered memory; as mca_rcache_uring_write(). */
 OPAL_DECLSPEC ssize_t mca_rcache_uring_read(mca_rcache_provider_t *provider, int fd,
-                                            const mca_rcache_uring_registration_t *reg, void *addr,
-                                            size_t length, uint64_t offset);
+                                            const mca_rcache_uring_registration_t *reg, void *addr, size_t length,
+                                            uint64_t offset);
 
 END_C_DECLS
 

@@ -75,9 +75,9 @@ typedef struct mca_rcache_base_resources_t {
     /** Undo. Called without a lock. In hook context, if HOOK_SAFE is set. */
     int (*deregister_mem)(void *reg_data, mca_rcache_base_registration_t *reg);
 
-    uint32_t flags;     /**< MCA_RCACHE_RESOURCES_*. */
-    size_t max_count;   /**< Registrations at most; 0: the variable rcache_base_max_count. */
-    size_t max_bytes;   /**< Bytes at most; 0: the variable rcache_base_max_bytes. */
+    uint32_t flags;   /**< MCA_RCACHE_RESOURCES_*. */
+    size_t max_count; /**< Registrations at most; 0: the variable rcache_base_max_count. */
+    size_t max_bytes; /**< Bytes at most; 0: the variable rcache_base_max_bytes. */
     mca_rcache_in_use_policy_t in_use_policy;
     /** First use in a fork child: forget what was inherited, without touching it. May be NULL. */
     int (*after_fork)(void *reg_data);
@@ -86,10 +86,10 @@ typedef struct mca_rcache_base_resources_t {
 /** Figures of one cache. Counts since creation. */
 typedef struct mca_rcache_base_stats_t {
     uint64_t hits;
-    uint64_t misses;          /**< Lookups that had to register, or could not. */
-    uint64_t registrations;   /**< Successful calls of register_mem. */
-    uint64_t deregistrations; /**< Calls of deregister_mem. */
-    uint64_t evictions;       /**< Idle registrations dropped for a limit. */
+    uint64_t misses;                                    /**< Lookups that had to register, or could not. */
+    uint64_t registrations;                             /**< Successful calls of register_mem. */
+    uint64_t deregistrations;                           /**< Calls of deregister_mem. */
+    uint64_t evictions;                                 /**< Idle registrations dropped for a limit. */
     uint64_t invalidations[OPAL_MEM_HOOKS_CAUSE_COUNT]; /**< Registrations dropped, by cause of release. */
     uint64_t invalidated_in_use;
     uint64_t unpinned_in_hook; /**< Of the invalidated: unpinned before the pages went. */
@@ -113,8 +113,8 @@ typedef struct mca_rcache_base_stats_t {
  * Other codes come from the provider, unchanged.
  * Thread-safe. May block in the provider. Not from hook context.
  */
-typedef int (*mca_rcache_base_module_register_fn_t)(mca_rcache_base_module_t *rcache, void *addr,
-                                                    size_t size, uint32_t flags, int32_t access_flags,
+typedef int (*mca_rcache_base_module_register_fn_t)(mca_rcache_base_module_t *rcache, void *addr, size_t size,
+                                                    uint32_t flags, int32_t access_flags,
                                                     mca_rcache_base_registration_t **reg);
 
 /** Give one reference back; any thread may.
@@ -165,8 +165,8 @@ struct mca_rcache_base_module_t {
  * Whether it keeps registrations is decided here: variable rcache_base_leave_pinned.
  * Thread-safe. Not from hook context.
  */
-OPAL_DECLSPEC mca_rcache_base_module_t *mca_rcache_base_module_create(
-    const char *name, void *user_data, mca_rcache_base_resources_t *resources);
+OPAL_DECLSPEC mca_rcache_base_module_t *mca_rcache_base_module_create(const char *name, void *user_data,
+                                                                      mca_rcache_base_resources_t *resources);
 
 /** Deregister everything and free the cache. No reference may be out, no thread inside.
  * @retval OPAL_SUCCESS
