@@ -26,7 +26,9 @@ echo "lint: length of functions and files"
 # shellcheck disable=SC2086
 awk 'FNR == 1 { start = 0 } /^{/ { start = FNR } /^}/ { if (start && FNR - start > 60) { print FILENAME ":" start ": a function of " FNR - start " lines"; bad = 1 } start = 0 }
     FNR > 600 && !seen[FILENAME]++ { print FILENAME ": over 600 lines"; bad = 1 } END { exit bad }' $sources || rc=1
-flags="-std=gnu11 -DINFO_PREFIX=\"\" -DINFO_STATIC_COMPONENTS=\"\" -DINFO_DSO_COMPONENTS=\"\" -I$build/include -Iinclude -I. -I$build -include opalmem_private_config.h -DMCA_BASE_COMPONENT_IS_STATIC"
+# The quotes are meant to reach the compiler.
+# shellcheck disable=SC2089
+flags="-std=gnu11 -DINFO_PREFIX=\"\" -DINFO_STATIC_COMPONENTS=\"\" -DINFO_DSO_COMPONENTS=\"\" -DOPALMEM_COMPONENTDIR=\"\" -I$build/include -Iinclude -I. -I$build -include opalmem_private_config.h -DMCA_BASE_COMPONENT_IS_STATIC"
 product=$(echo "$sources" | grep -E '^(framework|components|rcache|tools)/.*\.c$')
 [ -z "$(command -v pkg-config)" ] || flags="$flags $(pkg-config --cflags hwloc 2>/dev/null || true)"
 echo "lint: documentation comments"
@@ -35,8 +37,8 @@ for header in $(echo "$sources" | grep '^include/'); do
     clang -Wdocumentation -Werror -fsyntax-only -I"$build/include" -Iinclude -x c "$header" || rc=1
 done
 echo "lint: clang-tidy"
-# shellcheck disable=SC2086
-printf '%s\n' $product | xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- $flags -DOPALMEM_COMPONENTDIR='""' 2>"$build/tidy.err" || rc=1
+# shellcheck disable=SC2086,SC2090
+printf '%s\n' $product | xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- $flags 2>"$build/tidy.err" || rc=1
 echo "lint: cppcheck"
 # shellcheck disable=SC2086
 cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \

@@ -8,7 +8,8 @@ base_tests = \
 	test/base/test_mca_base_secure \
 	test/base/test_mca_base_selection \
 	test/base/test_mca_base_unknown \
-	test/base/test_mca_base_var
+	test/base/test_mca_base_var \
+	test/base/test_mca_base_var_parse
 check_PROGRAMS += $(base_tests)
 TESTS += $(base_tests) test/base/test_opalmem_info.sh
 EXTRA_DIST += test/base/test_opalmem_info.sh
@@ -40,6 +41,8 @@ test_base_test_mca_base_unknown_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_CPPFLAGS = $(base_test_cppflags)
 test_base_test_mca_base_var_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_parse_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_parse_LDADD = $(base_test_ldadd)
 
 if HAVE_LTDL
 check_LTLIBRARIES += \

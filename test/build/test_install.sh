@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
+# shellcheck disable=SC2154 # the upper Makefile sets top_builddir and top_srcdir
 # An installed library serves a program that knows only pkg-config: shared, with
 # components where they are installed, and with no path of the build tree.
 set -eu
@@ -11,7 +12,7 @@ pc=$(find "$work/root" -name opalmem.pc)
 [ -n "$pc" ] || { echo "opalmem.pc was not installed"; exit 1; }
 export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$work/root"
 unset OPALMEM_MCA_mca_base_component_path
-# shellcheck disable=SC2046 # a list of options
+# shellcheck disable=SC2046,SC2086 # lists of options
 ${CC:-cc} $TEST_CFLAGS -Wall -Wextra -Werror -o "$work/minimal" "$top_srcdir/examples/minimal.c" \
     $(pkg-config --cflags --libs opalmem)
 libdir=$PKG_CONFIG_SYSROOT_DIR$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=libdir opalmem)
@@ -19,11 +20,9 @@ out=$(LD_LIBRARY_PATH=$libdir "$work/minimal" --mca memory noop) ||
     { # Components as DSOs lie in the folder they are configured for, which is not there yet.
         out=$(LD_LIBRARY_PATH=$libdir OPALMEM_MCA_mca_base_component_path=$libdir/opalmem "$work/minimal" --mca memory noop); }
 [ "$out" = "noop: 0 release(s)" ] || { echo "minimal printed: $out"; exit 1; }
-for tool in opalmem-info; do
-    found=$(find "$work/root" -type f -name $tool)
-    [ -n "$found" ] || { echo "$tool was not installed"; exit 1; }
-    LD_LIBRARY_PATH=$libdir "$found" --version >/dev/null
-done
+found=$(find "$work/root" -type f -name opalmem-info)
+[ -n "$found" ] || { echo "opalmem-info was not installed"; exit 1; }
+LD_LIBRARY_PATH=$libdir "$found" --version >/dev/null
 for page in $(cd "$top_srcdir/man" && ls ./*.[1-9]); do
     case $page in *msg*) [ -e "$top_builddir/opalmem-msg" ] || continue ;; esac
     [ -n "$(find "$work/root" -name "${page#./}*")" ] || { echo "${page#./} was not installed"; exit 1; }

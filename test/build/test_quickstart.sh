@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
+# shellcheck disable=SC2154 # the upper Makefile sets top_builddir and top_srcdir
 # quickstart explains itself, and refuses what it does not know.
 set -eu
 cd "$top_srcdir"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
+# shellcheck disable=SC2154 # the upper Makefile sets top_builddir and top_srcdir
 # The README shows the example that is built, it runs, and the papers name no file that is not there.
 set -eu
 cd "$top_srcdir"
@@ -12,6 +13,7 @@ diff -u examples/minimal.c "${TMPDIR:-/tmp}/readme.$$" || { echo "README.md show
 rc=0
 for paper in README.md ARCHITECTURE.md CONTRIBUTING.md; do
     # Names in backquotes that look like files of the tree, without placeholders.
+    # shellcheck disable=SC2016 # backquotes of Markdown
     grep -oE '`[A-Za-z0-9_.-]+/[A-Za-z0-9_./-]*`' "$paper" | tr -d '`' | sort -u | while read -r name; do
         case $name in build/* | variants/* | */opalmem/* | opal/*) continue ;; esac
         [ -e "$name" ] || { echo "$paper names $name, which is not there"; exit 1; }

@@ -20,6 +20,7 @@ run() {
 }
 # holds MODEL SWITCHES / breaks MODEL SWITCHES
 holds() {
+    # shellcheck disable=SC2086 # switches are words
     [ "$(run "$1" "$2")" = 0 ] || { echo "check-model: $1 $2 fails:"; spin -t -p $2 "$models/$1" | tail -n 60; exit 1; }
     passed=$((passed + 1))
 }

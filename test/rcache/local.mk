@@ -1,9 +1,9 @@
 # Registration cache and providers.
-rcache_tests = test/rcache/test_interval_tree test/rcache/test_grdma test/rcache/test_grdma_failures \
-	test/rcache/test_grdma_threads
+rcache_tests = test/rcache/test_interval_tree test/rcache/test_grdma test/rcache/test_grdma_life \
+	test/rcache/test_grdma_failures test/rcache/test_grdma_threads
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
-noinst_HEADERS += test/rcache/fake_provider.h
+noinst_HEADERS += test/rcache/fake_provider.h test/rcache/grdma_fixture.h
 
 test_rcache_test_interval_tree_SOURCES = test/rcache/test_interval_tree.c
 test_rcache_test_interval_tree_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
@@ -12,6 +12,10 @@ test_rcache_test_interval_tree_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_SOURCES = test/rcache/test_grdma.c test/rcache/fake_provider.c
 test_rcache_test_grdma_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_rcache_test_grdma_life_SOURCES = test/rcache/test_grdma_life.c test/rcache/fake_provider.c
+test_rcache_test_grdma_life_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_life_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_failures_SOURCES = test/rcache/test_grdma_failures.c test/rcache/fake_provider.c
 test_rcache_test_grdma_failures_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
