@@ -17,6 +17,31 @@
 static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned init_count; /* Under init_lock. */
 static atomic_bool running;
+/* A thread starts or stops the library; &me of that thread. Under init_lock, but read by a fork child. */
+static _Atomic(const void *) working;
+static _Thread_local char me __attribute__((tls_model("initial-exec")));
+/* In a fork child: another thread of the parent was at it, what it did is half done, and nobody will finish. */
+static atomic_bool torn;
+
+static int lock_init(void)
+{
+    opal_fork_check();
+    if (atomic_load(&torn)) {
+        mca_base_log(MCA_BASE_LOG_ERROR,
+                     "this process was forked while another thread was starting or stopping the "
+                     "library: the library cannot be used in it");
+        return OPAL_ERR_NOT_AVAILABLE;
+    }
+    pthread_mutex_lock(&init_lock);
+    atomic_store(&working, &me);
+    return OPAL_SUCCESS;
+}
+
+static void unlock_init(void)
+{
+    atomic_store(&working, NULL);
+    pthread_mutex_unlock(&init_lock);
+}
 
 /* The caller's arguments as they were, to put back after an error. */
 struct saved_arguments {
@@ -107,21 +132,24 @@ static int later_init(int *argc, char ***argv)
 
 int opalmem_init(int *argc, char ***argv)
 {
-    opal_fork_generation();
-    pthread_mutex_lock(&init_lock);
-    int rc = init_count > 0 ? later_init(argc, argv) : first_init(argc, argv);
+    int rc = lock_init();
+    if (rc != OPAL_SUCCESS) {
+        return rc;
+    }
+    rc = init_count > 0 ? later_init(argc, argv) : first_init(argc, argv);
     if (rc == OPAL_SUCCESS && ++init_count == 1) {
         atomic_store(&running, true);
     }
-    pthread_mutex_unlock(&init_lock);
+    unlock_init();
     return rc;
 }
 
 int opalmem_finalize(void)
 {
-    int rc = OPAL_SUCCESS;
-    opal_fork_generation();
-    pthread_mutex_lock(&init_lock);
+    int rc = lock_init();
+    if (rc != OPAL_SUCCESS) {
+        return rc;
+    }
     if (init_count > 0 && --init_count == 0) {
         atomic_store(&running, false);
         rc = mca_rcache_base_close();
@@ -130,7 +158,7 @@ int opalmem_finalize(void)
         mca_base_close();
         mca_base_cmd_line_release();
     }
-    pthread_mutex_unlock(&init_lock);
+    unlock_init();
     return rc;
 }
 
@@ -141,6 +169,14 @@ bool opalmem_is_running(void)
 
 void opalmem_reset_child(void)
 {
+    const void *worker = atomic_load(&working);
+    if (worker == &me) {
+        return; /* Forked from inside init or finalize, which goes on in both processes. */
+    }
+    if (worker != NULL) {
+        atomic_store(&torn, true);
+        atomic_store(&running, false);
+    }
     pthread_mutex_init(&init_lock, NULL);
 }
 

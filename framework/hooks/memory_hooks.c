@@ -4,7 +4,8 @@
  * A list is an array that only grows at its end. Removing marks an entry dead
  * in place, which hook context may do; the room of dead entries is won back
  * when the array is full, by installing a copy without them and waiting until
- * nobody reads the old one.
+ * nobody reads the old one. Until then the old one is chained behind the new:
+ * whoever marks an entry dead marks it in all of them.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "framework/hooks/hooks_internal.h"
+#include "framework/util/fork.h"
 
 #define INITIAL_CAPACITY 16
 
@@ -23,6 +25,7 @@ struct callback {
 };
 
 struct callback_array {
+    struct callback_array *older; /* Replaced, perhaps still read; under list_lock. */
     uint32_t capacity;
     _Atomic uint32_t count; /* Release store by the appender, acquire load by dispatchers. */
     struct callback *items;
@@ -74,9 +77,8 @@ static struct callback_array *current(struct callback_list *list)
     return atomic_load_explicit(&list->array, memory_order_acquire);
 }
 
-static struct callback *find_locked(struct callback_list *list, opal_mem_hooks_callback_fn_t *func)
+static struct callback *find_in(struct callback_array *array, opal_mem_hooks_callback_fn_t *func)
 {
-    struct callback_array *array = current(list);
     uint32_t count = atomic_load_explicit(&array->count, memory_order_relaxed);
     for (uint32_t i = 0; i < count; i++) {
         if (atomic_load_explicit(&array->items[i].func, memory_order_relaxed) == func) {
@@ -84,6 +86,19 @@ static struct callback *find_locked(struct callback_list *list, opal_mem_hooks_c
         }
     }
     return NULL;
+}
+
+/* Mark func dead wherever a dispatcher may find it. @return whether it was alive. */
+static bool kill_locked(struct callback_list *list, opal_mem_hooks_callback_fn_t *func)
+{
+    bool was_alive = find_in(current(list), func) != NULL;
+    for (struct callback_array *array = current(list); array != NULL; array = array->older) {
+        struct callback *item = find_in(array, func);
+        if (item != NULL) {
+            atomic_store(&item->func, NULL);
+        }
+    }
+    return was_alive;
 }
 
 static bool append_locked(struct callback_array *array, opal_mem_hooks_callback_fn_t *func, void *cbdata)
@@ -108,10 +123,19 @@ static struct callback_array *new_array(uint32_t capacity)
     return array;
 }
 
-static void free_array(struct callback_list *list, struct callback_array *array)
+/* Nobody reads the replaced array any more. */
+static void free_array(struct callback_list *list, struct callback_array *old)
 {
-    if (array != &list->initial) {
-        free(array);
+    sigset_t saved;
+    lock_lists(&saved);
+    struct callback_array **link = &current(list)->older;
+    while (*link != old) {
+        link = &(*link)->older;
+    }
+    *link = old->older;
+    unlock_lists(&saved);
+    if (old != &list->initial) {
+        free(old);
     }
 }
 
@@ -126,6 +150,7 @@ static struct callback_array *install_locked(struct callback_list *list, struct 
             append_locked(array, func, old->items[i].cbdata);
         }
     }
+    array->older = old;
     atomic_store_explicit(&list->array, array, memory_order_release);
     return old;
 }
@@ -138,7 +163,9 @@ static int try_register(struct callback_list *list, opal_mem_hooks_callback_fn_t
     int rc = OPAL_SUCCESS;
     lock_lists(&saved);
     struct callback_array *array = current(list);
-    if (find_locked(list, func) != NULL) {
+    if ((opal_mem_hooks_support_level() & list->needed_support) == 0) {
+        rc = OPAL_ERR_NOT_SUPPORTED; /* Again: finalize may have been here. */
+    } else if (find_in(array, func) != NULL) {
         rc = OPAL_EXISTS;
     } else if (!append_locked(array, func, cbdata)) {
         uint32_t room = 2 * (atomic_load_explicit(&list->live, memory_order_relaxed) + 1);
@@ -164,6 +191,7 @@ static int list_register(struct callback_list *list, opal_mem_hooks_callback_fn_
     uint32_t wanted = 0;
     int rc;
 
+    opal_fork_check();
     if (func == NULL) {
         return OPAL_ERR_BAD_PARAM;
     }
@@ -188,51 +216,37 @@ static int list_register(struct callback_list *list, opal_mem_hooks_callback_fn_
 static int list_unregister(struct callback_list *list, opal_mem_hooks_callback_fn_t *func)
 {
     sigset_t saved;
+    opal_fork_check();
     lock_lists(&saved);
-    struct callback *item = func == NULL ? NULL : find_locked(list, func);
-    if (item != NULL) {
-        atomic_store(&item->func, NULL);
+    bool found = func != NULL && kill_locked(list, func);
+    if (found) {
         atomic_fetch_sub(&list->live, 1);
     }
     unlock_lists(&saved);
-    return item == NULL ? OPAL_ERR_NOT_FOUND : opal_mem_hooks_wait_dispatch();
+    return found ? opal_mem_hooks_wait_dispatch() : OPAL_ERR_NOT_FOUND;
 }
 
-/* Mark all entries dead; returns an array to free once nobody is inside. */
-static struct callback_array *clear(struct callback_list *list)
+/* Mark all entries dead; their room is won back by later registrations. */
+static void clear(struct callback_list *list)
 {
     sigset_t saved;
     lock_lists(&saved);
-    struct callback_array *old = current(list);
-    uint32_t count = atomic_load_explicit(&old->count, memory_order_relaxed);
-    for (uint32_t i = 0; i < count; i++) {
-        atomic_store(&old->items[i].func, NULL);
+    for (struct callback_array *array = current(list); array != NULL; array = array->older) {
+        uint32_t count = atomic_load_explicit(&array->count, memory_order_relaxed);
+        for (uint32_t i = 0; i < count; i++) {
+            atomic_store(&array->items[i].func, NULL);
+        }
     }
     atomic_store(&list->live, 0);
     unlock_lists(&saved);
-    return old;
-}
-
-/* Nobody is inside: begin again with the first array, empty. */
-static void restart(struct callback_list *list, struct callback_array *old)
-{
-    sigset_t saved;
-    lock_lists(&saved);
-    atomic_store(&list->initial.count, 0);
-    atomic_store(&list->array, &list->initial);
-    unlock_lists(&saved);
-    opal_mem_hooks_wait_dispatch(); /* A dispatch that began meanwhile reads a dead array. */
-    free_array(list, old);
 }
 
 void opal_mem_hooks_stop(void)
 {
     opal_mem_hooks_set_support(0);
-    struct callback_array *old_release = clear(&release_list);
-    struct callback_array *old_alloc = clear(&alloc_list);
+    clear(&release_list);
+    clear(&alloc_list);
     opal_mem_hooks_wait_dispatch();
-    restart(&release_list, old_release);
-    restart(&alloc_list, old_alloc);
 }
 
 int opal_mem_hooks_register_alloc(opal_mem_hooks_callback_fn_t *func, void *cbdata)

@@ -5,6 +5,7 @@
 
 #include "framework/hooks/hooks_internal.h"
 #include "framework/util/barrier.h"
+#include "framework/util/fork.h"
 
 enum { PHASE_FREE, PHASE_CLAIMED, PHASE_PRE, PHASE_OPEN, PHASE_BITS = 2 };
 #define NO_SLOT UINT32_MAX
@@ -35,6 +36,7 @@ static _Atomic uint32_t overflow_open, overflow_dispatching;
 /* Initial-exec: reaching it never allocates. Zero in a new thread. */
 static _Thread_local struct {
     uint32_t hint;             /* Plus one; 0 is none yet. */
+    uint32_t claiming;         /* Slot that this thread may hold in CLAIMED, plus one: a signal handler asks. */
     uint32_t overflow_depth;   /* This thread's share of overflow_dispatching, */
     uint32_t overflow_windows; /* and of overflow_open: what is left of both in a fork child. */
     opal_mem_hooks_window_t *current;
@@ -76,14 +78,18 @@ OPAL_MEM_HOOKS_PATH static uint32_t claim_any(void)
     }
     for (uint32_t i = 0; i < OPAL_MEM_HOOKS_SLOTS; i++) {
         uint32_t index = (self.hint - 1 + i) % OPAL_MEM_HOOKS_SLOTS;
+        self.claiming = index + 1;
+        atomic_signal_fence(memory_order_seq_cst);
         if (claim(index)) {
             return index;
         }
     }
+    self.claiming = 0;
     return NO_SLOT;
 }
 
-OPAL_MEM_HOOKS_PATH static void publish(struct slot *slot, const opal_mem_hooks_range_t *ranges, size_t count)
+OPAL_MEM_HOOKS_PATH static void publish(struct slot *slot, const opal_mem_hooks_range_t *ranges, size_t count,
+                                        uint32_t outer_claim)
 {
     atomic_store_explicit(&slot->owner, &self, memory_order_relaxed);
     atomic_store_explicit(&slot->blocked, false, memory_order_relaxed);
@@ -93,16 +99,21 @@ OPAL_MEM_HOOKS_PATH static void publish(struct slot *slot, const opal_mem_hooks_
         atomic_store_explicit(&slot->range[i].length, ranges[i].length, memory_order_relaxed);
     }
     set_phase(slot, PHASE_PRE);
+    atomic_signal_fence(memory_order_seq_cst);
+    self.claiming = outer_claim;
 }
 
 /* From here on the thread counts as inside callbacks. */
 OPAL_MEM_HOOKS_PATH static void enter(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges,
                                       size_t count, opal_mem_hooks_cause_t cause)
 {
+    opal_fork_check(); /* A fork child forgets its parent's windows, and caches, before it looks at them. */
+    uint32_t outer_claim = self.claiming; /* Of the code that a signal handler has interrupted. */
     window->slot = claim_any();
     if (window->slot != NO_SLOT) {
-        publish(&slots[window->slot], ranges, count);
+        publish(&slots[window->slot], ranges, count, outer_claim);
     } else {
+        self.claiming = outer_claim;
         if (count > 0) {
             self.overflow_windows++;
             atomic_fetch_add(&overflow_open, 1);
@@ -244,7 +255,7 @@ static int wait_for_slot(struct slot *slot, bool inside)
     unsigned steps = 0;
     for (uint64_t now = first; in_callbacks(now) && now >> PHASE_BITS == first >> PHASE_BITS;
          now = atomic_load(&slot->state)) {
-        if (phase_of(now) == PHASE_PRE && is_own(slot)) {
+        if (self.claiming == slot - slots + 1 || (phase_of(now) == PHASE_PRE && is_own(slot))) {
             return OPAL_SUCCESS;
         }
         if (inside && phase_of(now) == PHASE_PRE && atomic_load(&slot->blocked)) {
@@ -281,7 +292,7 @@ int opal_mem_hooks_wait_dispatch(void)
 void opal_mem_hooks_windows_reset_child(void)
 {
     for (uint32_t i = 0; i < OPAL_MEM_HOOKS_SLOTS; i++) {
-        if (!is_own(&slots[i])) {
+        if (!is_own(&slots[i]) && self.claiming != i + 1) {
             set_phase(&slots[i], PHASE_FREE);
         }
     }

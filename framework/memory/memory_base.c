@@ -9,10 +9,6 @@ opal_memory_base_component_t *opal_memory = &opal_memory_base_null_component;
 opal_memory_base_active_t opal_memory_base_active[OPAL_MEMORY_BASE_MAX_ACTIVE];
 size_t opal_memory_base_active_count;
 
-/* Counter of a plain 2.0.0 component that has a process function: it has no counter of its own, so it
- * is asked at each lookup (`seen` never gets there). */
-static const volatile uint64_t always_ahead = UINT64_MAX;
-
 static mca_base_framework_t framework = {
     .name = "memory",
     .version = { 2, 0 },
@@ -164,8 +160,7 @@ static void publish(void)
     } else if (polled->module != NULL) {
         opal_memory_base_set_counter(polled->module->counter);
     } else {
-        opal_memory_base_state.seen = 0;
-        __atomic_store_n(&opal_memory_base_state.counter, &always_ahead, __ATOMIC_RELEASE);
+        opal_memory_base_always_ask();
     }
     opal_mem_hooks_set_support(support);
 }

@@ -36,6 +36,9 @@ extern opal_memory_base_component_t opal_memory_base_composite_component;
 /** Point the words of opal_memory_changed() to a counter; NULL: nothing ever changes. */
 void opal_memory_base_set_counter(const volatile uint64_t *counter);
 
+/** Make opal_memory_changed() always true: a component without a counter is asked each time. */
+void opal_memory_base_always_ask(void);
+
 /** In a fork child. Hook context. */
 void opal_memory_base_reset_child(void);
 

@@ -18,6 +18,21 @@ static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
 
 opal_memory_base_changed_t opal_memory_base_state = { .counter = &opal_memory_base_state.seen };
 
+/* Counter of a plain 2.0.0 component that has a process function: it has no counter of its own, so it is asked
+ * at each lookup. `seen` stays at 0 then. */
+static const volatile uint64_t always_ahead = 1;
+
+void opal_memory_base_always_ask(void)
+{
+    __atomic_store_n(&opal_memory_base_state.seen, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&opal_memory_base_state.counter, &always_ahead, __ATOMIC_RELEASE);
+}
+
+static bool has_counter(void)
+{
+    return opal_memory_base_state.counter != &always_ahead;
+}
+
 void opal_memory_base_set_counter(const volatile uint64_t *counter)
 {
     if (counter == NULL) {
@@ -40,25 +55,20 @@ static int process_locked(void)
     opal_memory_base_component_process_fn_t process = opal_memory->memoryc_process;
     uint64_t sample = sample_counter();
     int rc = process == NULL ? OPAL_SUCCESS : process();
-    if (rc == OPAL_SUCCESS) {
+    if (rc == OPAL_SUCCESS && has_counter()) {
         __atomic_store_n(&opal_memory_base_state.seen, sample, __ATOMIC_RELEASE);
-    } else {
+    } else if (rc != OPAL_SUCCESS) {
         /* `seen` stays behind: every later lookup comes here and gets the error too. */
         opal_mem_hooks_release_cause(NULL, SIZE_MAX, true, OPAL_MEM_HOOKS_CAUSE_KERNEL);
     }
     return rc;
 }
 
-/* Another thread processes: wait until it has come to what was there when we asked. */
-static int wait_for_other(uint64_t target)
+/* Has another thread come to what was there when we asked? */
+static bool has_reached(uint64_t target)
 {
-    for (unsigned steps = 0; steps < 1000;) {
-        if ((int64_t) (__atomic_load_n(&opal_memory_base_state.seen, __ATOMIC_ACQUIRE) - target) >= 0) {
-            return OPAL_SUCCESS;
-        }
-        wait_step(&steps);
-    }
-    return OPAL_ERR_WOULD_BLOCK;
+    return has_counter()
+           && (int64_t) (__atomic_load_n(&opal_memory_base_state.seen, __ATOMIC_ACQUIRE) - target) >= 0;
 }
 
 int opal_memory_base_sync(void)
@@ -66,12 +76,19 @@ int opal_memory_base_sync(void)
     if (!opal_memory_changed()) {
         return OPAL_SUCCESS;
     }
-    if (pthread_mutex_trylock(&process_lock) != 0) {
-        return wait_for_other(sample_counter());
+    uint64_t target = sample_counter();
+    for (unsigned steps = 0; steps < 1000;) {
+        if (pthread_mutex_trylock(&process_lock) == 0) {
+            int rc = opal_memory_changed() ? process_locked() : OPAL_SUCCESS;
+            pthread_mutex_unlock(&process_lock);
+            return rc;
+        }
+        if (has_reached(target)) {
+            return OPAL_SUCCESS;
+        }
+        wait_step(&steps);
     }
-    int rc = opal_memory_changed() ? process_locked() : OPAL_SUCCESS;
-    pthread_mutex_unlock(&process_lock);
-    return rc;
+    return OPAL_ERR_WOULD_BLOCK;
 }
 
 uint64_t opal_memory_base_new_cookie(void)

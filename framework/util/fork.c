@@ -17,29 +17,35 @@
 #include "opal/constants.h"
 #include "rcache/base/rcache_base.h"
 
-enum { PAGE_WIPED = 0, PAGE_ALIVE = 1, PAGE_BUSY = 2 };
+enum { PAGE_WIPED = 0, PAGE_ALIVE = OPAL_FORK_ALIVE, PAGE_BUSY = 2 };
 
-/* Set once at start; NULL where the kernel has no MADV_WIPEONFORK. The word in it is PAGE_WIPED exactly in a
- * child that has not noticed yet. */
-static _Atomic(atomic_int *) wiped_page;
-/* Written by the one thread that took wiped_page from WIPED to BUSY, or by the atfork handler. */
-static _Atomic uint64_t generation;
+/* Where the kernel has no MADV_WIPEONFORK: only pthread_atfork notices. */
+static atomic_int no_page = PAGE_ALIVE;
+_Atomic(atomic_int *) opal_fork_word = &no_page;
+
+/* Written by the one thread that took the word from WIPED to BUSY, or by the atfork handler. */
+_Atomic uint64_t opal_fork_count;
+
+/* A signal handler's hook on the thread that is just noticing must not wait for it. Initial-exec: never allocates. */
+static _Thread_local bool noticing __attribute__((tls_model("initial-exec")));
 
 static void become_child(void)
 {
+    noticing = true;
+    atomic_fetch_add(&opal_fork_count, 1);
     opalmem_reset_child();
     mca_base_reset_child();
     opal_mem_hooks_reset_child();
     opal_memory_base_reset_child();
     mca_rcache_base_reset_child();
-    atomic_fetch_add(&generation, 1);
+    noticing = false;
 }
 
-uint64_t opal_fork_generation(void)
+void opal_fork_notice(void)
 {
     unsigned steps = 0;
-    atomic_int *word = atomic_load_explicit(&wiped_page, memory_order_acquire);
-    while (word != NULL && atomic_load_explicit(word, memory_order_acquire) != PAGE_ALIVE) {
+    atomic_int *word = atomic_load_explicit(&opal_fork_word, memory_order_acquire);
+    while (atomic_load_explicit(word, memory_order_acquire) != PAGE_ALIVE && !noticing) {
         int expected = PAGE_WIPED;
         if (atomic_compare_exchange_strong(word, &expected, PAGE_BUSY)) {
             become_child();
@@ -48,15 +54,14 @@ uint64_t opal_fork_generation(void)
             wait_step(&steps);
         }
     }
-    return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
 static void after_fork_in_child(void)
 {
-    if (atomic_load(&wiped_page) == NULL) {
+    if (atomic_load(&opal_fork_word) == &no_page) {
         become_child();
     } else {
-        opal_fork_generation();
+        opal_fork_notice();
     }
 }
 
@@ -72,7 +77,7 @@ static void make_wiped_page(void)
         return;
     }
     atomic_store((atomic_int *) page, PAGE_ALIVE);
-    atomic_store(&wiped_page, page);
+    atomic_store(&opal_fork_word, (atomic_int *) page);
 }
 
 int opal_fork_start(void)

@@ -5,16 +5,36 @@
 #ifndef FRAMEWORK_UTIL_FORK_H
 #define FRAMEWORK_UTIL_FORK_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 /** Install the handlers, once for the life of the process. @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE */
 int opal_fork_start(void);
 
-/** Number of forks between the process that started the library and this one.
- *
- * The first call in a child also frees what other threads of the parent held at the fork (locks, windows).
- * Hook context.
- */
-uint64_t opal_fork_generation(void);
+/** Points to a word that is not OPAL_FORK_ALIVE exactly in a child that has not noticed yet. Set by start. */
+extern _Atomic(atomic_int *) opal_fork_word;
+#define OPAL_FORK_ALIVE 1
+
+/** Number of forks between the process that started the library and this one; use opal_fork_generation(). */
+extern _Atomic uint64_t opal_fork_count;
+
+/** Become a child: forget what other threads of the parent held (locks, windows, caches). Hook context. */
+void opal_fork_notice(void);
+
+/** Before anything is used that a fork child must not share with its parent. Hook context. */
+static inline void opal_fork_check(void)
+{
+    const atomic_int *word = atomic_load_explicit(&opal_fork_word, memory_order_acquire);
+    if (__builtin_expect(atomic_load_explicit(word, memory_order_acquire) != OPAL_FORK_ALIVE, 0)) {
+        opal_fork_notice();
+    }
+}
+
+/** Changes in each fork child. Hook context. */
+static inline uint64_t opal_fork_generation(void)
+{
+    opal_fork_check();
+    return atomic_load_explicit(&opal_fork_count, memory_order_relaxed);
+}
 
 #endif

@@ -23,6 +23,7 @@ BEGIN_C_DECLS
  * @retval OPAL_ERR_BAD_PARAM        A setting cannot be used; the message says which and why.
  * @retval OPAL_ERR_NOT_FOUND        A component asked for by name does not exist or cannot run here.
  * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory.
+ * @retval OPAL_ERR_NOT_AVAILABLE    This process was forked while another thread was in init or finalize.
  * After an error nothing is started, and argv has lost no argument.
  * Thread-safe; may race with other inits and finalizes. Not from a callback.
  */
@@ -34,6 +35,7 @@ OPAL_DECLSPEC int opalmem_init(int *argc, char ***argv);
  * @retval OPAL_SUCCESS            Also when init was never called.
  * @retval OPAL_ERR_RESOURCE_BUSY  Caches are left; everything else is closed, they stay usable only
  *     for destroying them.
+ * @retval OPAL_ERR_NOT_AVAILABLE  As for opalmem_init().
  * Thread-safe. Waits for callbacks on other threads. Not from a callback.
  */
 OPAL_DECLSPEC int opalmem_finalize(void);

@@ -10,6 +10,7 @@
 
 #include "framework/hooks/hooks_internal.h"
 #include "framework/opalmem_internal.h"
+#include "framework/util/fork.h"
 #include "opal/mca/base/base.h"
 #include "rcache/grdma/grdma.h"
 
@@ -199,14 +200,18 @@ static bool hooks_notice_releases(void)
     return (opal_mem_hooks_support_level() & (OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT)) != 0;
 }
 
-static void listen_for_releases(void)
+static int listen_for_releases(void)
 {
     int rc = opal_mem_hooks_register_release(memory_released, NULL);
-    if (rc == OPAL_SUCCESS || rc == OPAL_EXISTS) {
+    if (rc == OPAL_EXISTS) {
+        return OPAL_SUCCESS;
+    }
+    if (rc == OPAL_SUCCESS) {
         pthread_mutex_lock(&list_lock);
         listening = true;
         pthread_mutex_unlock(&list_lock);
     }
+    return rc;
 }
 
 static void stop_one(mca_rcache_base_module_t *module, void *arg)
@@ -281,24 +286,31 @@ mca_rcache_base_module_t *mca_rcache_base_module_create(const char *name, void *
 {
     bool caching;
     (void) user_data;
+    opal_fork_check();
     if (check_resources(name, resources) != OPAL_SUCCESS || decide_caching(&caching) != OPAL_SUCCESS) {
         return NULL;
     }
+    int rc = OPAL_ERR_OUT_OF_RESOURCE;
     mca_rcache_base_module_t *module = mca_rcache_grdma_create(resources, caching);
-    if (module != NULL && list_add(module) != OPAL_SUCCESS) {
+    if (module != NULL && (rc = list_add(module)) != OPAL_SUCCESS) {
         module->rcache_finalize(module);
         module = NULL;
     }
+    /* Where nothing can be heard, only rcache_base_unsafe lets a cache keep anything. */
+    if (module != NULL && caching && (rc = listen_for_releases()) != OPAL_SUCCESS
+        && !mca_rcache_base_settings.unsafe) {
+        mca_rcache_base_module_destroy(module);
+        module = NULL;
+    }
     if (module == NULL) {
-        mca_base_log(MCA_BASE_LOG_ERROR, "a registration cache cannot be made: out of memory");
-    } else if (caching) {
-        listen_for_releases();
+        mca_base_log(MCA_BASE_LOG_ERROR, "a registration cache cannot be made: %s", opal_strerror(rc));
     }
     return module;
 }
 
 int mca_rcache_base_module_destroy(mca_rcache_base_module_t *module)
 {
+    opal_fork_check();
     if (module == NULL || !list_remove(module)) {
         return OPAL_ERR_BAD_PARAM;
     }

@@ -31,6 +31,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "framework/util/fork.h"
 #include "opal/mca/rcache/rcache.h"
 #include "rcache/grdma/interval_tree.h"
 
@@ -41,7 +42,7 @@ typedef struct grdma_region_t {
     struct grdma_region_t *lru_previous, *lru_next;
     struct grdma_region_t *next; /**< In a list of regions that end. */
     size_t length;
-    uint64_t generation; /**< Of the module when it was made. */
+    uint64_t generation; /**< Fork generation of the process that made it: in others it is inherited. */
     uint32_t refs;
     grdma_state_t state;
     bool in_tree, in_lru, watched;
@@ -81,7 +82,6 @@ typedef struct grdma_module_t {
     interval_tree_t tree;
     grdma_region_t *lru_first, *lru_last; /**< Idle regions, least recently used first. */
     size_t regions;                       /**< Not yet freed, but those in dead and spent. */
-    uint64_t generation;                  /**< Grows in a fork child. */
     bool closing;
     _Atomic uint32_t
         holders; /**< 1, and those inside rcache_deregister: whoever brings it to 0 frees the module. */
@@ -126,6 +126,12 @@ static inline bool grdma_is_invalid(const grdma_region_t *region)
     return (__atomic_load_n(&region->super.flags, __ATOMIC_ACQUIRE) & MCA_RCACHE_FLAGS_INVALID) != 0;
 }
 
+/** Is the registration a parent's? Then nothing of it is touched here, but for its memory. */
+static inline bool grdma_is_inherited(const grdma_region_t *region)
+{
+    return region->generation != opal_fork_generation();
+}
+
 /** Regions taken out under the lock, to be ended after it. */
 typedef struct grdma_ending_t {
     grdma_region_t *list;
@@ -145,11 +151,12 @@ void grdma_unlock(grdma_module_t *module, grdma_ending_t *ending);
 
 /* grdma_release.c: what happens to regions when memory goes. */
 
-/** Mark every region over [first, last] invalid and take it out of the tree; idle ones go to ending. */
+/** Mark every region over [first, last] invalid and take it out of the tree; idle ones go to ending. The whole
+ * address space means that nobody knows what was released: then what is in use is not complained about. */
 void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, opal_mem_hooks_cause_t cause,
                              grdma_ending_t *ending);
-/** One region; it is in the tree. */
-void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_hooks_cause_t cause,
+/** One region; it is in the tree. certain: its memory was released, so in_use_policy applies. */
+void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_hooks_cause_t cause, bool certain,
                        grdma_ending_t *ending);
 /** Take a region out of tree and LRU. */
 void grdma_unlink_locked(grdma_module_t *module, grdma_region_t *region);

@@ -122,6 +122,7 @@ int mca_rcache_grdma_close(mca_rcache_base_module_t *base_module)
     grdma_ending_t ending;
     interval_node_t *node;
 
+    atomic_fetch_add(&module->holders, 1); /* Another thread may give the last reference back meanwhile. */
     grdma_reap(module);
     grdma_lock(module, &ending);
     module->closing = true;
@@ -136,11 +137,8 @@ int mca_rcache_grdma_close(mca_rcache_base_module_t *base_module)
     }
     bool empty = module->regions == 0;
     grdma_unlock(module, &ending);
-    if (!empty) {
-        return OPAL_ERR_RESOURCE_BUSY;
-    }
-    grdma_let_go(module, 1);
-    return OPAL_SUCCESS;
+    grdma_let_go(module, empty ? 2 : 1);
+    return empty ? OPAL_SUCCESS : OPAL_ERR_RESOURCE_BUSY;
 }
 
 void mca_rcache_grdma_stop(mca_rcache_base_module_t *base_module)
@@ -165,7 +163,6 @@ void mca_rcache_grdma_reset_child(mca_rcache_base_module_t *base_module)
     module->tree.root = NULL;
     module->lru_first = module->lru_last = NULL;
     module->regions = 0;
-    module->generation++;
     memset(&module->pending, 0, sizeof(module->pending));
     atomic_store(&module->dead, NULL);
     atomic_store(&module->spent, NULL);

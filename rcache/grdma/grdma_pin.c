@@ -95,7 +95,7 @@ static grdma_region_t *new_region(grdma_module_t *module, uintptr_t first, uintp
     region->node.last = last;
     region->length = last - first + 1;
     region->state = GRDMA_PINNING;
-    region->generation = module->generation;
+    region->generation = opal_fork_generation();
     region->super.rcache = &module->super;
     region->super.base = region->super.alloc_base = (unsigned char *) first;
     region->super.bound = (unsigned char *) last;
@@ -185,7 +185,7 @@ static bool make_ready(grdma_module_t *module, grdma_region_t *region, bool sett
 {
     grdma_ending_t ending;
     grdma_lock(module, &ending);
-    bool good = !grdma_is_invalid(region) && region->generation == module->generation;
+    bool good = !grdma_is_invalid(region);
     if (good) {
         region->state = GRDMA_READY;
         region->refs = 1;
@@ -235,6 +235,9 @@ static int pin_once(grdma_module_t *module, grdma_region_t *region)
         settled = windows_settle(region) && watch(region) == OPAL_SUCCESS;
     }
     int rc = call_provider(module, region);
+    if (grdma_is_inherited(region)) {
+        return OPAL_ERR_NOT_AVAILABLE; /* Forked in the middle, and this is the child: the region is the parent's. */
+    }
     if (rc == OPAL_SUCCESS && !make_ready(module, region, settled)) {
         module->resources.deregister_mem(module->resources.reg_data, &region->super);
         atomic_fetch_add(&module->counters.deregistrations, 1);
@@ -262,8 +265,10 @@ int grdma_pin(grdma_module_t *module, uintptr_t first, uintptr_t last, uint32_t 
         rc = pin_once(module, region);
     }
     if (rc != OPAL_SUCCESS) {
-        unreserve(module, length);
-        free(region);
+        if (region == NULL || !grdma_is_inherited(region)) {
+            unreserve(module, length);
+            free(region);
+        }
         return rc;
     }
     *reg = &region->super;

@@ -4,7 +4,11 @@
 
 #include <stdlib.h>
 
+#include "framework/util/barrier.h"
 #include "framework/util/fork.h"
+
+/* How long a registration at a limit waits for another thread that registers the same memory. */
+#define MAX_WAIT_STEPS 100000
 
 #define KNOWN_FLAGS (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST | MCA_RCACHE_FLAGS_SO_MEM)
 
@@ -12,7 +16,7 @@ static int page_range(const grdma_module_t *module, const void *addr, size_t siz
                       uintptr_t *last)
 {
     uintptr_t mask = module->page_size - 1, start = (uintptr_t) addr;
-    if (size == 0 || size - 1 > UINTPTR_MAX - start) {
+    if (size == 0 || size - 1 > UINTPTR_MAX - start || ((start & ~mask) == 0 && (start + (size - 1)) > ~mask)) {
         return OPAL_ERR_BAD_PARAM;
     }
     *first = start & ~mask;
@@ -41,17 +45,23 @@ static grdma_region_t *search_locked(grdma_module_t *module, uintptr_t first, ui
             grdma_lru_remove_locked(module, region);
             return region;
         }
-        grdma_drop_locked(module, region, OPAL_MEM_HOOKS_CAUSE_KERNEL, ending);
+        grdma_drop_locked(module, region, OPAL_MEM_HOOKS_CAUSE_KERNEL, true, ending);
     }
     return NULL;
 }
 
-static void drop(grdma_module_t *module, grdma_region_t *region)
+/* A component says that the pages are not those that were watched: give the lookup's reference back, and drop. */
+static void give_up_hit(grdma_module_t *module, grdma_region_t *region)
 {
     grdma_ending_t ending;
     grdma_lock(module, &ending);
+    region->refs--;
     if (region->in_tree) {
-        grdma_drop_locked(module, region, OPAL_MEM_HOOKS_CAUSE_KERNEL, &ending);
+        grdma_drop_locked(module, region, OPAL_MEM_HOOKS_CAUSE_KERNEL, true, &ending);
+    } else if (region->refs == 0) {
+        region->next = ending.list;
+        ending.list = region;
+        module->regions--;
     }
     grdma_unlock(module, &ending);
 }
@@ -66,8 +76,7 @@ static grdma_region_t *lookup(grdma_module_t *module, uintptr_t first, uintptr_t
         if (region == NULL || opal_memory_base_valid(region->super.base, region->length, &region->super.watch)) {
             return region;
         }
-        drop(module, region);
-        grdma_deregister(&module->super, &region->super);
+        give_up_hit(module, region);
     }
 }
 
@@ -86,7 +95,7 @@ static void use_provider_anew(grdma_module_t *module)
 /* Before every call from outside hooks. */
 static void prepare(grdma_module_t *module)
 {
-    opal_fork_generation();
+    opal_fork_check();
     if (atomic_load_explicit(&module->provider_is_parents, memory_order_relaxed)) {
         use_provider_anew(module);
     }
@@ -134,12 +143,48 @@ static int miss(grdma_module_t *module, struct wish exact, uint32_t flags, mca_r
     return grdma_pin(module, exact.first, exact.last, flags, exact.access, reg);
 }
 
+static bool grants_soon(const interval_node_t *node, void *arg)
+{
+    const grdma_region_t *region = (const grdma_region_t *) node;
+    const int32_t access = *(const int32_t *) arg;
+    return (region->super.access_flags & access) == access;
+}
+
+/* Does somebody register, or has just registered, what would do? */
+static bool is_coming(grdma_module_t *module, struct wish wish)
+{
+    grdma_ending_t ending;
+    grdma_lock(module, &ending);
+    bool found = interval_tree_containing(&module->tree, wish.first, wish.last, grants_soon, &wish.access) != NULL;
+    grdma_unlock(module, &ending);
+    return found;
+}
+
+/* A hit, or a miss that is registered. At a limit that another thread has just taken for the same memory: its. */
+static int find_or_pin(grdma_module_t *module, struct wish wish, uint32_t flags,
+                       mca_rcache_base_registration_t **reg)
+{
+    unsigned steps = 0;
+    int rc;
+    do {
+        grdma_region_t *region = lookup(module, wish.first, wish.last, wish.access);
+        if (region != NULL) {
+            atomic_fetch_add_explicit(&module->counters.hits, 1, memory_order_relaxed);
+            *reg = &region->super;
+            return OPAL_SUCCESS;
+        }
+        rc = miss(module, wish, flags, reg);
+        wait_step(&steps);
+    } while (rc == OPAL_ERR_OUT_OF_RESOURCE && steps < MAX_WAIT_STEPS && is_coming(module, wish));
+    return rc;
+}
+
 int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags, int32_t access,
                    mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    uintptr_t first, last;
-    int rc = page_range(module, addr, size, &first, &last);
+    struct wish wish = { .access = access };
+    int rc = page_range(module, addr, size, &wish.first, &wish.last);
     if (rc != OPAL_SUCCESS || (flags & ~(uint32_t) KNOWN_FLAGS) != 0 || (access & ~MCA_RCACHE_ACCESS_ANY) != 0) {
         return OPAL_ERR_BAD_PARAM;
     }
@@ -147,15 +192,10 @@ int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t siz
     if (!atomic_load_explicit(&module->caching, memory_order_relaxed) || opal_memory_base_sync() != OPAL_SUCCESS) {
         flags |= MCA_RCACHE_FLAGS_CACHE_BYPASS;
     }
-    if ((flags & (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST)) == 0) {
-        grdma_region_t *region = lookup(module, first, last, access);
-        if (region != NULL) {
-            atomic_fetch_add_explicit(&module->counters.hits, 1, memory_order_relaxed);
-            *reg = &region->super;
-            return OPAL_SUCCESS;
-        }
+    if ((flags & (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST)) != 0) {
+        return miss(module, wish, flags, reg);
     }
-    return miss(module, (struct wish){ first, last, access }, flags, reg);
+    return find_or_pin(module, wish, flags, reg);
 }
 
 int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
@@ -197,27 +237,19 @@ int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_regi
     grdma_module_t *module = grdma_of(base_module);
     grdma_region_t *region = grdma_region_of(reg);
     grdma_ending_t ending, own = { NULL };
-    int rc = OPAL_SUCCESS;
 
+    if (grdma_is_inherited(region)) {
+        return OPAL_SUCCESS; /* The cache's lock may be inherited too, if it was destroyed before the fork. */
+    }
     atomic_fetch_add(&module->holders, 1);
     prepare(module);
     grdma_lock(module, &ending);
-    if (region->generation != module->generation) {
-        /* Inherited by a fork child: the registration is the parent's, only the memory is ours. */
-        bool done = --region->refs == 0;
-        grdma_unlock(module, &ending);
-        if (done) {
-            free(region);
-        }
-        grdma_let_go(module, 1);
-        return OPAL_SUCCESS;
-    }
     if (--region->refs == 0) {
         become_idle_locked(module, region, &own);
     }
     bool last = module->closing && own.list != NULL && module->regions == 0;
     grdma_unlock(module, &ending);
-    rc = grdma_end(module, own.list);
+    int rc = grdma_end(module, own.list);
     grdma_let_go(module, last ? 2 : 1);
     return rc;
 }

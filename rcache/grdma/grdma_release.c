@@ -52,7 +52,7 @@ static void note_in_use(grdma_module_t *module)
     }
 }
 
-void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_hooks_cause_t cause,
+void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_hooks_cause_t cause, bool certain,
                        grdma_ending_t *ending)
 {
     grdma_unlink_locked(module, region);
@@ -65,7 +65,7 @@ void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_
         region->next = ending->list;
         ending->list = region;
         module->regions--;
-    } else {
+    } else if (certain) {
         note_in_use(module);
     }
 }
@@ -73,9 +73,10 @@ void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_
 void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, opal_mem_hooks_cause_t cause,
                              grdma_ending_t *ending)
 {
+    const bool certain = !(first == 0 && last == UINTPTR_MAX);
     interval_node_t *node;
     while ((node = interval_tree_overlapping(&module->tree, first, last)) != NULL) {
-        grdma_drop_locked(module, (grdma_region_t *) node, cause, ending);
+        grdma_drop_locked(module, (grdma_region_t *) node, cause, certain, ending);
     }
 }
 
@@ -92,6 +93,9 @@ static void push(_Atomic(grdma_region_t *) *stack, grdma_region_t *region)
 static int deregister(grdma_module_t *module, grdma_region_t *region)
 {
     int rc = module->resources.deregister_mem(module->resources.reg_data, &region->super);
+    if (grdma_is_inherited(region)) {
+        return OPAL_SUCCESS; /* Forked in the middle, and this is the child: it counts anew. */
+    }
     atomic_fetch_sub(&module->count, 1);
     atomic_fetch_sub(&module->bytes, region->length);
     atomic_fetch_add(&module->counters.deregistrations, 1);
@@ -146,7 +150,7 @@ static void warn_in_use(grdma_module_t *module)
     }
 }
 
-/* Regions inherited from the parent: those that somebody still refers to go with their last reference. */
+/* Regions inherited from the parent. Those in use then are left: threads of this process may still look at them. */
 static void free_inherited(interval_node_t *node)
 {
     if (node == NULL) {
@@ -155,7 +159,6 @@ static void free_inherited(interval_node_t *node)
     grdma_region_t *region = (grdma_region_t *) node;
     free_inherited(node->left);
     free_inherited(node->right);
-    region->in_tree = false;
     if (region->refs == 0 && region->state == GRDMA_READY) {
         free(region);
     }

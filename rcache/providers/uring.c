@@ -88,12 +88,45 @@ static int code_of(uring_provider_t *provider, int error)
     }
 }
 
+/* Was the ring made by this process? */
+static bool is_ours(const uring_provider_t *provider)
+{
+    return atomic_load_explicit(&provider->made_for, memory_order_acquire) == 2 * opal_fork_generation() + 1;
+}
+
+/* The inherited ring is the parent's: it is left alone, its descriptor closes with exec or exit. */
+static int after_fork(void *reg_data)
+{
+    uring_provider_t *provider = of(reg_data);
+    uint64_t making = 2 * opal_fork_generation(), made = making + 1;
+    uint64_t state = atomic_load(&provider->made_for);
+    unsigned steps = 0;
+    int rc = OPAL_SUCCESS;
+    while (state != made) { /* Several caches may share the ring: the first one makes it. */
+        if (state != making && atomic_compare_exchange_strong(&provider->made_for, &state, making)) {
+            pthread_mutex_init(&provider->submit_lock, NULL);
+            atomic_fetch_add(&provider->generation,
+                             1); /* Even if there will be no ring: the old one is not ours. */
+            rc = uring_setup(provider);
+            atomic_store(&provider->lost, rc != OPAL_SUCCESS);
+            atomic_store(&provider->made_for, made);
+        } else {
+            wait_step(&steps);
+        }
+        state = atomic_load(&provider->made_for);
+    }
+    return rc;
+}
+
 static int register_mem(void *reg_data, void *base, size_t size, mca_rcache_base_registration_t *reg)
 {
     uring_provider_t *provider = of(reg_data);
     mca_rcache_uring_registration_t *own = (mca_rcache_uring_registration_t *) reg;
     if (size > URING_MAX_BUFFER) {
         return OPAL_ERR_VALUE_OUT_OF_BOUNDS;
+    }
+    if (!is_ours(provider)) {
+        after_fork(provider); /* A cache that was made in the child does not call it. */
     }
     if (atomic_load_explicit(&provider->lost, memory_order_relaxed)) {
         return OPAL_ERR_UNREACH;
@@ -117,7 +150,8 @@ static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
 {
     uring_provider_t *provider = of(reg_data);
     const mca_rcache_uring_registration_t *own = (const mca_rcache_uring_registration_t *) reg;
-    if (own->generation != atomic_load_explicit(&provider->generation, memory_order_relaxed)) {
+    if (!is_ours(provider)
+        || own->generation != atomic_load_explicit(&provider->generation, memory_order_relaxed)) {
         return OPAL_SUCCESS; /* Of the parent's ring. */
     }
     int saved_errno = errno;
@@ -125,28 +159,6 @@ static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
     errno = saved_errno;
     give_slot(provider, own->buf_index);
     return rc == 0 ? OPAL_SUCCESS : OPAL_ERROR;
-}
-
-/* The inherited ring is the parent's: it is left alone, its descriptor closes with exec or exit. */
-static int after_fork(void *reg_data)
-{
-    uring_provider_t *provider = of(reg_data);
-    uint64_t making = 2 * opal_fork_generation(), made = making + 1;
-    uint64_t state = atomic_load(&provider->made_for);
-    unsigned steps = 0;
-    int rc = OPAL_SUCCESS;
-    while (state != made) { /* Several caches may share the ring: the first one makes it. */
-        if (state != making && atomic_compare_exchange_strong(&provider->made_for, &state, making)) {
-            pthread_mutex_init(&provider->submit_lock, NULL);
-            rc = uring_setup(provider);
-            atomic_store(&provider->lost, rc != OPAL_SUCCESS);
-            atomic_store(&provider->made_for, made);
-        } else {
-            wait_step(&steps);
-        }
-        state = atomic_load(&provider->made_for);
-    }
-    return rc;
 }
 
 static void resources(mca_rcache_provider_t *provider, mca_rcache_base_resources_t *resources)
@@ -161,19 +173,33 @@ static void resources(mca_rcache_provider_t *provider, mca_rcache_base_resources
 
 /* ---- Transfers ---------------------------------------------------------------------------------- */
 
+/* The kernel did not take the entry: take it back, or the next transfer would submit it too. */
+static void withdraw_entry(uring_provider_t *provider, int error)
+{
+    struct io_uring_sq *queue = &provider->ring.sq;
+    unsigned head = io_uring_smp_load_acquire(queue->khead);
+    queue->sqe_head = queue->sqe_tail = head;
+    io_uring_smp_store_release(queue->ktail, head);
+    if (error == -EBADF || error == -EOPNOTSUPP || error == -ENXIO) {
+        descriptor_lost(provider);
+    }
+}
+
 /* The kernel submits before it waits: an interrupted call has submitted. */
-static int wait_for_completion(struct io_uring *ring, bool *submitted)
+static int submit_and_wait(uring_provider_t *provider)
 {
     struct io_uring_cqe *cqe;
-    int rc = io_uring_submit_and_wait(ring, 1);
-    *submitted = rc >= 0 || rc == -EINTR;
-    while (rc >= 0 || rc == -EINTR) {
-        rc = io_uring_wait_cqe(ring, &cqe);
-        if (rc == 0) {
-            rc = cqe->res;
-            io_uring_cqe_seen(ring, cqe);
-            return rc;
-        }
+    int rc = io_uring_submit_and_wait(&provider->ring, 1);
+    if (rc < 0 && rc != -EINTR) {
+        withdraw_entry(provider, rc);
+        return rc;
+    }
+    do {
+        rc = io_uring_wait_cqe(&provider->ring, &cqe);
+    } while (rc == -EINTR);
+    if (rc == 0) {
+        rc = cqe->res;
+        io_uring_cqe_seen(&provider->ring, cqe);
     }
     return rc;
 }
@@ -198,19 +224,21 @@ static ssize_t transfer(mca_rcache_provider_t *base_provider, prepare_fn_t prepa
     if (base_provider->ops != &mca_rcache_provider_uring) {
         return -EINVAL;
     }
-    opal_fork_generation();
-    if (reg->generation != atomic_load_explicit(&provider->generation, memory_order_relaxed)) {
+    if (!is_ours(provider)
+        || reg->generation != atomic_load_explicit(&provider->generation, memory_order_relaxed)) {
         return -EPERM;
     }
+    if (atomic_load_explicit(&provider->lost, memory_order_relaxed)) {
+        return -EBADF;
+    }
     pthread_mutex_lock(&provider->submit_lock);
-    /* One transfer at a time: the queue cannot be full. */
+    /* One transfer at a time: the queue is empty, unless an earlier wait failed. */
     struct io_uring_sqe *sqe = io_uring_get_sqe(&provider->ring);
-    prepare(sqe, fd, addr, (unsigned) (length < URING_MAX_BUFFER ? length : URING_MAX_BUFFER), offset,
-            reg->buf_index);
-    bool submitted = false;
-    int rc = wait_for_completion(&provider->ring, &submitted);
-    if (!submitted) {
-        descriptor_lost(provider);
+    int rc = -EBUSY;
+    if (sqe != NULL) {
+        prepare(sqe, fd, addr, (unsigned) (length < URING_MAX_BUFFER ? length : URING_MAX_BUFFER), offset,
+                reg->buf_index);
+        rc = submit_and_wait(provider);
     }
     pthread_mutex_unlock(&provider->submit_lock);
     return rc;

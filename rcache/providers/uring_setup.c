@@ -103,6 +103,5 @@ int uring_setup(uring_provider_t *provider)
     for (size_t i = 0; i < URING_SLOTS / 64; i++) {
         atomic_store(&provider->used[i], 0);
     }
-    atomic_fetch_add(&provider->generation, 1);
     return OPAL_SUCCESS;
 }
