@@ -5,11 +5,15 @@
  * deregistering: not making or checking the contents. */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tools/msg/msg_payload.h"
 #include "tools/msg/msg_peer.h"
 #include "tools/msg/msg_random.h"
+
+#define RETRY_NS 10000000
+#define RETRIES 50 /* Half a second. */
 
 typedef enum step_t { STEP_IDLE, STEP_MOVED, STEP_FAILED } step_t;
 
@@ -45,6 +49,28 @@ static void explain_pin_failure(const msg_peer_t *peer, size_t length, int code)
     }
 }
 
+/* Register, timed. Memory that another process had pinned is given back by the kernel a moment after the
+ * process has ended: so with a limit that is shared, lack of memory may pass. */
+static int register_patiently(msg_peer_t *peer, msg_side_t *side, unsigned char *addr, size_t length)
+{
+    static const struct timespec pause = { .tv_nsec = RETRY_NS };
+    mca_rcache_base_module_t *cache = peer->cache;
+    uint32_t flags = peer->control->mode == MSG_MODE_NONE ? MCA_RCACHE_FLAGS_CACHE_BYPASS : 0;
+    int32_t access = is_sending(peer, side) ? 0 : MCA_RCACHE_ACCESS_LOCAL_WRITE;
+
+    for (int attempt = 1;; attempt++) {
+        uint64_t begin = msg_now_ns();
+        int code = cache->rcache_register(cache, addr, length, flags, access, &side->reg);
+
+        if (code != OPAL_ERR_OUT_OF_RESOURCE || peer->control->plan.lockable == UINT64_MAX || attempt == RETRIES
+            || msg_control_stopped(peer->control)) {
+            side->ns += msg_now_ns() - begin;
+            return code;
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* Register the portion of the buffer that the next byte lies in. */
 static bool side_pin(msg_peer_t *peer, msg_side_t *side)
 {
@@ -52,21 +78,18 @@ static bool side_pin(msg_peer_t *peer, msg_side_t *side)
     size_t start = side->offset / chunk * chunk;
     size_t rest = side->buffer.capacity - start;
     size_t length = rest < chunk ? rest : chunk;
-    uint32_t flags = peer->control->mode == MSG_MODE_NONE ? MCA_RCACHE_FLAGS_CACHE_BYPASS : 0;
-    int32_t access = is_sending(peer, side) ? 0 : MCA_RCACHE_ACCESS_LOCAL_WRITE;
-    uint64_t begin;
     int code;
 
     if (side->reg != NULL) {
         return true;
     }
-    begin = msg_now_ns();
-    code = peer->cache->rcache_register(peer->cache, side->buffer.addr + start, length, flags, access, &side->reg);
-    side->ns += msg_now_ns() - begin;
+    code = register_patiently(peer, side, side->buffer.addr + start, length);
     side->reg_end = start + length;
     if (code != OPAL_SUCCESS) {
         side->reg = NULL;
-        explain_pin_failure(peer, length, code);
+        if (!msg_control_stopped(peer->control)) {
+            explain_pin_failure(peer, length, code);
+        }
     }
     return code == OPAL_SUCCESS;
 }
