@@ -158,6 +158,9 @@ void mca_rcache_grdma_reset_child(mca_rcache_base_module_t *base_module)
     grdma_module_t *module = grdma_of(base_module);
     bool sound = pthread_mutex_trylock(&module->lock) == 0; /* Nobody was changing the tree when we were forked. */
     atomic_store(&module->inherited, sound ? module->tree.root : NULL);
+    if (sound) {
+        pthread_mutex_unlock(&module->lock);
+    }
     pthread_mutex_init(&module->lock, NULL);
     pthread_mutex_init(&module->provider_lock, NULL);
     module->tree.root = NULL;
