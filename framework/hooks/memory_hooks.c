@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -341,6 +342,21 @@ int opal_mem_hooks_support_level(void)
 void opal_mem_hooks_set_support(int support)
 {
     atomic_store_explicit(&support_level, support, memory_order_release);
+}
+
+int opal_mem_hooks_support_names(int support, const char *separator, char *text, size_t size)
+{
+    static const char *const names[] = { "free", "malloc", "chunk", "mmap", "munmap" }; /* Bits 0 to 4. */
+    int count = 0;
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if ((support & 1 << i) != 0 && used < size) {
+            used += (size_t) snprintf(text + used, size - used, "%s%s", count > 0 ? separator : "", names[i]);
+            count++;
+        }
+    }
+    return count;
 }
 
 const char *opal_mem_hooks_cause_name(opal_mem_hooks_cause_t cause)

@@ -31,6 +31,7 @@
 #define opal_mem_hooks_release_hook OPALMEM_NAME(opal_mem_hooks_release_hook)
 #define opal_mem_hooks_set_support OPALMEM_NAME(opal_mem_hooks_set_support)
 #define opal_mem_hooks_support_level OPALMEM_NAME(opal_mem_hooks_support_level)
+#define opal_mem_hooks_support_names OPALMEM_NAME(opal_mem_hooks_support_names)
 #define opal_mem_hooks_unregister_alloc OPALMEM_NAME(opal_mem_hooks_unregister_alloc)
 #define opal_mem_hooks_unregister_release OPALMEM_NAME(opal_mem_hooks_unregister_release)
 #define opal_mem_hooks_window_close OPALMEM_NAME(opal_mem_hooks_window_close)

@@ -253,6 +253,22 @@ START_TEST(callback_removed_by_an_earlier_one_is_not_called_any_more)
 }
 END_TEST
 
+START_TEST(support_bits_have_names)
+{
+    char text[64], small[5];
+    ck_assert_int_eq(opal_mem_hooks_support_names(0, " ", text, sizeof(text)), 0);
+    ck_assert_str_eq(text, "");
+    ck_assert_int_eq(opal_mem_hooks_support_names(OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT, ", ",
+                                                  text, sizeof(text)),
+                     2);
+    ck_assert_str_eq(text, "free, munmap");
+    ck_assert_int_eq(opal_mem_hooks_support_names(OPAL_MEMORY_MALLOC_SUPPORT | OPAL_MEMORY_CHUNK_SUPPORT, ",",
+                                                  small, sizeof(small)),
+                     1);
+    ck_assert_str_eq(small, "mall");
+}
+END_TEST
+
 /* ---- Windows ------------------------------------------------------------------------------------ */
 
 START_TEST(window_overlaps_while_open_and_only_its_ranges)
@@ -360,6 +376,7 @@ int main(void)
     tcase_add_test(tests, errno_survives_a_callback);
     tcase_add_test(tests, callback_may_remove_itself);
     tcase_add_test(tests, callback_removed_by_an_earlier_one_is_not_called_any_more);
+    tcase_add_test(tests, support_bits_have_names);
     tcase_add_test(tests, window_overlaps_while_open_and_only_its_ranges);
     tcase_add_test(tests, nested_windows_keep_their_causes);
     tcase_add_test(tests, more_windows_than_slots_cover_everything_until_closed);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "opal/memoryhooks/memory_internal.h"
 #include "opal/opalmem.h"
 #include "tools/info/info.h"
 
@@ -47,22 +48,9 @@ static const char *or_none(const char *list)
 
 static void print_support(void)
 {
-    static const struct {
-        int bit;
-        const char *name;
-    } bits[] = {
-        { OPAL_MEMORY_FREE_SUPPORT, "free" },     { OPAL_MEMORY_MALLOC_SUPPORT, "malloc" },
-        { OPAL_MEMORY_CHUNK_SUPPORT, "chunk" },   { OPAL_MEMORY_MMAP_SUPPORT, "mmap" },
-        { OPAL_MEMORY_MUNMAP_SUPPORT, "munmap" },
-    };
-    int support = opal_mem_hooks_support_level();
-    char text[128] = "nothing";
-    size_t length = 0;
-    for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++) {
-        if ((support & bits[i].bit) != 0) {
-            length += (size_t) snprintf(text + length, sizeof text - length, "%s%s", length > 0 ? "," : "",
-                                        bits[i].name);
-        }
+    char text[128];
+    if (opal_mem_hooks_support_names(opal_mem_hooks_support_level(), ",", text, sizeof text) == 0) {
+        snprintf(text, sizeof text, "nothing");
     }
     info_value("opalmem:hooks:support", "hooks notice", "%s", text);
 }

@@ -60,26 +60,6 @@ double msg_hit_rate(const mca_rcache_base_stats_t *stats)
     return lookups == 0 ? 0 : (double) stats->hits / (double) lookups;
 }
 
-void msg_support_text(int support, char *text, size_t size)
-{
-    static const struct {
-        int bit;
-        const char *name;
-    } bits[] = {
-        { OPAL_MEMORY_FREE_SUPPORT, "free" },     { OPAL_MEMORY_MALLOC_SUPPORT, "malloc" },
-        { OPAL_MEMORY_CHUNK_SUPPORT, "chunk" },   { OPAL_MEMORY_MMAP_SUPPORT, "mmap" },
-        { OPAL_MEMORY_MUNMAP_SUPPORT, "munmap" },
-    };
-    size_t used = 0;
-
-    snprintf(text, size, "none");
-    for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]) && used < size; i++) {
-        if ((support & bits[i].bit) != 0) {
-            used += (size_t) snprintf(text + used, size - used, "%s%s", used > 0 ? " " : "", bits[i].name);
-        }
-    }
-}
-
 /* ---- Cells ----------------------------------------------------------------------------------- */
 
 static void cell_components(column_t *c, char *cell)
@@ -307,7 +287,9 @@ static void print_support(const msg_report_t *report, FILE *stream)
     char text[64];
 
     for (size_t i = 0; i < report->column_count; i++) {
-        msg_support_text(report->columns[i].total.support, text, sizeof(text));
+        if (opal_mem_hooks_support_names(report->columns[i].total.support, " ", text, sizeof(text)) == 0) {
+            snprintf(text, sizeof(text), "nothing");
+        }
         fprintf(stream, "%s: releases noticed through %s\n", msg_mode_name(report->columns[i].mode), text);
     }
 }

@@ -36,7 +36,4 @@ bool msg_json_write(const msg_report_t *report, const char *path);
 /** Share of lookups that were hits, 0 to 1. */
 double msg_hit_rate(const mca_rcache_base_stats_t *stats);
 
-/** Names of the support bits, "none" where none is set. */
-void msg_support_text(int support, char *text, size_t size);
-
 #endif

@@ -40,6 +40,16 @@ typedef enum opal_mem_hooks_cause_t {
 /** Short name of a cause, for reports ("munmap"); never NULL. Every context. */
 OPAL_DECLSPEC const char *opal_mem_hooks_cause_name(opal_mem_hooks_cause_t cause);
 
+/** The names of support bits, for reports: "free", "malloc", "chunk", "mmap", "munmap".
+ *
+ * @param[in]  support    OR of OPAL_MEMORY_*_SUPPORT; other bits are left out.
+ * @param[in]  separator  Between two names.
+ * @param[out] text       Always ends with a zero; cut to fit.
+ * @param[in]  size       Bytes in text, at least 1.
+ * @return Number of bits named; 0: text is empty. Not from hook context.
+ */
+OPAL_DECLSPEC int opal_mem_hooks_support_names(int support, const char *separator, char *text, size_t size);
+
 /** The cause of the innermost release whose callbacks run on this thread now.
  *
  * @return UNKNOWN outside a release callback. Hook context.
