@@ -1,11 +1,16 @@
 # Tests. Unit tests of internals link the convenience library; tests of the
 # whole library link libopalmem and use public headers only.
+# Components as DSOs are found in the build tree.
+if HAVE_LTDL
+tests_component_path = OPALMEM_MCA_mca_base_component_path='$(abs_top_builddir)/.libs'; \
+	export OPALMEM_MCA_mca_base_component_path;
+endif
 AM_TESTS_ENVIRONMENT = \
 	unset OPALMEM_MCA_memory OMPI_MCA_memory; \
 	top_builddir='$(abs_top_builddir)'; top_srcdir='$(abs_top_srcdir)'; \
-	OPALMEM_MCA_mca_base_component_path='$(abs_top_builddir)/.libs'; \
+	$(tests_component_path) \
 	CK_DEFAULT_TIMEOUT=120; CC='$(CC)'; TEST_CFLAGS='$(filter -fsanitize=%,$(CFLAGS))'; \
-	export top_builddir top_srcdir OPALMEM_MCA_mca_base_component_path CK_DEFAULT_TIMEOUT CC TEST_CFLAGS;
+	export top_builddir top_srcdir CK_DEFAULT_TIMEOUT CC TEST_CFLAGS;
 if HAVE_CHECK
 include test/framework/local.mk
 include test/build/local.mk
