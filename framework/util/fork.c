@@ -82,15 +82,10 @@ static void make_wiped_page(void)
 
 int opal_fork_start(void)
 {
-    static bool started; /* Under the init lock of opalmem_init(). */
-    if (started) {
-        return OPAL_SUCCESS;
-    }
     /* The library is never unloaded (-z nodelete), so the handler stays valid. */
     if (pthread_atfork(NULL, NULL, after_fork_in_child) != 0) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     make_wiped_page();
-    started = true;
     return OPAL_SUCCESS;
 }

@@ -7,7 +7,7 @@
 #include "framework/util/barrier.h"
 #include "framework/util/fork.h"
 
-/* How long a registration at a limit waits for another thread that registers the same memory. */
+/* How long a registration at a limit waits for others that are on their way. */
 #define MAX_WAIT_STEPS 100000
 
 #define KNOWN_FLAGS (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST | MCA_RCACHE_FLAGS_SO_MEM)
@@ -150,17 +150,19 @@ static bool grants_soon(const interval_node_t *node, void *arg)
     return (region->super.access_flags & access) == access;
 }
 
-/* Does somebody register, or has just registered, what would do? */
-static bool is_coming(grdma_module_t *module, struct wish wish)
+/* At a limit: may another attempt do better? Somebody registers, or has just registered, what would do, or a
+ * registration that counts is on its way in or out. */
+static bool may_change_soon(grdma_module_t *module, struct wish wish)
 {
     grdma_ending_t ending;
     grdma_lock(module, &ending);
-    bool found = interval_tree_containing(&module->tree, wish.first, wish.last, grants_soon, &wish.access) != NULL;
+    bool soon = interval_tree_containing(&module->tree, wish.first, wish.last, grants_soon, &wish.access) != NULL
+                || atomic_load(&module->count) > module->regions;
     grdma_unlock(module, &ending);
-    return found;
+    return soon;
 }
 
-/* A hit, or a miss that is registered. At a limit that another thread has just taken for the same memory: its. */
+/* A hit, or a miss that is registered. */
 static int find_or_pin(grdma_module_t *module, struct wish wish, uint32_t flags,
                        mca_rcache_base_registration_t **reg)
 {
@@ -175,7 +177,7 @@ static int find_or_pin(grdma_module_t *module, struct wish wish, uint32_t flags,
         }
         rc = miss(module, wish, flags, reg);
         wait_step(&steps);
-    } while (rc == OPAL_ERR_OUT_OF_RESOURCE && steps < MAX_WAIT_STEPS && is_coming(module, wish));
+    } while (rc == OPAL_ERR_OUT_OF_RESOURCE && steps < MAX_WAIT_STEPS && may_change_soon(module, wish));
     return rc;
 }
 

@@ -3,9 +3,11 @@
  * has returned, nobody is inside a callback or enters it. */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -233,7 +235,9 @@ START_TEST(release_and_registration_never_miss_each_other)
     int met = 0;
     ck_assert_int_eq(opal_mem_hooks_register_release(looks_at_index, NULL), OPAL_SUCCESS);
     pthread_create(&thread, NULL, release_each_round, NULL);
-    for (int i = 1; i <= 60000; i++) {
+    int rounds = 0;
+    for (int i = 1; i <= 20000 || (met == 0 && i <= 1000000); i++) {
+        rounds = i;
         atomic_store(&inserted, 0);
         atomic_store(&callback_saw[0], 0);
         atomic_store(&round_number, i);
@@ -251,9 +255,177 @@ START_TEST(release_and_registration_never_miss_each_other)
     }
     atomic_store(&alive, 0);
     pthread_join(thread, NULL);
-    printf("%d of 60000 rounds met an open window\n", met);
+    printf("%d of %d rounds met an open window\n", met, rounds);
     ck_assert_int_gt(met, 0);
     ck_assert_int_eq(atomic_load(&missed), 0);
+}
+END_TEST
+
+/* ---- Lists that grow meanwhile -------------------------------------------------------------------- */
+
+/* Room for this many callbacks is there without an allocation, and in each array allocated while one or two
+ * callbacks are registered. */
+#define CAPACITY 16
+
+static atomic_int allocations, hold_allocation;
+static _Thread_local bool may_be_held;
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size)
+{
+    atomic_fetch_add(&allocations, 1);
+    while (may_be_held && atomic_load(&hold_allocation)) {
+        usleep(100);
+    }
+    return __real_calloc(count, size);
+}
+
+static void does_nothing(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) buf, (void) length, (void) cbdata, (void) from_alloc;
+}
+
+/* Take entries that are dead at once. */
+static void waste_entries(int count)
+{
+    for (int i = 0; i < count; i++) {
+        ck_assert_int_eq(opal_mem_hooks_register_release(does_nothing, NULL), OPAL_SUCCESS);
+        ck_assert_int_eq(opal_mem_hooks_unregister_release(does_nothing), OPAL_SUCCESS);
+    }
+}
+
+static int rc_of_register;
+
+static void *register_one_more(void *arg)
+{
+    (void) arg;
+    wait_until(&inside);
+    may_be_held = true;
+    rc_of_register = opal_mem_hooks_register_release(does_nothing, NULL);
+    return NULL;
+}
+
+static atomic_int last_calls;
+
+static void comes_last(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) buf, (void) length, (void) cbdata, (void) from_alloc;
+    atomic_fetch_add(&last_calls, 1);
+}
+
+static int rc_of_last;
+
+/* The array that this dispatch reads is replaced when the other thread's callback is there. */
+static void removes_the_last_after_the_array(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) buf, (void) length, (void) cbdata, (void) from_alloc;
+    atomic_store(&inside, 1);
+    while (opal_mem_hooks_unregister_release(does_nothing) == OPAL_ERR_NOT_FOUND) {
+        usleep(100);
+    }
+    rc_of_last = opal_mem_hooks_unregister_release(comes_last);
+}
+
+START_TEST(callback_removed_after_its_array_was_replaced_is_not_entered)
+{
+    pthread_t thread;
+    ck_assert_int_eq(opal_mem_hooks_register_release(removes_the_last_after_the_array, NULL), OPAL_SUCCESS);
+    waste_entries(CAPACITY - 2);
+    ck_assert_int_eq(opal_mem_hooks_register_release(comes_last, NULL), OPAL_SUCCESS);
+    ck_assert_int_eq(atomic_load(&allocations), 0);
+    pthread_create(&thread, NULL, register_one_more, NULL);
+    release_once(NULL);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(rc_of_register, OPAL_SUCCESS);
+    ck_assert_int_eq(atomic_load(&allocations), 1);
+    ck_assert_int_eq(rc_of_last, OPAL_SUCCESS);
+    ck_assert_int_eq(atomic_load(&last_calls), 0);
+}
+END_TEST
+
+static atomic_int leave;
+
+static void stays_inside(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) buf, (void) length, (void) cbdata, (void) from_alloc;
+    atomic_store(&inside, 1);
+    wait_until(&leave);
+}
+
+static void *stop_hooks(void *arg)
+{
+    (void) arg;
+    opal_mem_hooks_stop();
+    return NULL;
+}
+
+/* A registration that has found no room allocates, while finalize waits for a callback. */
+START_TEST(registration_during_finalize_is_refused_and_frees_nothing_twice)
+{
+    pthread_t releasing, registering, stopping;
+    ck_assert_int_eq(opal_mem_hooks_register_release(stays_inside, NULL), OPAL_SUCCESS);
+    waste_entries(CAPACITY - 1 + CAPACITY - 1);
+    ck_assert_int_eq(atomic_load(&allocations), 1);
+    atomic_store(&hold_allocation, 1);
+    pthread_create(&releasing, NULL, release_once, NULL);
+    pthread_create(&registering, NULL, register_one_more, NULL);
+    while (atomic_load(&allocations) < 2) {
+        usleep(100);
+    }
+    pthread_create(&stopping, NULL, stop_hooks, NULL);
+    while (opal_mem_hooks_support_level() != 0) {
+        usleep(100);
+    }
+    usleep(10 * 1000); /* It comes to where it waits. */
+    atomic_store(&hold_allocation, 0);
+    usleep(10 * 1000);
+    atomic_store(&leave, 1);
+    pthread_join(releasing, NULL);
+    pthread_join(registering, NULL);
+    pthread_join(stopping, NULL);
+    ck_assert_int_eq(rc_of_register, OPAL_ERR_NOT_SUPPORTED);
+    set_up();
+    ck_assert_int_eq(opal_mem_hooks_register_release(does_nothing, NULL), OPAL_SUCCESS);
+    ck_assert_int_eq(opal_mem_hooks_unregister_release(does_nothing), OPAL_SUCCESS);
+}
+END_TEST
+
+/* ---- A signal between the claim of a slot and its publication -------------------------------------- */
+
+static opal_mem_hooks_range_t *unreadable;
+static atomic_int own_calls;
+static int rc_of_own;
+
+static void removes_itself(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) buf, (void) length, (void) cbdata, (void) from_alloc;
+    atomic_fetch_add(&own_calls, 1);
+    rc_of_own = opal_mem_hooks_unregister_release(removes_itself);
+}
+
+static void releases_in_handler(int signal_number)
+{
+    (void) signal_number;
+    mprotect(unreadable, PAGE, PROT_READ | PROT_WRITE);
+    *unreadable = (opal_mem_hooks_range_t){ 16 * PAGE, PAGE };
+    opal_mem_hooks_release_hook((void *) (32 * PAGE), PAGE, true);
+}
+
+/* The ranges cannot be read: the signal comes when the slot is claimed and they are copied into it. */
+START_TEST(unregister_in_a_signal_handler_does_not_wait_for_its_own_threads_claim)
+{
+    opal_mem_hooks_window_t window;
+    unreadable = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(unreadable, MAP_FAILED);
+    ck_assert_int_eq(opal_mem_hooks_register_release(removes_itself, NULL), OPAL_SUCCESS);
+    signal(SIGSEGV, releases_in_handler);
+    opal_mem_hooks_window_open(&window, unreadable, 1, OPAL_MEM_HOOKS_CAUSE_MUNMAP, true);
+    ck_assert(opal_mem_hooks_window_overlaps(16 * PAGE, PAGE));
+    opal_mem_hooks_window_close(&window);
+    signal(SIGSEGV, SIG_DFL);
+    ck_assert_int_eq(atomic_load(&own_calls), 1);
+    ck_assert_int_eq(rc_of_own, OPAL_SUCCESS);
+    munmap(unreadable, PAGE);
 }
 END_TEST
 
@@ -272,6 +444,13 @@ int main(void)
     tcase_add_test(tests, no_callback_sees_its_data_after_unregister);
     tcase_add_test(tests, without_waiting_callbacks_do_see_poisoned_data);
     tcase_add_test(tests, release_and_registration_never_miss_each_other);
+    suite_add_tcase(suite, tests);
+    tests = tcase_create("changes meanwhile");
+    tcase_set_timeout(tests, 10);
+    tcase_add_checked_fixture(tests, set_up, NULL);
+    tcase_add_test(tests, callback_removed_after_its_array_was_replaced_is_not_entered);
+    tcase_add_test(tests, registration_during_finalize_is_refused_and_frees_nothing_twice);
+    tcase_add_test(tests, unregister_in_a_signal_handler_does_not_wait_for_its_own_threads_claim);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

@@ -8,6 +8,7 @@
 
 #include "framework/hooks/hooks_internal.h"
 #include "framework/memory/memory_base.h"
+#include "opal/opalmem.h"
 #include "test/test_main.h"
 
 static volatile uint64_t counter;
@@ -218,6 +219,47 @@ START_TEST(second_thread_does_not_wait_for_ever)
 }
 END_TEST
 
+/* ---- A component without a module: of the interface 2.0.0 ---------------------------------------- */
+
+static int plain_query(mca_base_module_t **module, int *priority)
+{
+    *module = NULL;
+    *priority = 100;
+    return OPAL_SUCCESS;
+}
+
+static const opal_memory_base_component_t plain_component = {
+    .memoryc_version = { OPAL_MEMORY_BASE_VERSION_2_0_0, .mca_component_name = "plain",
+                         .mca_query_component = plain_query },
+    .memoryc_process = fake_process,
+    .memoryc_register = opal_memory_base_register_empty,
+    .memoryc_deregister = opal_memory_base_deregister_empty,
+};
+
+/* In place of the library's own list: this program has only this component. */
+const mca_base_component_t *const opal_memory_base_static_components[] = { &plain_component.memoryc_version,
+                                                                           NULL };
+
+START_TEST(component_without_a_counter_is_asked_at_each_lookup)
+{
+    setenv("OPALMEM_MCA_memory", "plain", 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_str_eq(opal_memory->memoryc_version.mca_component_name, "plain");
+    for (int lookups = 1; lookups <= 5; lookups++) {
+        ck_assert(opal_memory_changed());
+        ck_assert_int_eq(opal_memory_base_sync(), OPAL_SUCCESS);
+        ck_assert_int_eq(processed, lookups);
+    }
+    process_rc = OPAL_ERR_UNREACH;
+    ck_assert_int_eq(opal_memory_base_sync(), OPAL_ERR_UNREACH);
+    process_rc = OPAL_SUCCESS;
+    ck_assert_int_eq(opal_memory_base_sync(), OPAL_SUCCESS);
+    ck_assert(opal_memory_changed());
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    ck_assert(!opal_memory_changed());
+}
+END_TEST
+
 /* ---- Watching ----------------------------------------------------------------------------------- */
 
 START_TEST(watch_reaches_all_components_and_takes_the_generation)
@@ -290,6 +332,7 @@ int main(void)
     tcase_add_test(tests, event_during_processing_is_not_taken_for_seen);
     tcase_add_test(tests, failure_to_process_invalidates_everything_and_stays);
     tcase_add_test(tests, second_thread_does_not_wait_for_ever);
+    tcase_add_test(tests, component_without_a_counter_is_asked_at_each_lookup);
     tcase_add_test(tests, watch_reaches_all_components_and_takes_the_generation);
     tcase_add_test(tests, failed_watch_leaves_nothing_behind);
     tcase_add_test(tests, watch_without_components_always_holds);

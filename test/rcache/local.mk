@@ -1,6 +1,6 @@
 # Registration cache and providers.
 rcache_tests = test/rcache/test_interval_tree test/rcache/test_grdma test/rcache/test_grdma_life \
-	test/rcache/test_grdma_failures test/rcache/test_grdma_threads
+	test/rcache/test_grdma_failures test/rcache/test_grdma_threads test/rcache/test_grdma_races
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
 noinst_HEADERS += test/rcache/fake_provider.h test/rcache/grdma_fixture.h
@@ -26,13 +26,21 @@ test_rcache_test_grdma_threads_SOURCES = test/rcache/test_grdma_threads.c test/r
 test_rcache_test_grdma_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_threads_LDADD = libopalmem.la $(CHECK_LIBS)
 
+test_rcache_test_grdma_races_SOURCES = test/rcache/test_grdma_races.c test/rcache/fake_provider.c
+test_rcache_test_grdma_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_races_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_rcache_test_grdma_races_LDFLAGS = -Wl,--wrap=calloc,--wrap=free
+
 if HAVE_LIBURING
-uring_tests = test/rcache/test_uring test/rcache/test_uring_stress
+uring_tests = test/rcache/test_uring test/rcache/test_uring_fork test/rcache/test_uring_stress
 check_PROGRAMS += $(uring_tests)
 TESTS += $(uring_tests)
 test_rcache_test_uring_SOURCES = test/rcache/test_uring.c
 test_rcache_test_uring_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_uring_LDADD = libopalmem.la $(CHECK_LIBS)
+test_rcache_test_uring_fork_SOURCES = test/rcache/test_uring_fork.c
+test_rcache_test_uring_fork_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_uring_fork_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_uring_stress_SOURCES = test/rcache/test_uring_stress.c
 test_rcache_test_uring_stress_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_uring_stress_LDADD = libopalmem.la $(CHECK_LIBS)
