@@ -18,6 +18,7 @@
 #define grdma_lock OPALMEM_NAME(grdma_lock)
 #define grdma_lru_append_locked OPALMEM_NAME(grdma_lru_append_locked)
 #define grdma_lru_remove_locked OPALMEM_NAME(grdma_lru_remove_locked)
+#define grdma_now_ms OPALMEM_NAME(grdma_now_ms)
 #define grdma_pending_any OPALMEM_NAME(grdma_pending_any)
 #define grdma_pending_handle_locked OPALMEM_NAME(grdma_pending_handle_locked)
 #define grdma_pending_post OPALMEM_NAME(grdma_pending_post)

@@ -190,6 +190,8 @@ int grdma_deregister(mca_rcache_base_module_t *module, mca_rcache_base_registrat
 /** A new region over [first, last], pinned and referenced once. Codes of rcache_register. */
 int grdma_pin(grdma_module_t *module, uintptr_t first, uintptr_t last, uint32_t flags, int32_t access,
               mca_rcache_base_registration_t **reg);
+/** Milliseconds of the monotonic clock, for waits that must end. */
+uint64_t grdma_now_ms(void);
 /** Drop the least recently used idle region. Not from hook context. @return false: none is idle. */
 bool grdma_evict_one(grdma_module_t *module);
 

@@ -116,7 +116,7 @@ static void announce(grdma_module_t *module, grdma_region_t *region)
     grdma_unlock(module, &ending);
 }
 
-static uint64_t now_ms(void)
+uint64_t grdma_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -129,10 +129,10 @@ static bool windows_settle(const grdma_region_t *region)
     if (!opal_mem_hooks_window_overlaps(region->node.first, region->length)) {
         return true;
     }
-    uint64_t deadline = now_ms() + WINDOW_WAIT_MS;
+    uint64_t deadline = grdma_now_ms() + WINDOW_WAIT_MS;
     unsigned steps = 0;
     while (opal_mem_hooks_window_overlaps(region->node.first, region->length)) {
-        if (steps >= 64 && now_ms() > deadline) {
+        if (steps >= 64 && grdma_now_ms() > deadline) {
             return false;
         }
         wait_step(&steps);

@@ -8,7 +8,7 @@
 #include "framework/util/fork.h"
 
 /* How long a registration at a limit waits for others that are on their way. */
-#define MAX_WAIT_STEPS 100000
+#define LIMIT_WAIT_MS 1000
 
 #define KNOWN_FLAGS (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST | MCA_RCACHE_FLAGS_SO_MEM)
 
@@ -150,35 +150,51 @@ static bool grants_soon(const interval_node_t *node, void *arg)
     return (region->super.access_flags & access) == access;
 }
 
-/* At a limit: may another attempt do better? Somebody registers, or has just registered, what would do, or a
- * registration that counts is on its way in or out. */
-static bool may_change_soon(grdma_module_t *module, struct wish wish)
+/* At a limit: may another attempt do better? Somebody registers, or has just registered, what would do; or a
+ * registration that counts is on its way in or out, or has gone since there were `before`. */
+static bool may_change_soon(grdma_module_t *module, struct wish wish, size_t before)
 {
     grdma_ending_t ending;
     grdma_lock(module, &ending);
     bool soon = interval_tree_containing(&module->tree, wish.first, wish.last, grants_soon, &wish.access) != NULL
-                || atomic_load(&module->count) > module->regions;
+                || atomic_load(&module->count) > module->regions || atomic_load(&module->count) < before;
     grdma_unlock(module, &ending);
     return soon;
+}
+
+static bool try_find(grdma_module_t *module, struct wish wish, mca_rcache_base_registration_t **reg)
+{
+    grdma_region_t *region = lookup(module, wish.first, wish.last, wish.access);
+    if (region == NULL) {
+        return false;
+    }
+    atomic_fetch_add_explicit(&module->counters.hits, 1, memory_order_relaxed);
+    *reg = &region->super;
+    return true;
 }
 
 /* A hit, or a miss that is registered. */
 static int find_or_pin(grdma_module_t *module, struct wish wish, uint32_t flags,
                        mca_rcache_base_registration_t **reg)
 {
+    uint64_t deadline = 0;
     unsigned steps = 0;
-    int rc;
-    do {
-        grdma_region_t *region = lookup(module, wish.first, wish.last, wish.access);
-        if (region != NULL) {
-            atomic_fetch_add_explicit(&module->counters.hits, 1, memory_order_relaxed);
-            *reg = &region->super;
+    for (;;) {
+        if (try_find(module, wish, reg)) {
             return OPAL_SUCCESS;
         }
-        rc = miss(module, wish, flags, reg);
+        size_t before = atomic_load(&module->count);
+        int rc = miss(module, wish, flags, reg);
+        if (rc != OPAL_ERR_OUT_OF_RESOURCE || !may_change_soon(module, wish, before)) {
+            return rc;
+        }
+        uint64_t now = grdma_now_ms();
+        deadline = deadline == 0 ? now + LIMIT_WAIT_MS : deadline;
+        if (now >= deadline) {
+            return rc;
+        }
         wait_step(&steps);
-    } while (rc == OPAL_ERR_OUT_OF_RESOURCE && steps < MAX_WAIT_STEPS && may_change_soon(module, wish));
-    return rc;
+    }
 }
 
 int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags, int32_t access,
