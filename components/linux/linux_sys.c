@@ -2,9 +2,11 @@
 /* The system-call instruction of the component "linux", x86-64. */
 #include "components/linux/linux_sys.h"
 
+#include "opal/memoryhooks/memory_internal.h"
+
 linux_sys_fn_t linux_sys_call = linux_sys_real;
 
-long linux_sys_real(long nr, const long args[6])
+OPAL_MEM_HOOKS_PATH long linux_sys_real(long nr, const long args[6])
 {
     /* All loads first: a sanitizer makes calls of them, which would overwrite the registers below. */
     const long a0 = args[0], a1 = args[1], a2 = args[2], a3 = args[3], a4 = args[4], a5 = args[5];

@@ -27,7 +27,7 @@
 #define RETURN_COLUMN 16 /* DWARF's numbers: the return address, */
 #define RCX_COLUMN 2     /* and %rcx. */
 
-    .text
+    .section .text.hot, "ax", @progbits /* Beside the functions that it calls: see OPAL_MEM_HOOKS_PATH. */
     .p2align 4
     .globl linux_trampoline_common
     .hidden linux_trampoline_common

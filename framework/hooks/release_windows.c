@@ -60,36 +60,47 @@ static void raise_slots_used(uint32_t index)
     }
 }
 
-OPAL_MEM_HOOKS_PATH static bool claim(uint32_t index)
+/* The slot's index is below slots_used already. */
+static inline __attribute__((always_inline)) bool claim(uint32_t index)
 {
     struct slot *slot = &slots[index];
     uint64_t state = atomic_load_explicit(&slot->state, memory_order_relaxed);
-    if (phase_of(state) != PHASE_FREE) {
-        return false;
-    }
-    raise_slots_used(index);
-    return atomic_compare_exchange_strong(&slot->state, &state, state + (1u << PHASE_BITS) + PHASE_CLAIMED);
+    self.claiming = index + 1;
+    atomic_signal_fence(memory_order_seq_cst);
+    return phase_of(state) == PHASE_FREE
+           && atomic_compare_exchange_strong(&slot->state, &state, state + (1u << PHASE_BITS) + PHASE_CLAIMED);
 }
 
-OPAL_MEM_HOOKS_PATH static uint32_t claim_any(void)
+static __attribute__((noinline)) void choose_hint(void)
 {
-    if (self.hint == 0) {
-        self.hint = atomic_fetch_add_explicit(&next_hint, 1, memory_order_relaxed) % OPAL_MEM_HOOKS_SLOTS + 1;
-    }
-    for (uint32_t i = 0; i < OPAL_MEM_HOOKS_SLOTS; i++) {
+    uint32_t index = atomic_fetch_add_explicit(&next_hint, 1, memory_order_relaxed) % OPAL_MEM_HOOKS_SLOTS;
+    raise_slots_used(index);
+    self.hint = index + 1;
+}
+
+/* The thread's own slot is taken: nested windows, or more threads than slots. */
+static __attribute__((noinline)) uint32_t claim_other(void)
+{
+    for (uint32_t i = 1; i < OPAL_MEM_HOOKS_SLOTS; i++) {
         uint32_t index = (self.hint - 1 + i) % OPAL_MEM_HOOKS_SLOTS;
-        self.claiming = index + 1;
-        atomic_signal_fence(memory_order_seq_cst);
+        raise_slots_used(index);
         if (claim(index)) {
             return index;
         }
     }
-    self.claiming = 0;
     return NO_SLOT;
 }
 
-OPAL_MEM_HOOKS_PATH static void publish(struct slot *slot, const opal_mem_hooks_range_t *ranges, size_t count,
-                                        uint32_t outer_claim)
+static inline __attribute__((always_inline)) uint32_t claim_any(void)
+{
+    if (self.hint == 0) {
+        choose_hint();
+    }
+    return claim(self.hint - 1) ? self.hint - 1 : claim_other();
+}
+
+static inline __attribute__((always_inline)) void publish(struct slot *slot, const opal_mem_hooks_range_t *ranges,
+                                                          size_t count, uint32_t outer_claim)
 {
     atomic_store_explicit(&slot->owner, &self, memory_order_relaxed);
     atomic_store_explicit(&slot->blocked, false, memory_order_relaxed);
@@ -104,8 +115,9 @@ OPAL_MEM_HOOKS_PATH static void publish(struct slot *slot, const opal_mem_hooks_
 }
 
 /* From here on the thread counts as inside callbacks. */
-OPAL_MEM_HOOKS_PATH static void enter(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges,
-                                      size_t count, opal_mem_hooks_cause_t cause)
+static inline __attribute__((always_inline)) void enter(opal_mem_hooks_window_t *window,
+                                                        const opal_mem_hooks_range_t *ranges, size_t count,
+                                                        opal_mem_hooks_cause_t cause)
 {
     opal_fork_check(); /* A fork child forgets its parent's windows, and caches, before it looks at them. */
     uint32_t outer_claim = self.claiming; /* Of the code that a signal handler has interrupted. */
@@ -128,7 +140,7 @@ OPAL_MEM_HOOKS_PATH static void enter(opal_mem_hooks_window_t *window, const opa
 }
 
 /* The callbacks have returned. */
-OPAL_MEM_HOOKS_PATH static void end_dispatch(const opal_mem_hooks_window_t *window)
+static inline __attribute__((always_inline)) void end_dispatch(const opal_mem_hooks_window_t *window)
 {
     if (window->slot != NO_SLOT) {
         set_phase(&slots[window->slot], PHASE_OPEN);
