@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 count=0
 for header in $(cd include && find opal -name '*.h') opal/opalmem_config.h; do
-    printf '#include <%s>\n#include <%s>\n' "$header" "$header" > "$work/one.c"
+    printf '#include <%s>\n#include <%s>\nextern int not_empty;\n' "$header" "$header" > "$work/one.c"
     cp "$work/one.c" "$work/one.cc"
     for compiler in "${CC:-gcc} -std=c11" "${CC:-gcc} -std=gnu17" "${CXX:-g++} -std=c++11" "${CXX:-g++} -std=c++20"; do
         case $compiler in *c++*) file=one.cc ;; *) file=one.c ;; esac
