@@ -23,20 +23,12 @@ static _Thread_local char me __attribute__((tls_model("initial-exec")));
 /* In a fork child: another thread of the parent was at it, what it did is half done, and nobody will finish. */
 static atomic_bool torn;
 
-/* Before the lock is ever held: a child that is forked meanwhile must be able to make it anew. */
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static int fork_rc;
-
-static void start_noticing_forks(void)
-{
-    fork_rc = opal_fork_start();
-}
-
 static int lock_init(void)
 {
-    pthread_once(&fork_once, start_noticing_forks);
-    if (fork_rc != OPAL_SUCCESS) {
-        return fork_rc;
+    /* Before the lock is ever held: a child that is forked meanwhile must be able to make it anew. */
+    int rc = opal_fork_start();
+    if (rc != OPAL_SUCCESS) {
+        return rc;
     }
     opal_fork_check();
     if (atomic_load(&torn)) {

@@ -77,15 +77,25 @@ static void make_wiped_page(void)
         return;
     }
     atomic_store((atomic_int *) page, PAGE_ALIVE);
-    atomic_store(&opal_fork_word, (atomic_int *) page);
+    atomic_int *expected = &no_page;
+    if (!atomic_compare_exchange_strong(&opal_fork_word, &expected, (atomic_int *) page)) {
+        munmap(page, size); /* Another thread was faster. */
+    }
 }
 
 int opal_fork_start(void)
 {
+    /* No lock and no pthread_once: a child that is forked in the middle could wait for a thread that it has not
+     * got. Two threads may both do it: a second handler finds that the first has noticed. */
+    static atomic_bool started;
+    if (atomic_load(&started)) {
+        return OPAL_SUCCESS;
+    }
     /* The library is never unloaded (-z nodelete), so the handler stays valid. */
     if (pthread_atfork(NULL, NULL, after_fork_in_child) != 0) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     make_wiped_page();
+    atomic_store(&started, true);
     return OPAL_SUCCESS;
 }

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/** Install the handlers. Called once in the life of the process. @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE */
+/** Install the handlers, if that is not done. Thread-safe, waits for nobody. @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE */
 int opal_fork_start(void);
 
 /** Points to a word that is not OPAL_FORK_ALIVE exactly in a child that has not noticed yet. Set by start. */
