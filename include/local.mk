@@ -12,7 +12,10 @@ opal_memoryhooks_HEADERS = \
 opal_mcadir = $(opaldir)/mca
 opal_mca_HEADERS = include/opal/mca/mca.h
 opal_mca_basedir = $(opaldir)/mca/base
-opal_mca_base_HEADERS = include/opal/mca/base/base.h
+opal_mca_base_HEADERS = \
+	include/opal/mca/base/base.h \
+	include/opal/mca/base/cmd_line.h \
+	include/opal/mca/base/var.h
 opal_mca_memorydir = $(opaldir)/mca/memory
 opal_mca_memory_HEADERS = include/opal/mca/memory/memory.h
 opal_mca_rcachedir = $(opaldir)/mca/rcache

@@ -56,7 +56,7 @@ static void find_source(mca_base_var_info_t *info)
             return;
         }
     }
-    info->source_detail = "";
+    info->source_detail[0] = '\0';
 }
 
 static int check_disable_sites(void)

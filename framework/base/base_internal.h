@@ -49,18 +49,6 @@ typedef struct mca_base_framework_t {
     struct mca_base_framework_t *next; /**< Of those opened since mca_base_open(), in that order. */
 } mca_base_framework_t;
 
-/** Take `--mca NAME VALUE` and `-mca NAME VALUE` out of the arguments, up to a "--".
- *
- * Parses before it changes anything: after an error argc and argv are as they were. While the base is
- * open, the settings are taken out and dropped; to say so is the caller's part. argc and argv may be NULL.
- * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM (a value is missing, a name is empty, the same name twice
- *     with different values; after a message) / OPAL_ERR_OUT_OF_RESOURCE
- */
-int mca_base_cmd_line_take(int *argc, char ***argv);
-
-/** Forget the settings of the command line. */
-void mca_base_cmd_line_release(void);
-
 /** Register the base's own variables.
  * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM (after a message) / OPAL_ERR_OUT_OF_RESOURCE: nothing is open. */
 int mca_base_open(void);

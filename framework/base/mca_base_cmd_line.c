@@ -76,7 +76,8 @@ static int parse_one(int own, char *const *argv, int position, settings_t *setti
     }
     const mca_base_cmd_line_setting_t *earlier = find_in(settings, name);
     if (earlier == NULL) {
-        settings->list[settings->count++] = (mca_base_cmd_line_setting_t){ name, value, position };
+        settings->list[settings->count++] =
+            (mca_base_cmd_line_setting_t){ .name = name, .value = value, .position = position };
     } else if (strcmp(earlier->value, value) != 0) {
         mca_base_log(MCA_BASE_LOG_ERROR,
                      "\"--mca %s\" is given twice, with \"%s\" (argument %d) and with \"%s\" (argument %d)", name,
@@ -151,7 +152,11 @@ const mca_base_cmd_line_setting_t *mca_base_cmd_line_find(const char *name)
     return find_in(&taken, name);
 }
 
-const mca_base_cmd_line_setting_t *mca_base_cmd_line_get(size_t index)
+int mca_base_cmd_line_get(size_t index, mca_base_cmd_line_setting_t *setting)
 {
-    return index < taken.count ? &taken.list[index] : NULL;
+    if (index >= taken.count) {
+        return OPAL_ERR_NOT_FOUND;
+    }
+    *setting = taken.list[index];
+    return OPAL_SUCCESS;
 }

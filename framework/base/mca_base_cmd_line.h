@@ -6,17 +6,9 @@
 
 #include <stddef.h>
 
-/** One `--mca NAME VALUE`. The strings are those of argv. */
-typedef struct mca_base_cmd_line_setting_t {
-    const char *name;
-    const char *value;
-    int position; /**< Of the --mca in argv: 1 is the first argument. */
-} mca_base_cmd_line_setting_t;
+#include "opal/mca/base/cmd_line.h"
 
 /** The setting of a name, or NULL. */
 const mca_base_cmd_line_setting_t *mca_base_cmd_line_find(const char *name);
-
-/** The index-th setting in the order of argv, or NULL behind the last. */
-const mca_base_cmd_line_setting_t *mca_base_cmd_line_get(size_t index);
 
 #endif

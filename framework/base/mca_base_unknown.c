@@ -109,13 +109,13 @@ static void report(const char *name, const char *origin, bool for_open_mpi)
 
 static void report_command_line(void)
 {
-    const mca_base_cmd_line_setting_t *setting;
-    for (size_t i = 0; (setting = mca_base_cmd_line_get(i)) != NULL; i++) {
-        if (!is_accounted_for(setting->name)) {
+    mca_base_cmd_line_setting_t setting;
+    for (size_t i = 0; mca_base_cmd_line_get(i, &setting) == OPAL_SUCCESS; i++) {
+        if (!is_accounted_for(setting.name)) {
             char origin[64];
             snprintf(origin, sizeof origin, "%sargument %d",
-                     mca_base_setting_origin(MCA_BASE_VAR_SOURCE_COMMAND_LINE), setting->position);
-            report(setting->name, origin, false);
+                     mca_base_setting_origin(MCA_BASE_VAR_SOURCE_COMMAND_LINE), setting.position);
+            report(setting.name, origin, false);
         }
     }
 }

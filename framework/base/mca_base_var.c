@@ -140,6 +140,7 @@ static mca_base_var_value_t read_storage(mca_base_var_type_t type, const void *s
     case MCA_BASE_VAR_TYPE_SIZE_T: value.size = *(const size_t *) storage; break;
     case MCA_BASE_VAR_TYPE_BOOL: value.boolean = *(const bool *) storage; break;
     case MCA_BASE_VAR_TYPE_STRING: value.string = *(char *const *) storage; break;
+    default: break;
     }
     return value;
 }
@@ -152,6 +153,7 @@ static void write_storage(mca_base_var_type_t type, const mca_base_var_value_t *
     case MCA_BASE_VAR_TYPE_SIZE_T: *(size_t *) storage = value->size; break;
     case MCA_BASE_VAR_TYPE_BOOL: *(bool *) storage = value->boolean; break;
     case MCA_BASE_VAR_TYPE_STRING: *(char **) storage = value->string; break;
+    default: break;
     }
 }
 
@@ -365,8 +367,8 @@ static void fill_info(const var_t *var, mca_base_var_info_t *info)
         .info_level = def->info_level,
         .enumerator = def->enumerator,
         .source = var->source,
-        .source_detail = var->detail,
     };
+    memcpy(info->source_detail, var->detail, sizeof var->detail);
     mca_base_var_print(def, &var->value, info->value, sizeof info->value);
 }
 

@@ -135,6 +135,7 @@ int mca_base_var_parse(const mca_base_var_def_t *def, const char *text, mca_base
         value->string = copy;
         return OPAL_SUCCESS;
     }
+    default: break;
     }
     return good ? OPAL_SUCCESS : OPAL_ERR_BAD_PARAM;
 }
@@ -170,6 +171,7 @@ void mca_base_var_expected(const mca_base_var_def_t *def, char *text, size_t siz
         append_names(def->enumerator, text, size);
         break;
     case MCA_BASE_VAR_TYPE_STRING: snprintf(text, size, "any text"); break;
+    default: break;
     }
 }
 
@@ -194,5 +196,6 @@ void mca_base_var_print(const mca_base_var_def_t *def, const mca_base_var_value_
     case MCA_BASE_VAR_TYPE_BOOL: snprintf(text, size, "%s", value->boolean ? "true" : "false"); break;
     case MCA_BASE_VAR_TYPE_ENUM: print_enum(def, value->integer, text, size); break;
     case MCA_BASE_VAR_TYPE_STRING: snprintf(text, size, "%s", value->string != NULL ? value->string : ""); break;
+    default: break;
     }
 }

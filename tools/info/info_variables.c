@@ -11,6 +11,8 @@ static const char *type_name(mca_base_var_type_t type)
 {
     switch (type) {
     case MCA_BASE_VAR_TYPE_INT: return "int";
+    case MCA_BASE_VAR_TYPE_UNSIGNED_INT: return "unsigned_int";
+    case MCA_BASE_VAR_TYPE_DOUBLE: return "double";
     case MCA_BASE_VAR_TYPE_SIZE_T: return "size_t";
     case MCA_BASE_VAR_TYPE_BOOL: return "bool";
     case MCA_BASE_VAR_TYPE_STRING: return "string";
@@ -25,6 +27,10 @@ static const char *source_name(mca_base_var_source_t source)
     case MCA_BASE_VAR_SOURCE_DEFAULT: return "default";
     case MCA_BASE_VAR_SOURCE_ENV: return "environment";
     case MCA_BASE_VAR_SOURCE_COMMAND_LINE: return "command line";
+    case MCA_BASE_VAR_SOURCE_FILE:
+    case MCA_BASE_VAR_SOURCE_TUNE:
+    case MCA_BASE_VAR_SOURCE_OVERRIDE: return "file";
+    case MCA_BASE_VAR_SOURCE_SET: return "set";
     }
     return "unknown";
 }

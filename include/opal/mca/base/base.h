@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /** @file
- * MCA base: variables and messages, as components and tools use them.
+ * MCA base: variables (var.h), command lines (cmd_line.h), messages and components.
  */
 #ifndef OPAL_MCA_BASE_BASE_H
 #define OPAL_MCA_BASE_BASE_H
@@ -9,79 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "opal/mca/base/cmd_line.h"
+#include "opal/mca/base/var.h"
 #include "opal/mca/mca.h"
 
 BEGIN_C_DECLS
-
-/* ---- Variables ------------------------------------------------------------------------------- */
-
-typedef enum mca_base_var_type_t {
-    MCA_BASE_VAR_TYPE_INT,    /**< int */
-    MCA_BASE_VAR_TYPE_SIZE_T, /**< size_t; K, M, G, T multiply by powers of 1024 */
-    MCA_BASE_VAR_TYPE_BOOL,   /**< bool; 0/1, true/false, yes/no, enabled/disabled */
-    MCA_BASE_VAR_TYPE_STRING, /**< char *; the library owns what it stores there */
-    MCA_BASE_VAR_TYPE_ENUM    /**< int; the names are listed in `enumerator` */
-} mca_base_var_type_t;
-
-typedef enum mca_base_var_source_t {
-    MCA_BASE_VAR_SOURCE_DEFAULT,
-    MCA_BASE_VAR_SOURCE_ENV,
-    MCA_BASE_VAR_SOURCE_COMMAND_LINE
-} mca_base_var_source_t;
-
-/** One name of an enumeration; an array ends with name NULL. */
-typedef struct mca_base_var_enum_value_t {
-    const char *name;
-    int value;
-} mca_base_var_enum_value_t;
-
-/** Description of a variable; copied at registration, but for enumerator and storage. */
-typedef struct mca_base_var_def_t {
-    const char *framework; /**< "memory"; NULL for a variable of the library itself. */
-    const char *component; /**< "linux"; "base" for the framework's own, NULL for the selection variable. */
-    const char *name;      /**< Last part of the name; NULL for the selection variable. */
-    const char *help;      /**< One or two sentences. */
-    mca_base_var_type_t type;
-    int info_level;                              /**< 1 to 9: user, tuner, developer x basic, detail, all. */
-    const mca_base_var_enum_value_t *enumerator; /**< ENUM only. */
-    long min, max;                               /**< INT only, checked where min < max. */
-    void *storage; /**< Holds the default on entry, the value afterwards; outlives the registration. */
-} mca_base_var_def_t;
-
-/** Make a variable known and set it from the command line, the environment, or its default.
- *
- * Its full name is framework, component and name joined by '_', the missing ones left out. The
- * environment is asked for OPALMEM_MCA_<name>, then OMPI_MCA_<name>.
- * @retval OPAL_SUCCESS              storage holds the value. Registering the same name again only
- *     sets the new storage.
- * @retval OPAL_ERR_BAD_PARAM        A value was given that cannot be used; a message names the value, where
- *     it came from and what is allowed; storage keeps its default.
- * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory.
- * Thread-safe. Not from hook context.
- */
-OPAL_DECLSPEC int mca_base_var_register(const mca_base_var_def_t *def);
-
-/** What is known of a variable, for listings. Strings live until the next registration or finalize. */
-typedef struct mca_base_var_info_t {
-    const char *full_name;
-    const char *framework; /**< "" for the library itself. */
-    const char *component; /**< "base" where there is none. */
-    const char *help;
-    mca_base_var_type_t type;
-    int info_level;
-    const mca_base_var_enum_value_t *enumerator;
-    mca_base_var_source_t source;
-    const char *source_detail; /**< "OMPI_MCA_memory", "argument 3"; "" for defaults. */
-    char value[256];           /**< As text, cut to fit. */
-} mca_base_var_info_t;
-
-/** Number of variables registered. */
-OPAL_DECLSPEC size_t mca_base_var_count(void);
-
-/** Describe the index-th variable, in order of registration.
- * @retval OPAL_SUCCESS / OPAL_ERR_NOT_FOUND
- */
-OPAL_DECLSPEC int mca_base_var_get_info(size_t index, mca_base_var_info_t *info);
 
 /* ---- Messages -------------------------------------------------------------------------------- */
 
@@ -122,6 +54,7 @@ typedef struct mca_base_component_info_t {
     bool selected;
     bool available;     /**< Query said yes. */
     int priority;       /**< Where available. */
+    bool failed;        /**< It could not be loaded: reason names the file and the cause. */
     const char *reason; /**< Why it cannot run, or why it was not asked; "" otherwise. */
 } mca_base_component_info_t;
 
