@@ -13,11 +13,21 @@ libopalmem_internal_la_SOURCES = \
 	framework/base/mca_base_log.h \
 	framework/base/mca_base_cmd_line.c \
 	framework/base/mca_base_cmd_line.h \
+	framework/base/mca_base_file.c \
 	framework/base/mca_base_file.h \
 	framework/base/mca_base_var.c \
 	framework/base/mca_base_var.h \
+	framework/base/mca_base_var_def.c \
+	framework/base/mca_base_var_info.c \
 	framework/base/mca_base_var_parse.c \
+	framework/base/mca_base_var_print.c \
+	framework/base/mca_base_var_resolve.c \
+	framework/base/mca_base_var_set.c \
 	framework/base/mca_base_var_source.c \
+	framework/base/mca_base_var_synonym.c \
+	framework/base/mca_base_var_table.h \
+	framework/base/mca_base_var_value.c \
+	framework/base/mca_base_var_values.h \
 	framework/base/mca_base_unknown.c \
 	framework/base/mca_base_selection.c \
 	framework/base/mca_base_selection.h \

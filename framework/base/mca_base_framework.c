@@ -43,6 +43,8 @@ static int register_variables(mca_base_framework_t *framework)
         .min = 0,
         .max = 100,
         .storage = &framework->verbose,
+        .scope = MCA_BASE_VAR_SCOPE_LOCAL,
+        .flags = MCA_BASE_VAR_FLAG_SETTABLE,
     });
 }
 

@@ -12,7 +12,6 @@
 
 /* All under the init lock. */
 static bool is_open;
-static int verbose;
 static char *component_path = (char *) OPALMEM_COMPONENTDIR;
 
 /* Open MPI's names for verbosity; its users write them into OMPI_MCA_<framework>_base_verbose. */
@@ -33,7 +32,7 @@ bool mca_base_trusts_user(void)
 
 static int register_verbose(void)
 {
-    int rc = mca_base_var_register(&(mca_base_var_def_t){
+    return mca_base_var_register(&(mca_base_var_def_t){
         .name = "mca_base_verbose",
         .help = "How much the library tells on its own account: 10 what it chooses and why, 40 details for "
                 "developers.",
@@ -42,10 +41,10 @@ static int register_verbose(void)
         .enumerator = mca_base_verbosity_names,
         .min = 0,
         .max = 100,
-        .storage = &verbose,
+        .storage = &mca_base_log_verbosity,
+        .scope = MCA_BASE_VAR_SCOPE_LOCAL,
+        .flags = MCA_BASE_VAR_FLAG_SETTABLE,
     });
-    mca_base_log_set_verbosity(verbose);
-    return rc;
 }
 
 static int register_component_path(void)
@@ -70,7 +69,11 @@ int mca_base_open(void)
     if (is_open) {
         return OPAL_SUCCESS;
     }
-    int rc = register_verbose();
+    mca_base_var_open();
+    int rc = mca_base_var_resolve_all();
+    if (rc == OPAL_SUCCESS) {
+        rc = register_verbose();
+    }
     if (rc == OPAL_SUCCESS) {
         rc = register_component_path();
     }
@@ -79,7 +82,6 @@ int mca_base_open(void)
     }
     if (rc != OPAL_SUCCESS) {
         mca_base_var_close();
-        mca_base_log_set_verbosity(0);
         return rc;
     }
     is_open = true;
@@ -92,6 +94,5 @@ void mca_base_close(void)
     mca_base_repository_close();
     mca_base_var_close();
     mca_base_cmd_line_release();
-    mca_base_log_set_verbosity(0);
     is_open = false;
 }

@@ -34,9 +34,14 @@ static bool listening; /* Under list_lock. */
 
 /* ---- Variables ---------------------------------------------------------------------------------- */
 
+/* All that Open MPI takes; of each value the first name is shown. */
 static const mca_base_var_enum_value_t leave_pinned_values[] = {
-    { "auto", -1 }, { "-1", -1 }, { "0", 0 }, { "no", 0 }, { "1", 1 }, { "yes", 1 }, { NULL, 0 },
+    { "auto", -1 }, { "-1", -1 }, { "0", 0 },        { "1", 1 },       { "false", 0 },
+    { "true", 1 },  { "f", 0 },   { "t", 1 },        { "no", 0 },      { "yes", 1 },
+    { "n", 0 },     { "y", 1 },   { "disabled", 0 }, { "enabled", 1 }, { NULL, 0 },
 };
+/* Open MPI's names for it, which its users have in their scripts. */
+static const char *const leave_pinned_synonyms[] = { "leave_pinned", "mpi_leave_pinned", "opal_leave_pinned" };
 static const mca_base_var_enum_value_t policy_values[] = {
     { "ignore", MCA_RCACHE_IN_USE_IGNORE },
     { "warn", MCA_RCACHE_IN_USE_WARN },
@@ -85,6 +90,16 @@ static const mca_base_var_def_t variables[] = {
       .storage = &mca_rcache_base_settings.in_use_policy },
 };
 
+static int register_synonyms(void)
+{
+    int rc = OPAL_SUCCESS;
+    for (size_t i = 0; i < sizeof(leave_pinned_synonyms) / sizeof(leave_pinned_synonyms[0]) && rc == OPAL_SUCCESS;
+         i++) {
+        rc = mca_base_var_register_synonym("rcache_base_leave_pinned", leave_pinned_synonyms[i], 0);
+    }
+    return rc;
+}
+
 int mca_rcache_base_open(void)
 {
     mca_rcache_base_settings = (mca_rcache_base_settings_t){
@@ -97,7 +112,7 @@ int mca_rcache_base_open(void)
             return rc;
         }
     }
-    return OPAL_SUCCESS;
+    return register_synonyms();
 }
 
 /* ---- The list of caches ------------------------------------------------------------------------- */
