@@ -68,4 +68,4 @@ bench: bench/bench_hooks
 	bench/bench_hooks
 
 clean-local:
-	rm -rf variants
+	rm -rf variants test/embed/outer.d*
