@@ -18,6 +18,7 @@ include test/model/local.mk
 include test/base/local.mk
 include test/linux/local.mk
 include test/rcache/local.mk
+include test/embed/local.mk
 if HAVE_LIBURING
 include test/msg/local.mk
 endif
