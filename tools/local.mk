@@ -1,4 +1,5 @@
 # Programs.
+include tools/util/local.mk
 include tools/machine/local.mk
 include tools/info/local.mk
 if HAVE_LIBURING
