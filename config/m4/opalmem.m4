@@ -123,6 +123,23 @@ AC_DEFUN([OPALMEM_SANITIZER], [
     AM_CONDITIONAL([SANITIZE], [test "x$enable_sanitizer" != xno])
 ])
 
+# OPALMEM_QUOTE(NAME, VALUE): substitute OPALMEM_QUOTED_NAME, the value as the inside of a C string on one line.
+AC_DEFUN([OPALMEM_QUOTE], [
+    AC_SUBST([OPALMEM_QUOTED_$1],
+        ["`AS_ECHO(["$2"]) | tr '\\n' ' ' | $SED 's/^  *//; s/  *$//; s/[[\\\\"]]/\\\\&/g'`"])
+])
+
+# What opalmem-info --config tells.
+AC_DEFUN([OPALMEM_DESCRIBE], [
+    OPALMEM_QUOTE([ARGUMENTS], [$ac_configure_args])
+    OPALMEM_QUOTE([HOST], [$host])
+    OPALMEM_QUOTE([CC], [$CC])
+    OPALMEM_QUOTE([CPPFLAGS], [$CPPFLAGS])
+    OPALMEM_QUOTE([CFLAGS], [$CFLAGS])
+    OPALMEM_QUOTE([LDFLAGS], [$LDFLAGS])
+    OPALMEM_QUOTE([LIBS], [$LIBS])
+])
+
 AC_DEFUN([OPALMEM_SUMMARY], [
     echo "
 opalmem $PACKAGE_VERSION

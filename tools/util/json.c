@@ -161,3 +161,12 @@ void json_null(json_t *json, const char *key)
     begin_value(json, key);
     fputs("null", json->stream);
 }
+
+void json_string_or_null(json_t *json, const char *key, const char *text)
+{
+    if (text != NULL) {
+        json_string(json, key, text);
+    } else {
+        json_null(json, key);
+    }
+}

@@ -36,6 +36,8 @@ void json_int(json_t *json, const char *key, int64_t value);
 /** @param[in] value  Finite; written with that many decimals, in programs that keep the C locale. */
 void json_decimal(json_t *json, const char *key, double value, int decimals);
 void json_bool(json_t *json, const char *key, bool value);
+/** @param[in] text  May be NULL. */
+void json_string_or_null(json_t *json, const char *key, const char *text);
 void json_null(json_t *json, const char *key);
 
 #endif
