@@ -226,7 +226,7 @@ static int take(info_options_t *options, char **argv, int position)
 /* Without an option that asks for a part, the short report. */
 static void complete(info_options_t *options)
 {
-    bool all = options->sections == INFO_SECTIONS_ALL;
+    bool all = (options->sections & INFO_SECTIONS_ALL) == INFO_SECTIONS_ALL;
     if (options->sections == 0) {
         options->sections = INFO_SECTIONS_SHORT;
     }

@@ -18,7 +18,8 @@ enum {
     INFO_SECTION_FAILED = 1 << 5, /**< Components that could not be loaded; within COMPONENTS, if that is there. */
     INFO_SECTION_VARIABLES = 1 << 6,
     INFO_SECTIONS_SHORT = INFO_SECTION_BUILD | INFO_SECTION_MACHINE | INFO_SECTION_COMPONENTS,
-    INFO_SECTIONS_ALL = (1 << 7) - 1,
+    /** Without FAILED: what could not be loaded is among the components. */
+    INFO_SECTIONS_ALL = INFO_SECTIONS_SHORT | INFO_SECTION_CONFIG | INFO_SECTION_PATHS | INFO_SECTION_VARIABLES,
     /** What can be told although the library does not start. */
     INFO_SECTIONS_STATIC = INFO_SECTION_BUILD | INFO_SECTION_CONFIG | INFO_SECTION_PATHS
 };
