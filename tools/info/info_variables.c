@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "opal/constants.h"
 #include "tools/info/info.h"
 
 #define NAMES_MAX 2048
@@ -244,9 +245,10 @@ static void print_pretty(const mca_base_var_info_t *info, const char *value)
 
 static bool print(const mca_base_var_info_t *info)
 {
-    char *value = strdup(info->value);
-    if (value == NULL) {
-        fprintf(stderr, "opalmem-info: the value of %s cannot be read: out of memory\n", info->full_name);
+    char *value;
+    int rc = mca_base_var_get_text(info->full_name, &value);
+    if (rc != OPAL_SUCCESS) {
+        fprintf(stderr, "opalmem-info: the value of %s cannot be read: %s\n", info->full_name, opal_strerror(rc));
         return false;
     }
     switch (info_form()) {
