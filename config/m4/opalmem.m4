@@ -172,6 +172,40 @@ AC_DEFUN([OPALMEM_SANITIZER], [
     AM_CONDITIONAL([SANITIZE], [test "x$enable_sanitizer" != xno])
 ])
 
+# OPALMEM_QUOTE(NAME, VALUE): substitute OPALMEM_QUOTED_NAME, the value as the inside of a C string on one line.
+AC_DEFUN([OPALMEM_QUOTE], [
+    AC_SUBST([OPALMEM_QUOTED_$1],
+        ["`AS_ECHO(["$2"]) | tr '\\n' ' ' | $SED 's/^  *//; s/  *$//; s/[[\\\\"]]/\\\\&/g'`"])
+])
+
+# What opalmem-info --config tells.
+AC_DEFUN([OPALMEM_DESCRIBE], [
+    OPALMEM_QUOTE([ARGUMENTS], [$ac_configure_args])
+    OPALMEM_QUOTE([HOST], [$host])
+    OPALMEM_QUOTE([CC], [$CC])
+    OPALMEM_QUOTE([CPPFLAGS], [$CPPFLAGS])
+    OPALMEM_QUOTE([CFLAGS], [$CFLAGS])
+    OPALMEM_QUOTE([LDFLAGS], [$LDFLAGS])
+    OPALMEM_QUOTE([LIBS], [$LIBS])
+])
+
+# Where bash looks for completions, if that is below the prefix; else where it looks below any prefix in $XDG_DATA_DIRS.
+AC_DEFUN([OPALMEM_BASH_COMPLETION], [
+    AC_ARG_WITH([bash-completion-dir],
+        [AS_HELP_STRING([--with-bash-completion-dir=DIR],
+            [folder for the completions of bash @<:@DATADIR/bash-completion/completions@:>@; no: do not install them])],
+        [], [with_bash_completion_dir=yes])
+    AS_IF([test "x$with_bash_completion_dir" = xyes],
+        [opalmem_prefix=$prefix
+         AS_IF([test "x$opalmem_prefix" = xNONE], [opalmem_prefix=$ac_default_prefix])
+         with_bash_completion_dir=`$PKG_CONFIG --variable=completionsdir bash-completion 2>/dev/null`
+         AS_CASE([$with_bash_completion_dir],
+            ["$opalmem_prefix"/*], [with_bash_completion_dir="\${prefix}${with_bash_completion_dir@%:@"$opalmem_prefix"}"],
+            [with_bash_completion_dir='${datadir}/bash-completion/completions'])])
+    AC_SUBST([bashcompletiondir], [$with_bash_completion_dir])
+    AM_CONDITIONAL([BASH_COMPLETION], [test "x$with_bash_completion_dir" != xno])
+])
+
 AC_DEFUN([OPALMEM_SUMMARY], [
     echo "
 opalmem $PACKAGE_VERSION
