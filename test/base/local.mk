@@ -9,6 +9,8 @@ base_tests = \
 	test/base/test_mca_base_selection \
 	test/base/test_mca_base_unknown \
 	test/base/test_mca_base_var \
+	test/base/test_mca_base_var_def \
+	test/base/test_mca_base_var_locale \
 	test/base/test_mca_base_var_parse \
 	test/base/test_mca_base_var_set \
 	test/base/test_mca_base_var_source \
@@ -49,6 +51,10 @@ test_base_test_mca_base_var_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_parse_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_parse_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_def_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_def_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_locale_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_locale_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_threads_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_threads_LDADD = $(base_test_ldadd)
 
