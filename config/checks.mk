@@ -20,7 +20,7 @@ help:
 	echo "check-prefix    tests of builds with another symbol prefix, components static and as DSOs"; \
 	echo "check-without   tests of builds without each optional library, and without all"; \
 	echo "check-all       all of these"; \
-	echo "bench           what the hooks cost"; \
+	echo "bench           what the hooks and reading a variable cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
 check-model:
@@ -64,8 +64,11 @@ check-all: check check-model check-headers check-symbols lint check-dso check-pr
 noinst_PROGRAMS += bench/bench_hooks
 bench_bench_hooks_SOURCES = bench/bench_hooks.c
 bench_bench_hooks_LDADD = libopalmem.la
-bench: bench/bench_hooks
+noinst_PROGRAMS += bench/bench_vars
+bench_bench_vars_SOURCES = bench/bench_vars.c
+bench: bench/bench_hooks bench/bench_vars
 	bench/bench_hooks
+	bench/bench_vars
 
 clean-local:
 	rm -rf variants test/embed/outer.d*

@@ -9,7 +9,13 @@ base_tests = \
 	test/base/test_mca_base_selection \
 	test/base/test_mca_base_unknown \
 	test/base/test_mca_base_var \
-	test/base/test_mca_base_var_parse
+	test/base/test_mca_base_var_def \
+	test/base/test_mca_base_var_locale \
+	test/base/test_mca_base_var_parse \
+	test/base/test_mca_base_var_set \
+	test/base/test_mca_base_var_source \
+	test/base/test_mca_base_var_synonym \
+	test/base/test_mca_base_var_threads
 check_PROGRAMS += $(base_tests)
 TESTS += $(base_tests)
 
@@ -35,13 +41,39 @@ test_base_test_mca_base_secure_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_secure_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_selection_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_selection_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_unknown_SOURCES = test/base/test_mca_base_unknown.c $(wrapped_files)
 test_base_test_mca_base_unknown_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_unknown_LDFLAGS = $(wrapped_files_ldflags)
 test_base_test_mca_base_unknown_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_CPPFLAGS = $(base_test_cppflags)
 test_base_test_mca_base_var_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_parse_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_parse_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_def_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_def_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_locale_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_locale_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_threads_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_threads_LDADD = $(base_test_ldadd)
+
+# Programs that bring the settings of files themselves.
+wrapped_files = test/base/wrapped_files.c test/base/wrapped_files.h
+wrapped_files_ldflags = \
+	-Wl,--wrap=$(OPALMEM_SYMBOL_PREFIX)mca_base_file_find \
+	-Wl,--wrap=$(OPALMEM_SYMBOL_PREFIX)mca_base_file_get
+test_base_test_mca_base_var_set_SOURCES = test/base/test_mca_base_var_set.c $(wrapped_files)
+test_base_test_mca_base_var_set_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_set_LDFLAGS = $(wrapped_files_ldflags)
+test_base_test_mca_base_var_set_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_source_SOURCES = test/base/test_mca_base_var_source.c $(wrapped_files)
+test_base_test_mca_base_var_source_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_source_LDFLAGS = $(wrapped_files_ldflags)
+test_base_test_mca_base_var_source_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_synonym_SOURCES = test/base/test_mca_base_var_synonym.c $(wrapped_files)
+test_base_test_mca_base_var_synonym_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_synonym_LDFLAGS = $(wrapped_files_ldflags)
+test_base_test_mca_base_var_synonym_LDADD = $(base_test_ldadd)
 
 if HAVE_LTDL
 check_LTLIBRARIES += \
