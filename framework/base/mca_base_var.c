@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "framework/base/base_internal.h"
+#include "framework/base/mca_base_cmd_line.h"
 #include "framework/base/mca_base_var.h"
 
 #define MESSAGE_MAX 1024
@@ -36,6 +37,7 @@ static unsigned refused;
 void mca_base_reset_child(void)
 {
     pthread_mutex_init(&lock, NULL);
+    mca_base_cmd_line_reset_child();
 }
 
 /* ---- Names and copies ------------------------------------------------------------------------- */

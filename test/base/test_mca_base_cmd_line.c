@@ -15,7 +15,7 @@ static const char *setting_at(size_t index)
     return mca_base_cmd_line_get(index, &setting) == OPAL_SUCCESS ? setting.name : NULL;
 }
 
-static void expect_left(const char *const *given, const char *const *left)
+static void expect_code_and_left(int code, const char *const *given, const char *const *left)
 {
     char *list[32];
     char **argv = list;
@@ -27,13 +27,18 @@ static void expect_left(const char *const *given, const char *const *left)
     while (left[left_count] != NULL) {
         left_count++;
     }
-    ck_assert_int_eq(mca_base_cmd_line_take(&argc, &argv), OPAL_SUCCESS);
+    ck_assert_int_eq(mca_base_cmd_line_take(&argc, &argv), code);
     ck_assert_ptr_eq(argv, list);
     ck_assert_int_eq(argc, left_count);
     for (int i = 0; i < argc; i++) {
         ck_assert_str_eq(argv[i], left[i]);
     }
     ck_assert_ptr_null(argv[argc]);
+}
+
+static void expect_left(const char *const *given, const char *const *left)
+{
+    expect_code_and_left(OPAL_SUCCESS, given, left);
 }
 
 static void expect_setting(const char *name, const char *value, int position)
@@ -123,7 +128,7 @@ static const bad_line_t bad_lines[] = {
     { { "prog", "--mca", "", "1", NULL }, "\"\" at argument 2 is not the name of a variable" },
     { { "prog", "--mca", "-a", "1", NULL }, "\"-a\" at argument 2 is not the name of a variable" },
     { { "prog", "--mca", "a", "1", "x", "--mca", "a", "2", NULL },
-      "with \"1\" (argument 1) and with \"2\" (argument 5)" },
+      "variable a is set twice, to \"1\" (argument 1) and to \"2\" (argument 5)" },
 };
 
 START_TEST(bad_line_changes_nothing_and_says_why)
@@ -153,9 +158,15 @@ START_TEST(settings_while_open_are_taken_out_and_dropped)
 {
     ck_assert_int_eq(take_arguments("--mca", "mca_base_verbose", "0", NULL), OPAL_SUCCESS);
     ck_assert_int_eq(mca_base_open(), OPAL_SUCCESS);
-    expect_left((const char *const[]){ "prog", "--mca", "late", "1", "x", NULL },
-                (const char *const[]){ "prog", "x", NULL });
+    log_start();
+    expect_code_and_left(OPAL_ERR_RESOURCE_BUSY, (const char *const[]){ "prog", "--mca", "late", "1", "x", NULL },
+                         (const char *const[]){ "prog", "x", NULL });
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 1);
+    expect_left((const char *const[]){ "prog", "x", NULL }, (const char *const[]){ "prog", "x", NULL });
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 1);
     ck_assert_ptr_null(mca_base_cmd_line_find("late"));
+    ck_assert_ptr_nonnull(mca_base_cmd_line_find("mca_base_verbose"));
+    mca_base_cmd_line_release();
     ck_assert_ptr_nonnull(mca_base_cmd_line_find("mca_base_verbose"));
     mca_base_close();
     ck_assert_ptr_null(setting_at(0));
