@@ -14,6 +14,8 @@
 #define BYTE_ORDER_MARK "\xEF\xBB\xBF"
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 #define SOURCE_PREFIX "SOURCE_"
+#define TEXT_(number) #number
+#define TEXT(number) TEXT_(number)
 #define SHOWN_MAX 60 /* Bytes of a line that a message shows. */
 
 /* The rest of a line, and where the line is. The text is ours: strings are ended in place. */
@@ -253,6 +255,12 @@ static char *take_value(line_t *line)
     return start;
 }
 
+static int complain_of_quote(const line_t *line, const char *rest)
+{
+    return complain(line, rest, (size_t) (line->end - rest),
+                    "has no closing quote that ends the value: expected VALUE, \"VALUE\" or 'VALUE'");
+}
+
 static int parse_mca(mca_base_file_t *file, line_t *line)
 {
     const char *name = take_word(line);
@@ -263,9 +271,13 @@ static int parse_mca(mca_base_file_t *file, line_t *line)
         return complain(line, name, strlen(name), "is not the name of a variable: expected --mca NAME VALUE");
     }
     skip_blanks(line);
+    const char *rest = line->p;
     const char *value = take_value(line);
+    if (value == NULL && rest == line->end) {
+        return complain(line, name, strlen(name), "has no value: expected --mca NAME VALUE");
+    }
     if (value == NULL) {
-        return complain(line, name, strlen(name), "has no value, or no closing quote: expected --mca NAME VALUE");
+        return complain_of_quote(line, rest);
     }
     return add_setting(&file->settings, line, name, value);
 }
@@ -295,10 +307,11 @@ static int parse_export(mca_base_file_t *file, line_t *line)
     }
     const char *value = NULL;
     if (has_value) {
+        const char *rest = line->p;
         bool is_empty = line->p == line->end || is_blank(*line->p);
         value = is_empty ? "" : take_value(line);
         if (value == NULL) {
-            return complain(line, start, strlen(start), "has a value without a closing quote");
+            return complain_of_quote(line, rest);
         }
     }
     return add_setting(&file->exports, line, start, value);
@@ -341,7 +354,8 @@ static int parse_line(mca_base_file_kind_t kind, mca_base_file_t *file, line_t *
 {
     size_t length = (size_t) (line->end - line->p);
     if (length > MCA_BASE_FILE_LINE_MAX) {
-        return complain(line, line->p, length, "is too long a line");
+        return complain(line, line->p, length,
+                        "is too long: expected lines of at most " TEXT(MCA_BASE_FILE_LINE_MAX) " bytes");
     }
     if (memchr(line->p, '\0', length) != NULL) {
         return complain(line, line->p, length, "holds a NUL byte: expected text");

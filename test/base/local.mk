@@ -2,6 +2,7 @@
 # Tests of the MCA base, and the component DSOs that they load.
 base_tests = \
 	test/base/test_mca_base_cmd_line \
+	test/base/test_mca_base_file \
 	test/base/test_mca_base_framework \
 	test/base/test_mca_base_log \
 	test/base/test_mca_base_path \
@@ -25,6 +26,8 @@ base_test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
 test_base_test_mca_base_cmd_line_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_cmd_line_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_file_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_file_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_framework_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_framework_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_log_CFLAGS = $(base_test_cflags)
