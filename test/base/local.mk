@@ -2,6 +2,7 @@
 # Tests of the MCA base, and the component DSOs that they load.
 base_tests = \
 	test/base/test_mca_base_cmd_line \
+	test/base/test_mca_base_cmd_line_environ \
 	test/base/test_mca_base_file \
 	test/base/test_mca_base_framework \
 	test/base/test_mca_base_log \
@@ -26,6 +27,8 @@ base_test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
 test_base_test_mca_base_cmd_line_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_cmd_line_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_cmd_line_environ_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_cmd_line_environ_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_file_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_file_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_framework_CFLAGS = $(base_test_cflags)
