@@ -17,8 +17,10 @@ include test/framework/local.mk
 include test/build/local.mk
 include test/model/local.mk
 include test/base/local.mk
+include test/info/local.mk
 include test/linux/local.mk
 include test/rcache/local.mk
+include test/embed/local.mk
 if HAVE_LIBURING
 include test/msg/local.mk
 endif

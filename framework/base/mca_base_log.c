@@ -28,13 +28,7 @@ typedef struct log_target_t {
 static _Atomic(log_target_t *) all_targets;
 /* The one in use, NULL for stderr. Stored with release by mca_base_set_log(), loaded with acquire. */
 static _Atomic(log_target_t *) current_target;
-/* Relaxed: nothing else depends on it. */
-static atomic_int verbosity;
-
-void mca_base_log_set_verbosity(int value)
-{
-    atomic_store_explicit(&verbosity, value, memory_order_relaxed);
-}
+int mca_base_log_verbosity;
 
 static log_target_t *find_target(mca_base_log_fn_t fn, const void *arg)
 {
@@ -76,7 +70,7 @@ void mca_base_set_log(mca_base_log_fn_t fn, void *arg)
 
 static bool is_wanted(mca_base_log_level_t level)
 {
-    int limit = atomic_load_explicit(&verbosity, memory_order_relaxed);
+    int limit = mca_base_var_load(mca_base_log_verbosity);
     switch (level) {
     case MCA_BASE_LOG_INFO: return limit >= MCA_BASE_VERBOSE_INFO;
     case MCA_BASE_LOG_DEBUG: return limit >= MCA_BASE_VERBOSE_DEBUG;
@@ -158,7 +152,7 @@ void mca_base_log(mca_base_log_level_t level, const char *format, ...)
 
 void mca_base_verbose(const mca_base_framework_t *framework, int level, const char *format, ...)
 {
-    if (framework->verbose < level) {
+    if (mca_base_var_load(framework->verbose) < level) {
         return;
     }
     int saved_errno = errno;

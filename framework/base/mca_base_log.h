@@ -7,7 +7,7 @@
 #define MCA_BASE_VERBOSE_INFO 10
 #define MCA_BASE_VERBOSE_DEBUG 40
 
-/** Set the verbosity, 0 to 100. Thread-safe. */
-void mca_base_log_set_verbosity(int verbosity);
+/** Storage of the variable mca_base_verbose, 0 to 100; read with mca_base_var_load(). */
+extern int mca_base_log_verbosity;
 
 #endif

@@ -14,7 +14,6 @@
 
 /* All under the init lock. */
 static bool is_open;
-static int verbose;
 static char *component_path = (char *) OPALMEM_COMPONENTDIR;
 
 /* Open MPI's names for verbosity; its users write them into OMPI_MCA_<framework>_base_verbose. */
@@ -35,7 +34,7 @@ bool mca_base_trusts_user(void)
 
 static int register_verbose(void)
 {
-    int rc = mca_base_var_register(&(mca_base_var_def_t){
+    return mca_base_var_register(&(mca_base_var_def_t){
         .name = "mca_base_verbose",
         .help = "How much the library tells on its own account: 10 what it chooses and why, 40 details for "
                 "developers.",
@@ -44,10 +43,10 @@ static int register_verbose(void)
         .enumerator = mca_base_verbosity_names,
         .min = 0,
         .max = 100,
-        .storage = &verbose,
+        .storage = &mca_base_log_verbosity,
+        .scope = MCA_BASE_VAR_SCOPE_LOCAL,
+        .flags = MCA_BASE_VAR_FLAG_SETTABLE,
     });
-    mca_base_log_set_verbosity(verbose);
-    return rc;
 }
 
 static int register_component_path(void)
@@ -73,7 +72,6 @@ static void close_settings(bool keep_command_line)
     mca_base_var_close();
     mca_base_file_release();
     mca_base_cmd_line_stop(keep_command_line);
-    mca_base_log_set_verbosity(0);
 }
 
 int mca_base_open(void)
@@ -82,7 +80,11 @@ int mca_base_open(void)
         return OPAL_SUCCESS;
     }
     mca_base_cmd_line_start();
+    mca_base_var_open();
     int rc = mca_base_file_open();
+    if (rc == OPAL_SUCCESS) {
+        rc = mca_base_var_resolve_all();
+    }
     if (rc == OPAL_SUCCESS) {
         rc = register_verbose();
     }

@@ -8,10 +8,15 @@
 
 #include "framework/base/mca_base_cmd_line.h"
 #include "framework/base/mca_base_component.h"
+#include "framework/base/mca_base_file.h"
 #include "framework/base/mca_base_open.h"
-#include "framework/base/mca_base_var.h"
+#include "framework/base/mca_base_var_table.h"
 
-#define NAME_MAX_COMPARED 127
+#define ORIGIN_MAX 320
+
+bool mca_base_warn_unknown = true;
+
+/* ---- The nearest name ---------------------------------------------------------------------------- */
 
 static unsigned smaller(unsigned a, unsigned b)
 {
@@ -21,7 +26,7 @@ static unsigned smaller(unsigned a, unsigned b)
 /* Number of letters to insert, delete, replace or swap with their neighbour to make b of a. */
 static unsigned edit_distance(const char *a, const char *b)
 {
-    unsigned rows[3][NAME_MAX_COMPARED + 1];
+    unsigned rows[3][MCA_BASE_VAR_NAME_MAX + 1];
     unsigned *before_last = rows[0], *last = rows[1], *row = rows[2];
     size_t a_length = strlen(a), b_length = strlen(b);
     for (size_t j = 0; j <= b_length; j++) {
@@ -52,26 +57,25 @@ static unsigned tolerance(const char *name)
     return 1 + smaller((unsigned) strlen(name) / 8, 3);
 }
 
-/* The nearest known name, or "" if none is near. */
-static void find_nearest(const char *name, char nearest[NAME_MAX_COMPARED + 1])
+void mca_base_var_nearest(const char *name, char nearest[MCA_BASE_VAR_NAME_MAX + 1])
 {
     nearest[0] = '\0';
-    if (strlen(name) > NAME_MAX_COMPARED) {
+    if (strlen(name) > MCA_BASE_VAR_NAME_MAX) {
         return;
     }
     unsigned best = tolerance(name) + 1;
-    mca_base_var_info_t info;
-    for (size_t i = 0; mca_base_var_get_info(i, &info) == OPAL_SUCCESS; i++) {
-        if (strlen(info.full_name) > NAME_MAX_COMPARED) {
-            continue;
-        }
-        unsigned distance = edit_distance(name, info.full_name);
+    mca_base_var_lock();
+    for (const mca_base_var_t *var = mca_base_var_first_locked(); var != NULL; var = var->next) {
+        unsigned distance = edit_distance(name, var->full_name);
         if (distance < best) {
             best = distance;
-            snprintf(nearest, NAME_MAX_COMPARED + 1, "%s", info.full_name);
+            snprintf(nearest, MCA_BASE_VAR_NAME_MAX + 1, "%s", var->full_name);
         }
     }
+    mca_base_var_unlock();
 }
+
+/* ---- What is unknown ----------------------------------------------------------------------------- */
 
 /* Is it known, or can it not be known because its component was not tried? */
 static bool is_accounted_for(const char *name)
@@ -79,26 +83,30 @@ static bool is_accounted_for(const char *name)
     return mca_base_var_is_known(name) || mca_base_component_owns(name);
 }
 
+static bool begins_with_framework(const char *name, const char *framework)
+{
+    size_t length = framework != NULL ? strlen(framework) : 0;
+    return length > 0 && strncmp(name, framework, length) == 0 && (name[length] == '_' || name[length] == '\0');
+}
+
 /* Does the name begin with a framework of ours (one that has variables)? */
 static bool is_in_framework(const char *name)
 {
-    mca_base_var_info_t info;
-    for (size_t i = 0; mca_base_var_get_info(i, &info) == OPAL_SUCCESS; i++) {
-        size_t length = strlen(info.framework);
-        if (length > 0 && strncmp(name, info.framework, length) == 0
-            && (name[length] == '_' || name[length] == '\0')) {
-            return true;
-        }
+    mca_base_var_lock();
+    const mca_base_var_t *var = mca_base_var_first_locked();
+    while (var != NULL && !begins_with_framework(name, var->def.framework)) {
+        var = var->next;
     }
-    return false;
+    mca_base_var_unlock();
+    return var != NULL;
 }
 
 /* A name in OMPI_MCA_* that resembles none of ours is Open MPI's own (memory_patcher_priority): that is
  * not worth a warning. */
 static void report(const char *name, const char *origin, bool for_open_mpi)
 {
-    char nearest[NAME_MAX_COMPARED + 1];
-    find_nearest(name, nearest);
+    char nearest[MCA_BASE_VAR_NAME_MAX + 1];
+    mca_base_var_nearest(name, nearest);
     mca_base_log_level_t level = for_open_mpi && nearest[0] == '\0' ? MCA_BASE_LOG_INFO : MCA_BASE_LOG_WARN;
     if (nearest[0] != '\0') {
         mca_base_log(level, "there is no variable %s (%s); did you mean %s?", name, origin, nearest);
@@ -107,15 +115,55 @@ static void report(const char *name, const char *origin, bool for_open_mpi)
     }
 }
 
+/* One warning a name: is there a stronger place that has it, and from which it is reported? The rank says who asks. */
+static bool is_reported_from_above(const char *name, mca_base_setting_rank_t rank)
+{
+    mca_base_setting_t setting;
+    for (mca_base_setting_rank_t above = 0; above < rank; above++) {
+        bool counts = above != MCA_BASE_RANK_OPEN_MPI || is_in_framework(name);
+        if (counts && mca_base_setting_find(above, name, false, &setting)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void report_setting(mca_base_setting_rank_t rank, const char *name)
+{
+    mca_base_setting_t setting;
+    if (is_accounted_for(name) || is_reported_from_above(name, rank)
+        || !mca_base_setting_find(rank, name, false, &setting)) {
+        return;
+    }
+    char origin[ORIGIN_MAX];
+    snprintf(origin, sizeof origin, "%s%s", mca_base_setting_origin(setting.source, setting.detail),
+             setting.detail);
+    report(name, origin, setting.for_open_mpi);
+}
+
+/* ---- Places --------------------------------------------------------------------------------------- */
+
 static void report_command_line(void)
 {
     mca_base_cmd_line_setting_t setting;
     for (size_t i = 0; mca_base_cmd_line_get(i, &setting) == OPAL_SUCCESS; i++) {
-        if (!is_accounted_for(setting.name)) {
-            char origin[64];
-            snprintf(origin, sizeof origin, "%sargument %d",
-                     mca_base_setting_origin(MCA_BASE_VAR_SOURCE_COMMAND_LINE), setting.position);
-            report(setting.name, origin, false);
+        report_setting(MCA_BASE_RANK_ARGUMENTS, setting.name);
+    }
+}
+
+/* Of several settings of a name the one that counts is reported. */
+static bool is_the_one_that_counts(mca_base_file_kind_t kind, const mca_base_file_setting_t *setting)
+{
+    const mca_base_file_setting_t *found = mca_base_file_find(kind, setting->name);
+    return found != NULL && found->line == setting->line && strcmp(found->path, setting->path) == 0;
+}
+
+static void report_files(mca_base_file_kind_t kind, mca_base_setting_rank_t rank)
+{
+    const mca_base_file_setting_t *setting;
+    for (size_t i = 0; (setting = mca_base_file_get(kind, i)) != NULL; i++) {
+        if (is_the_one_that_counts(kind, setting)) {
+            report_setting(rank, setting->name);
         }
     }
 }
@@ -127,48 +175,73 @@ static const char *behind(const char *entry, const char *prefix)
     return strncmp(entry, prefix, length) == 0 ? entry + length : NULL;
 }
 
-/* One warning a name: what the command line or our own prefix reports already is not said again. */
-static bool is_reported_elsewhere(const char *name, bool for_open_mpi)
+/* No variable has such a name, and no setting can be looked up by it: it is reported here, as far as it is read. */
+static void report_long_name(const char *name)
 {
-    char own[sizeof MCA_BASE_ENV_PREFIX + NAME_MAX_COMPARED];
-    snprintf(own, sizeof own, "%s%s", MCA_BASE_ENV_PREFIX, name);
-    return mca_base_cmd_line_find(name) != NULL || (for_open_mpi && getenv(own) != NULL);
+    char origin[ORIGIN_MAX];
+    snprintf(origin, sizeof origin, "environment variable %s%s...", MCA_BASE_ENV_PREFIX, name);
+    report(name, origin, false);
 }
 
-static void check_entry(const char *entry)
+static void report_bad_marker(const char *name)
+{
+    const char *text = mca_base_setting_bad_marker(name);
+    if (text != NULL) {
+        mca_base_log(
+            MCA_BASE_LOG_WARN,
+            "environment variable %s%s%s has the value \"%.100s\", which says nothing; expected COMMAND or "
+            "FILE:PATH:LINE",
+            MCA_BASE_ENV_PREFIX, MCA_BASE_ENV_MARKER, name, text);
+    }
+}
+
+static void report_own(const char *name)
+{
+    const char *marked = behind(name, MCA_BASE_ENV_MARKER);
+    if (marked != NULL) {
+        report_bad_marker(marked);
+        return;
+    }
+    report_setting(MCA_BASE_RANK_PARENT_ARGUMENTS, name);
+    report_setting(MCA_BASE_RANK_ENVIRONMENT, name);
+    report_setting(MCA_BASE_RANK_PARENT_TUNE, name);
+}
+
+static void report_entry(const char *entry)
 {
     const char *start = behind(entry, MCA_BASE_ENV_PREFIX);
-    bool for_open_mpi = start == NULL;
-    if (for_open_mpi) {
+    bool own = start != NULL;
+    if (!own) {
         start = behind(entry, MCA_BASE_ENV_PREFIX_OMPI);
     }
     size_t length = start != NULL ? strcspn(start, "=") : 0;
-    char name[NAME_MAX_COMPARED + 1];
+    char name[MCA_BASE_VAR_NAME_MAX + 1];
     if (length == 0) {
         return;
     }
-    if (length > NAME_MAX_COMPARED) {
-        length = NAME_MAX_COMPARED; /* No variable has such a name; so much of it is enough for a message. */
+    snprintf(name, sizeof name, "%.*s", (int) length, start);
+    if (own && length > MCA_BASE_VAR_NAME_MAX) {
+        report_long_name(name);
+    } else if (own) {
+        report_own(name);
+    } else if (is_in_framework(name)) {
+        report_setting(MCA_BASE_RANK_OPEN_MPI, name);
     }
-    memcpy(name, start, length);
-    name[length] = '\0';
-    if ((for_open_mpi && !is_in_framework(name)) || is_accounted_for(name)
-        || is_reported_elsewhere(name, for_open_mpi)) {
-        return;
-    }
-    char origin[256];
-    snprintf(origin, sizeof origin, "%s%.*s", mca_base_setting_origin(MCA_BASE_VAR_SOURCE_ENV),
-             (int) (start + length - entry), entry);
-    report(name, origin, for_open_mpi);
 }
 
 int mca_base_report_unknown(void)
 {
+    if (!mca_base_var_load(mca_base_warn_unknown)) {
+        return OPAL_SUCCESS;
+    }
+    report_files(MCA_BASE_FILE_OVERRIDE, MCA_BASE_RANK_OVERRIDE);
     report_command_line();
     if (mca_base_trusts_user()) {
         for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
-            check_entry(*entry);
+            report_entry(*entry);
         }
     }
+    report_files(MCA_BASE_FILE_TUNE, MCA_BASE_RANK_TUNE);
+    report_files(MCA_BASE_FILE_PARAMS, MCA_BASE_RANK_PARAMS);
     return OPAL_SUCCESS;
 }

@@ -41,6 +41,7 @@ static int register_one(const char *name, mca_base_var_type_t type, void *storag
         .name = name,
         .help = "Of a component that exists for a test.",
         .type = type,
+        .info_level = 1,
         .enumerator = type == MCA_BASE_VAR_TYPE_ENUM ? kinds : NULL,
         .storage = storage,
     });

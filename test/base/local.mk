@@ -14,8 +14,7 @@ base_tests = \
 	test/base/test_mca_base_var \
 	test/base/test_mca_base_var_parse
 check_PROGRAMS += $(base_tests)
-TESTS += $(base_tests) test/base/test_opalmem_info.sh
-EXTRA_DIST += test/base/test_opalmem_info.sh
+TESTS += $(base_tests)
 
 check_LTLIBRARIES += libbase_test.la
 libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h

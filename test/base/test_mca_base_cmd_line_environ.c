@@ -258,8 +258,11 @@ static bool describe_all(char text[256])
     size_t used = 0;
     bool good = mca_base_open() == OPAL_SUCCESS;
     for (int i = 0; good && i < COUNT(names); i++) {
-        good = mca_base_var_register(&(mca_base_var_def_t){
-                   .framework = "fake", .component = "base", .name = names[i], .storage = &values[i] })
+        good = mca_base_var_register(&(mca_base_var_def_t){ .framework = "fake",
+                                                            .component = "base",
+                                                            .name = names[i],
+                                                            .info_level = 1,
+                                                            .storage = &values[i] })
                == OPAL_SUCCESS;
     }
     mca_base_var_info_t info;

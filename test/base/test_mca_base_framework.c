@@ -254,8 +254,8 @@ static int bad_storage;
 
 static int register_bad(void)
 {
-    mca_base_var_register(
-        &(mca_base_var_def_t){ .framework = "fake", .component = "a", .name = "x", .storage = &bad_storage });
+    mca_base_var_register(&(mca_base_var_def_t){
+        .framework = "fake", .component = "a", .name = "x", .info_level = 1, .storage = &bad_storage });
     return OPAL_SUCCESS; /* As a component that does not look at the code. */
 }
 

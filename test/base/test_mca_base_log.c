@@ -57,7 +57,7 @@ START_TEST(information_needs_verbosity)
         { 100, "opalmem: info\nopalmem: debug\n" },
     };
     int fd = start_stderr();
-    mca_base_log_set_verbosity(cases[_i].verbosity);
+    mca_base_log_verbosity = cases[_i].verbosity;
     mca_base_log(MCA_BASE_LOG_INFO, "info");
     mca_base_log(MCA_BASE_LOG_DEBUG, "debug");
     expect_stderr(fd, cases[_i].text);

@@ -13,7 +13,7 @@ static int storage[8];
 static int register_tuning(void)
 {
     return mca_base_var_register(&(mca_base_var_def_t){
-        .framework = "fake", .component = "alpha", .name = "tuning", .storage = &storage[0] });
+        .framework = "fake", .component = "alpha", .name = "tuning", .info_level = 1, .storage = &storage[0] });
 }
 
 static const mca_base_component_t alpha =

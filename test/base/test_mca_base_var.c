@@ -39,18 +39,21 @@ static mca_base_var_def_t text_def(void *storage)
                                  .component = "base",
                                  .name = "text",
                                  .type = MCA_BASE_VAR_TYPE_STRING,
+                                 .info_level = 1,
                                  .storage = storage };
 }
 
 static int register_number(void)
 {
     mca_base_var_def_t def = number_def(&number);
+    mca_base_var_open();
     return mca_base_var_register(&def);
 }
 
 static int register_text(void)
 {
     mca_base_var_def_t def = text_def(&text);
+    mca_base_var_open();
     return mca_base_var_register(&def);
 }
 
@@ -85,11 +88,13 @@ START_TEST(command_line_wins_over_own_environment_over_open_mpi)
     ck_assert_int_eq(number, 1);
     expect_info("fake_base_number", "1", MCA_BASE_VAR_SOURCE_ENV, "OMPI_MCA_fake_base_number");
 
+    mca_base_var_close();
     setenv("OPALMEM_MCA_fake_base_number", "2", 1);
     ck_assert_int_eq(register_number(), OPAL_SUCCESS);
     ck_assert_int_eq(number, 2);
     expect_info("fake_base_number", "2", MCA_BASE_VAR_SOURCE_ENV, "OPALMEM_MCA_fake_base_number");
 
+    mca_base_var_close();
     ck_assert_int_eq(take_arguments("x", "--mca", "fake_base_number", "3", NULL), OPAL_SUCCESS);
     ck_assert_int_eq(register_number(), OPAL_SUCCESS);
     ck_assert_int_eq(number, 3);
@@ -123,14 +128,16 @@ START_TEST(bad_value_of_each_type_says_what_is_allowed)
         { MCA_BASE_VAR_TYPE_INT, &number, "a whole number from -2147483648 to 2147483647" },
         { MCA_BASE_VAR_TYPE_SIZE_T, &size,
           "a number from 0 to 18446744073709551615, which K, M, G or T may follow" },
-        { MCA_BASE_VAR_TYPE_BOOL, &flag, "one of 0, 1, false, true, no, yes, disabled, enabled" },
+        { MCA_BASE_VAR_TYPE_BOOL, &flag, "one of 0, 1, false, true, f, t, no, yes, n, y, disabled, enabled" },
         { MCA_BASE_VAR_TYPE_ENUM, &colour, "one of red, green" },
     };
     setenv("OPALMEM_MCA_fake_x", "blue", 1);
     log_start();
+    mca_base_var_open();
     ck_assert_int_eq(mca_base_var_register(&(mca_base_var_def_t){ .framework = "fake",
                                                                   .name = "x",
                                                                   .type = cases[_i].type,
+                                                                  .info_level = 1,
                                                                   .enumerator = colours,
                                                                   .min = 1,
                                                                   .max = 1,
@@ -204,6 +211,7 @@ START_TEST(full_name_leaves_out_what_is_missing)
                                          "mca_base_verbose", "memory_alone" };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         mca_base_var_def_t def = parts[i];
+        def.info_level = 1;
         def.storage = &number;
         mca_base_var_info_t info;
         ck_assert_int_eq(mca_base_var_register(&def), OPAL_SUCCESS);
@@ -257,6 +265,7 @@ START_TEST(string_may_default_to_null_and_be_set_to_nothing)
 {
     ck_assert_int_eq(register_text(), OPAL_SUCCESS);
     ck_assert_ptr_null(text);
+    mca_base_var_close();
     setenv("OPALMEM_MCA_fake_base_text", "", 1);
     ck_assert_int_eq(register_text(), OPAL_SUCCESS);
     ck_assert_str_eq(text, "");
@@ -272,13 +281,23 @@ START_TEST(every_type_gets_its_default_back_at_close)
     setenv("OPALMEM_MCA_fake_flag", "yes", 1);
     setenv("OPALMEM_MCA_fake_colour", "red", 1);
     number = 1, size = 2, flag = false, colour = 9;
+    mca_base_var_open();
     const mca_base_var_def_t defs[] = {
-        { .framework = "fake", .name = "number", .type = MCA_BASE_VAR_TYPE_INT, .storage = &number },
-        { .framework = "fake", .name = "size", .type = MCA_BASE_VAR_TYPE_SIZE_T, .storage = &size },
-        { .framework = "fake", .name = "flag", .type = MCA_BASE_VAR_TYPE_BOOL, .storage = &flag },
+        { .framework = "fake",
+          .name = "number",
+          .type = MCA_BASE_VAR_TYPE_INT,
+          .info_level = 1,
+          .storage = &number },
+        { .framework = "fake",
+          .name = "size",
+          .type = MCA_BASE_VAR_TYPE_SIZE_T,
+          .info_level = 1,
+          .storage = &size },
+        { .framework = "fake", .name = "flag", .type = MCA_BASE_VAR_TYPE_BOOL, .info_level = 1, .storage = &flag },
         { .framework = "fake",
           .name = "colour",
           .type = MCA_BASE_VAR_TYPE_ENUM,
+          .info_level = 1,
           .enumerator = colours,
           .storage = &colour },
     };
@@ -295,8 +314,10 @@ START_TEST(second_registration_moves_the_storage)
 {
     static int other = 17;
     number = 42;
-    ck_assert_int_eq(register_number(), OPAL_SUCCESS);
     setenv("OPALMEM_MCA_fake_base_number", "5", 1);
+    ck_assert_int_eq(register_number(), OPAL_SUCCESS);
+    ck_assert_int_eq(number, 5);
+    setenv("OPALMEM_MCA_fake_base_number", "6", 1);
     mca_base_var_def_t def = number_def(&other);
     ck_assert_int_eq(mca_base_var_register(&def), OPAL_SUCCESS);
     ck_assert_int_eq(number, 42);
@@ -336,8 +357,12 @@ END_TEST
 
 START_TEST(two_variables_of_one_full_name_are_refused)
 {
-    mca_base_var_def_t a = { .framework = "fake", .component = "x", .name = "y_z", .storage = &number };
-    mca_base_var_def_t b = { .framework = "fake", .component = "x_y", .name = "z", .storage = &colour };
+    mca_base_var_def_t a = {
+        .framework = "fake", .component = "x", .name = "y_z", .info_level = 1, .storage = &number
+    };
+    mca_base_var_def_t b = {
+        .framework = "fake", .component = "x_y", .name = "z", .info_level = 1, .storage = &colour
+    };
     log_start();
     ck_assert_int_eq(mca_base_var_register(&a), OPAL_SUCCESS);
     ck_assert_int_eq(mca_base_var_register(&b), OPAL_ERR_BAD_PARAM);
@@ -380,7 +405,7 @@ START_TEST(many_variables_are_listed_in_order)
     for (int i = 0; i < 200; i++) {
         char name[32];
         snprintf(name, sizeof name, "n%d", i);
-        mca_base_var_def_t def = { .framework = "fake", .name = name, .storage = &storage[i] };
+        mca_base_var_def_t def = { .framework = "fake", .name = name, .info_level = 1, .storage = &storage[i] };
         ck_assert_int_eq(mca_base_var_register(&def), OPAL_SUCCESS);
     }
     for (int i = 0; i < 200; i++) {
@@ -405,7 +430,9 @@ static void *register_many(void *arg)
         char name[32];
         mca_base_var_info_t info;
         snprintf(name, sizeof name, "t%d_%d", thread, i);
-        mca_base_var_def_t def = { .framework = "fake", .name = name, .storage = &storage[thread][i] };
+        mca_base_var_def_t def = {
+            .framework = "fake", .name = name, .info_level = 1, .storage = &storage[thread][i]
+        };
         mca_base_var_register(&def);
         for (size_t k = 0; mca_base_var_get_info(k, &info) == OPAL_SUCCESS; k++) {
         }

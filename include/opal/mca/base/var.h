@@ -121,7 +121,7 @@ OPAL_DECLSPEC int mca_base_var_deregister(const char *full_name);
  * finalize. Every context. */
 #define mca_base_var_load(storage)                                         \
     __extension__({                                                        \
-        __typeof__(storage) mca_base_var_value_;                           \
+        __typeof__(((void) 0, (storage))) mca_base_var_value_;             \
         __atomic_load(&(storage), &mca_base_var_value_, __ATOMIC_ACQUIRE); \
         mca_base_var_value_;                                               \
     })

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Value to text that mca_base_var_parse.c takes, and what it takes, in words. */
+#include <inttypes.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "framework/base/mca_base_var_values.h"
+
+/* ---- What is expected ------------------------------------------------------------------------------ */
+
+__attribute__((format(printf, 3, 4))) static void append(char *text, size_t size, const char *format, ...)
+{
+    size_t length = strlen(text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + length, size - length, format, args);
+    va_end(args);
+}
+
+/* "a, b, c" */
+static void append_names(const mca_base_var_enum_value_t *names, char *text, size_t size)
+{
+    for (const char *separator = ""; names != NULL && names->name != NULL; names++, separator = ", ") {
+        append(text, size, "%s%s", separator, names->name);
+    }
+}
+
+static void expected_int(const mca_base_var_def_t *def, char *text, size_t size)
+{
+    long min, max;
+    mca_base_var_int_bounds(def, &min, &max);
+    append(text, size, "a whole number from %ld to %ld", min, max);
+    if (def->enumerator != NULL && def->enumerator[0].name != NULL) {
+        append(text, size, ", or one of ");
+        append_names(def->enumerator, text, size);
+    }
+}
+
+static void expected_natural(const mca_base_var_def_t *def, char *text, size_t size)
+{
+    uint64_t min, max;
+    mca_base_var_natural_bounds(def, &min, &max);
+    bool is_size = def->type == MCA_BASE_VAR_TYPE_SIZE_T;
+    append(text, size, "a %snumber from %" PRIu64 " to %" PRIu64 "%s", is_size ? "" : "whole ", min, max,
+           is_size ? ", which K, M, G or T may follow" : "");
+}
+
+static void expected_double(const mca_base_var_def_t *def, char *text, size_t size)
+{
+    append(text, size, "a decimal number such as 0.5");
+    if (def->min < def->max) {
+        append(text, size, ", from %ld to %ld", def->min, def->max);
+    }
+}
+
+void mca_base_var_expected(const mca_base_var_def_t *def, char *text, size_t size)
+{
+    text[0] = '\0';
+    switch (def->type) {
+    case MCA_BASE_VAR_TYPE_INT: expected_int(def, text, size); break;
+    case MCA_BASE_VAR_TYPE_UNSIGNED_INT:
+    case MCA_BASE_VAR_TYPE_SIZE_T: expected_natural(def, text, size); break;
+    case MCA_BASE_VAR_TYPE_DOUBLE: expected_double(def, text, size); break;
+    case MCA_BASE_VAR_TYPE_BOOL:
+        append(text, size, "one of ");
+        append_names(mca_base_var_boolean_names, text, size);
+        break;
+    case MCA_BASE_VAR_TYPE_ENUM:
+        append(text, size, "one of ");
+        append_names(def->enumerator, text, size);
+        break;
+    case MCA_BASE_VAR_TYPE_STRING: append(text, size, "any text"); break;
+    default: break;
+    }
+}
+
+/* ---- Values ---------------------------------------------------------------------------------------- */
+
+static const char *name_of(const mca_base_var_enum_value_t *names, int value)
+{
+    while (names != NULL && names->name != NULL && names->value != value) {
+        names++;
+    }
+    return names != NULL ? names->name : NULL;
+}
+
+/* A number, unless only its name may be written. */
+static int print_int(const mca_base_var_def_t *def, int value, char *text, size_t size)
+{
+    long min, max;
+    mca_base_var_int_bounds(def, &min, &max);
+    const char *name = value < min || value > max ? name_of(def->enumerator, value) : NULL;
+    return name != NULL ? snprintf(text, size, "%s", name) : snprintf(text, size, "%d", value);
+}
+
+static int print_enum(const mca_base_var_def_t *def, int value, char *text, size_t size)
+{
+    const char *name = name_of(def->enumerator, value);
+    return name != NULL ? snprintf(text, size, "%s", name) : snprintf(text, size, "%d", value);
+}
+
+/* The shortest text that reads back as the same number: 0.1, not 0.10000000000000001. */
+static int print_double(double value, char *text, size_t size)
+{
+    enum { DIGITS_ALWAYS_ENOUGH = 17 };
+    char digits[32];
+    double again;
+    locale_t locale = newlocale(LC_ALL_MASK, "C", (locale_t) 0);
+    locale_t old = uselocale(locale); /* Without memory for a locale, this one's is better than none. */
+    for (int precision = 1; precision <= DIGITS_ALWAYS_ENOUGH; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (mca_base_var_parse_double(digits, &again) == OPAL_SUCCESS && !(again < value) && !(again > value)) {
+            break;
+        }
+    }
+    uselocale(old);
+    if (locale != (locale_t) 0) {
+        freelocale(locale);
+    }
+    return snprintf(text, size, "%s", digits);
+}
+
+size_t mca_base_var_print(const mca_base_var_def_t *def, const mca_base_var_value_t *value, char *text,
+                          size_t size)
+{
+    int length = 0;
+    switch (def->type) {
+    case MCA_BASE_VAR_TYPE_INT: length = print_int(def, value->integer, text, size); break;
+    case MCA_BASE_VAR_TYPE_UNSIGNED_INT: length = snprintf(text, size, "%u", value->natural); break;
+    case MCA_BASE_VAR_TYPE_SIZE_T: length = snprintf(text, size, "%zu", value->size); break;
+    case MCA_BASE_VAR_TYPE_BOOL: length = snprintf(text, size, "%s", value->boolean ? "true" : "false"); break;
+    case MCA_BASE_VAR_TYPE_DOUBLE: length = print_double(value->real, text, size); break;
+    case MCA_BASE_VAR_TYPE_ENUM: length = print_enum(def, value->integer, text, size); break;
+    case MCA_BASE_VAR_TYPE_STRING:
+        length = snprintf(text, size, "%s", value->string != NULL ? value->string : "");
+        break;
+    default: break;
+    }
+    return length > 0 ? (size_t) length : 0;
+}
+
+bool mca_base_var_same_value(mca_base_var_type_t type, const mca_base_var_value_t *a,
+                             const mca_base_var_value_t *b)
+{
+    switch (type) {
+    case MCA_BASE_VAR_TYPE_INT:
+    case MCA_BASE_VAR_TYPE_ENUM: return a->integer == b->integer;
+    case MCA_BASE_VAR_TYPE_UNSIGNED_INT: return a->natural == b->natural;
+    case MCA_BASE_VAR_TYPE_SIZE_T: return a->size == b->size;
+    case MCA_BASE_VAR_TYPE_BOOL: return a->boolean == b->boolean;
+    case MCA_BASE_VAR_TYPE_DOUBLE: return !(a->real < b->real) && !(a->real > b->real);
+    default:
+        return a->string == b->string
+               || (a->string != NULL && b->string != NULL && strcmp(a->string, b->string) == 0);
+    }
+}
