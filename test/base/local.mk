@@ -14,7 +14,7 @@ base_tests = \
 	test/base/test_mca_base_var \
 	test/base/test_mca_base_var_parse
 check_PROGRAMS += $(base_tests)
-TESTS += $(base_tests)
+TESTS += $(base_tests) test/base/test_launcher.sh
 
 check_LTLIBRARIES += libbase_test.la
 libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h
@@ -96,3 +96,4 @@ test_base_mca_fake_wrongname_la_LDFLAGS = $(fake_module_ldflags)
 test_base_mca_fake_wrongtype_la_SOURCES = test/base/fake_module.c
 test_base_mca_fake_wrongtype_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=wrongtype -DMODULE_FRAMEWORK=memory
 test_base_mca_fake_wrongtype_la_LDFLAGS = $(fake_module_ldflags)
+EXTRA_DIST += test/base/test_launcher.sh
