@@ -12,8 +12,15 @@ libopalmem_internal_la_SOURCES = \
 	framework/base/mca_base_log.h \
 	framework/base/mca_base_cmd_line.c \
 	framework/base/mca_base_cmd_line.h \
+	framework/base/mca_base_cmd_line_environ.c \
+	framework/base/mca_base_cmd_line_parse.c \
 	framework/base/mca_base_file.c \
 	framework/base/mca_base_file.h \
+	framework/base/mca_base_file_parse.c \
+	framework/base/mca_base_file_read.c \
+	framework/base/mca_base_file_vars.c \
+	framework/base/mca_base_path.c \
+	framework/base/mca_base_path.h \
 	framework/base/mca_base_var.c \
 	framework/base/mca_base_var.h \
 	framework/base/mca_base_var_def.c \
@@ -56,7 +63,7 @@ else
 libopalmem_internal_la_SOURCES += framework/base/mca_base_repository_none.c
 endif
 libopalmem_internal_la_CPPFLAGS = $(AM_CPPFLAGS) -DMCA_BASE_COMPONENT_IS_STATIC \
-	-DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"'
+	-DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"' -DOPALMEM_SYSCONFDIR='"$(sysconfdir)"'
 libopalmem_internal_la_CFLAGS = $(AM_CFLAGS) $(LIBURING_CFLAGS)
 libopalmem_internal_la_LIBADD = $(LTDL_LIBS) $(LIBURING_LIBS)
 

@@ -53,7 +53,7 @@ typedef struct mca_base_framework_t {
     struct mca_base_framework_t *next; /**< Of those opened since mca_base_open(), in that order. */
 } mca_base_framework_t;
 
-/** Register the base's own variables.
+/** Read the files of settings, and register the base's own variables.
  * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM (after a message) / OPAL_ERR_OUT_OF_RESOURCE: nothing is open. */
 int mca_base_open(void);
 
@@ -67,7 +67,10 @@ int mca_base_report_unknown(void);
 /** Forget variables, components and settings. Allowed at any time, also after a failed open. */
 void mca_base_close(void);
 
-/** In a fork child: nobody is inside the variables. Hook context. */
+/** Likewise, but what the command line gave is kept: for an init that has failed. */
+void mca_base_abandon(void);
+
+/** In a fork child: nobody is inside the variables or takes settings. Hook context. */
 void mca_base_reset_child(void);
 
 /** In a fork child: nobody is adding a component. Hook context. */

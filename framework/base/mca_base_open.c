@@ -4,7 +4,9 @@
 #include <sys/auxv.h>
 
 #include "framework/base/base_internal.h"
+#include "framework/base/mca_base_cmd_line.h"
 #include "framework/base/mca_base_component.h"
+#include "framework/base/mca_base_file.h"
 #include "framework/base/mca_base_log.h"
 #include "framework/base/mca_base_open.h"
 #include "framework/base/mca_base_repository.h"
@@ -64,13 +66,25 @@ static int register_component_path(void)
     return rc;
 }
 
+/* The variables first: as long as they are open, other threads may look for settings. */
+static void close_settings(bool keep_command_line)
+{
+    mca_base_var_close();
+    mca_base_file_release();
+    mca_base_cmd_line_stop(keep_command_line);
+}
+
 int mca_base_open(void)
 {
     if (is_open) {
         return OPAL_SUCCESS;
     }
+    mca_base_cmd_line_start();
     mca_base_var_open();
-    int rc = mca_base_var_resolve_all();
+    int rc = mca_base_file_open();
+    if (rc == OPAL_SUCCESS) {
+        rc = mca_base_var_resolve_all();
+    }
     if (rc == OPAL_SUCCESS) {
         rc = register_verbose();
     }
@@ -81,18 +95,27 @@ int mca_base_open(void)
         rc = mca_base_repository_open(component_path, OPALMEM_COMPONENTDIR);
     }
     if (rc != OPAL_SUCCESS) {
-        mca_base_var_close();
+        close_settings(true);
         return rc;
     }
     is_open = true;
     return OPAL_SUCCESS;
 }
 
-void mca_base_close(void)
+static void close_all(bool keep_command_line)
 {
     mca_base_components_close();
     mca_base_repository_close();
-    mca_base_var_close();
-    mca_base_cmd_line_release();
+    close_settings(keep_command_line);
     is_open = false;
+}
+
+void mca_base_close(void)
+{
+    close_all(false);
+}
+
+void mca_base_abandon(void)
+{
+    close_all(true);
 }

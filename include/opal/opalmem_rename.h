@@ -3,6 +3,7 @@
 #ifndef OPAL_OPALMEM_RENAME_H
 #define OPAL_OPALMEM_RENAME_H
 
+#define mca_base_cmd_line_environ OPALMEM_NAME(mca_base_cmd_line_environ)
 #define mca_base_cmd_line_get OPALMEM_NAME(mca_base_cmd_line_get)
 #define mca_base_cmd_line_release OPALMEM_NAME(mca_base_cmd_line_release)
 #define mca_base_cmd_line_take OPALMEM_NAME(mca_base_cmd_line_take)

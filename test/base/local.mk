@@ -2,8 +2,11 @@
 # Tests of the MCA base, and the component DSOs that they load.
 base_tests = \
 	test/base/test_mca_base_cmd_line \
+	test/base/test_mca_base_cmd_line_environ \
+	test/base/test_mca_base_file \
 	test/base/test_mca_base_framework \
 	test/base/test_mca_base_log \
+	test/base/test_mca_base_path \
 	test/base/test_mca_base_repository \
 	test/base/test_mca_base_secure \
 	test/base/test_mca_base_selection \
@@ -17,7 +20,7 @@ base_tests = \
 	test/base/test_mca_base_var_synonym \
 	test/base/test_mca_base_var_threads
 check_PROGRAMS += $(base_tests)
-TESTS += $(base_tests)
+TESTS += $(base_tests) test/base/test_launcher.sh
 
 check_LTLIBRARIES += libbase_test.la
 libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h
@@ -29,10 +32,16 @@ base_test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
 test_base_test_mca_base_cmd_line_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_cmd_line_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_cmd_line_environ_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_cmd_line_environ_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_file_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_file_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_framework_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_framework_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_log_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_log_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_path_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_path_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_repository_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_LDADD = $(base_test_ldadd)
 # The modules call the library, which is linked into the test.
@@ -119,3 +128,4 @@ test_base_mca_fake_wrongname_la_LDFLAGS = $(fake_module_ldflags)
 test_base_mca_fake_wrongtype_la_SOURCES = test/base/fake_module.c
 test_base_mca_fake_wrongtype_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=wrongtype -DMODULE_FRAMEWORK=memory
 test_base_mca_fake_wrongtype_la_LDFLAGS = $(fake_module_ldflags)
+EXTRA_DIST += test/base/test_launcher.sh
