@@ -34,6 +34,9 @@ libopalmem_internal_la_SOURCES = \
 	framework/base/mca_base_component.c \
 	framework/base/mca_base_component.h \
 	framework/base/mca_base_framework.c \
+	framework/base/mca_base_explain.c \
+	framework/base/mca_base_static.c \
+	framework/base/mca_base_static.h \
 	framework/base/mca_base_repository.c \
 	framework/base/mca_base_repository.h \
 	framework/base/mca_base_repository_file.c \

@@ -86,6 +86,7 @@ static int open_parts(void)
         if (rc == OPAL_SUCCESS) {
             rc = mca_rcache_base_open();
             if (rc == OPAL_SUCCESS) {
+                mca_base_component_report_added();
                 return mca_base_report_unknown();
             }
             opal_memory_base_close();

@@ -21,6 +21,8 @@ typedef struct mca_base_component_item_t {
     bool opened;
     bool available; /**< Opened, and query said yes. */
     bool selected;  /**< Set by the framework. */
+    bool failed;    /**< It could not be loaded; reason says why. */
+    bool keep;      /**< Set by the framework: something may still call it, so the DSO stays loaded. */
     int priority;
     mca_base_module_t *module;        /**< From query; may be NULL. */
     char reason[MCA_BASE_REASON_MAX]; /**< Why it is not available; "" otherwise. */
@@ -40,6 +42,7 @@ typedef struct mca_base_framework_t {
     int version[2];                                       /**< Major and minor that a component must have. */
     size_t component_size;                                /**< Size of its component structure. */
     const mca_base_component_t *const *static_components; /**< Ends with NULL. */
+    bool no_sum;                                          /**< Components never run together: no a+b. */
 
     char *selection; /**< Variable <name>. */
     int verbose;     /**< Variable <name>_base_verbose, 0 to 100. */
@@ -66,6 +69,12 @@ void mca_base_close(void);
 /** In a fork child: nobody is inside the variables. Hook context. */
 void mca_base_reset_child(void);
 
+/** In a fork child: nobody is adding a component. Hook context. */
+void mca_base_component_reset_child(void);
+
+/** After all frameworks are open: report components that were added to none of them. */
+void mca_base_component_report_added(void);
+
 /** Register the framework's variables, find its components, open and query those that the
  * selection admits, and sort them.
  *
@@ -80,6 +89,10 @@ int mca_base_framework_open(mca_base_framework_t *framework);
 /** The selection asked for something that is not available: say what there is, and why each cannot run.
  * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
 int mca_base_framework_unavailable(const mca_base_framework_t *framework);
+
+/** The program asked for a component by name that is not available: likewise.
+ * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
+int mca_base_framework_unusable(const mca_base_framework_t *framework, const char *component);
 
 /** Does the selection name this component (INCLUDE, SUM)? */
 bool mca_base_framework_names(const mca_base_framework_t *framework, const char *component);

@@ -11,6 +11,7 @@
 
 #include "framework/base/mca_base_component.h"
 #include "framework/base/mca_base_repository.h"
+#include "framework/base/mca_base_static.h"
 #include "framework/base/mca_base_var.h"
 
 /* Under the init lock. */
@@ -29,6 +30,20 @@ void mca_base_framework_remember(mca_base_framework_t *framework)
         framework->next = NULL;
         *link = framework;
     }
+}
+
+static bool framework_exists(const char *name)
+{
+    const mca_base_framework_t *framework = frameworks;
+    while (framework != NULL && strcmp(framework->name, name) != 0) {
+        framework = framework->next;
+    }
+    return framework != NULL;
+}
+
+void mca_base_component_report_added(void)
+{
+    mca_base_static_report(framework_exists);
 }
 
 void mca_base_framework_free_items(mca_base_framework_t *framework)
@@ -138,6 +153,9 @@ void mca_base_component_release(mca_base_component_item_t *item)
     if (item->dl == NULL) {
         return;
     }
+    if (item->keep) {
+        mca_base_repository_keep(item);
+    }
     if ((item->component->flags & MCA_BASE_COMPONENT_FLAG_RESIDENT) == 0) {
         /* Before the DSO goes: the variables' storage lies in it. */
         mca_base_var_detach(item->component->mca_type_name, item->name);
@@ -167,6 +185,7 @@ static void fill_info(const mca_base_framework_t *framework, const mca_base_comp
         .version = { item->version[0], item->version[1], item->version[2] },
         .path = item->path,
         .selected = item->selected,
+        .failed = item->failed,
         .available = item->available,
         .priority = item->priority,
         .reason = item->reason,

@@ -22,8 +22,11 @@ static int register_variables(mca_base_framework_t *framework)
 {
     int rc = mca_base_var_register(&(mca_base_var_def_t){
         .framework = framework->name,
-        .help = "Components to use: \"a,b\" any of these, \"^a,b\" any but these, \"a+b\" these together; "
-                "empty: whatever runs here best.",
+        .help = framework->no_sum
+                    ? "Components to use: \"a,b\" any of these, \"^a,b\" any but these; empty: whatever runs here "
+                      "best."
+                    : "Components to use: \"a,b\" any of these, \"^a,b\" any but these, \"a+b\" these together; "
+                      "empty: whatever runs here best.",
         .type = MCA_BASE_VAR_TYPE_STRING,
         .info_level = 2,
         .storage = &framework->selection,
@@ -63,15 +66,17 @@ static void forget_selection(mca_base_framework_t *framework)
 
 static int parse_selection(mca_base_framework_t *framework)
 {
-    const char *problem;
-    if (mca_base_selection_parse(framework->selection, &framework->selection_kind, &problem) == OPAL_SUCCESS) {
+    const char *problem = "its components are never used together";
+    if (mca_base_selection_parse(framework->selection, &framework->selection_kind, &problem) == OPAL_SUCCESS
+        && !(framework->no_sum && framework->selection_kind == MCA_BASE_SELECT_SUM)) {
         return OPAL_SUCCESS;
     }
     char origin[ORIGIN_MAX];
     bool for_open_mpi = selection_origin(framework, origin);
     mca_base_log(for_open_mpi ? MCA_BASE_LOG_WARN : MCA_BASE_LOG_ERROR,
-                 "variable %s %s the value \"%s\" (%s): %s; expected \"a,b\", \"^a,b\" or \"a+b\"",
-                 framework->name, for_open_mpi ? "ignores" : "cannot have", framework->selection, origin, problem);
+                 "variable %s %s the value \"%s\" (%s): %s; expected %s", framework->name,
+                 for_open_mpi ? "ignores" : "cannot have", framework->selection, origin, problem,
+                 framework->no_sum ? "\"a,b\" or \"^a,b\"" : "\"a,b\", \"^a,b\" or \"a+b\"");
     if (!for_open_mpi) {
         return OPAL_ERR_BAD_PARAM;
     }
@@ -339,35 +344,4 @@ void mca_base_framework_close(mca_base_framework_t *framework)
         item->selected = false;
     }
     framework->is_open = false;
-}
-
-static void print_reasons(const mca_base_framework_t *framework, FILE *text)
-{
-    char origin[ORIGIN_MAX];
-    selection_origin(framework, origin);
-    if (framework->selection_kind == MCA_BASE_SELECT_ALL) {
-        fprintf(text, "framework %s has no component that can run here", framework->name);
-    } else {
-        fprintf(text, "framework %s cannot do what \"%s\" (%s) asks for", framework->name, framework->selection,
-                origin);
-    }
-    const char *separator = ": ";
-    for (const mca_base_component_item_t *item = framework->items; item != NULL; item = item->next) {
-        fprintf(text, "%s%s: %s", separator, item->name, item->reason[0] != '\0' ? item->reason : "can run here");
-        separator = "; ";
-    }
-}
-
-int mca_base_framework_unavailable(const mca_base_framework_t *framework)
-{
-    char *message = NULL;
-    size_t size;
-    FILE *text = open_memstream(&message, &size);
-    if (text != NULL) {
-        print_reasons(framework, text);
-        fclose(text);
-    }
-    mca_base_log(MCA_BASE_LOG_ERROR, "%s", message != NULL ? message : "no component can run here");
-    free(message);
-    return OPAL_ERR_NOT_FOUND;
 }

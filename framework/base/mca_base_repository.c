@@ -13,6 +13,7 @@
 
 #include "framework/base/mca_base_component.h"
 #include "framework/base/mca_base_repository.h"
+#include "framework/base/mca_base_static.h"
 
 #define MCA_MAJOR 2
 #define MCA_MINOR 0
@@ -118,19 +119,35 @@ static mca_base_component_item_t *add_item(mca_base_framework_t *framework, cons
     return item;
 }
 
+static int add_static(mca_base_framework_t *framework, const mca_base_component_t *component)
+{
+    const char *name = component->mca_component_name;
+    size_t length = strnlen(name, MCA_BASE_MAX_COMPONENT_NAME_LEN);
+    if (mca_base_framework_find(framework, name, length) != NULL) {
+        mca_base_verbose(framework, 10,
+                         "component %s that the program adds is not used: there is one of that name", name);
+        return OPAL_SUCCESS;
+    }
+    mca_base_component_item_t *item = add_item(framework, name, length);
+    if (item == NULL) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    item->component = component;
+    return OPAL_SUCCESS;
+}
+
 static int find_static(mca_base_framework_t *framework)
 {
     const mca_base_component_t *const *list = framework->static_components;
-    for (; list != NULL && *list != NULL; list++) {
-        const char *name = (*list)->mca_component_name;
-        mca_base_component_item_t *item =
-            add_item(framework, name, strnlen(name, MCA_BASE_MAX_COMPONENT_NAME_LEN));
-        if (item == NULL) {
-            return OPAL_ERR_OUT_OF_RESOURCE;
-        }
-        item->component = *list;
+    int rc = OPAL_SUCCESS;
+    for (; list != NULL && *list != NULL && rc == OPAL_SUCCESS; list++) {
+        rc = add_static(framework, *list);
     }
-    return OPAL_SUCCESS;
+    const mca_base_component_t *added;
+    for (size_t i = 0; rc == OPAL_SUCCESS && (added = mca_base_static_get(framework->name, i)) != NULL; i++) {
+        rc = add_static(framework, added);
+    }
+    return rc;
 }
 
 /* The component that a file mca_<framework>_<component>.so holds; NULL for any other file. A framework's name
@@ -152,11 +169,6 @@ static const char *component_of_file(const char *file, const char *framework, si
     return valid ? file + front : NULL;
 }
 
-static const char *place_of(const mca_base_component_item_t *item)
-{
-    return item->path != NULL ? item->path : "the library itself";
-}
-
 static int add_file(mca_base_framework_t *framework, const char *directory, const char *file)
 {
     size_t length;
@@ -166,8 +178,9 @@ static int add_file(mca_base_framework_t *framework, const char *directory, cons
     }
     const mca_base_component_item_t *earlier = mca_base_framework_find(framework, name, length);
     if (earlier != NULL) {
-        mca_base_verbose(framework, 10, "%s/%s is not used: component %s is in %s already", directory, file,
-                         earlier->name, place_of(earlier));
+        mca_base_verbose(framework, 10, "%s/%s is not used: component %s is %s%s already", directory, file,
+                         earlier->name, earlier->path != NULL ? "in " : "linked in",
+                         earlier->path != NULL ? earlier->path : "");
         return OPAL_SUCCESS;
     }
     mca_base_component_item_t *item = add_item(framework, name, length);
@@ -318,6 +331,7 @@ int mca_base_repository_load(const mca_base_framework_t *framework, mca_base_com
     int rc = item->path != NULL ? load_dso(framework, item, cause, sizeof cause)
                                 : check_static(framework, item, cause, sizeof cause);
     if (rc != OPAL_SUCCESS) {
+        item->failed = true;
         set_reason(item, cause);
         return rc;
     }
@@ -325,6 +339,13 @@ int mca_base_repository_load(const mca_base_framework_t *framework, mca_base_com
     item->version[1] = item->component->mca_component_minor_version;
     item->version[2] = item->component->mca_component_release_version;
     return OPAL_SUCCESS;
+}
+
+void mca_base_repository_keep(mca_base_component_item_t *item)
+{
+    if (item->dl != NULL) {
+        mca_base_loader_keep(item->dl);
+    }
 }
 
 void mca_base_repository_unload(mca_base_component_item_t *item)

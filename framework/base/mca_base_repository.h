@@ -38,6 +38,9 @@ int mca_base_repository_find(mca_base_framework_t *framework);
  */
 int mca_base_repository_load(const mca_base_framework_t *framework, mca_base_component_item_t *item);
 
+/** Never unload the item's DSO, if it is one. */
+void mca_base_repository_keep(mca_base_component_item_t *item);
+
 /** Unload the item's DSO; its component becomes NULL, unless it is resident. */
 void mca_base_repository_unload(mca_base_component_item_t *item);
 
