@@ -24,6 +24,7 @@ typedef struct mca_base_component_item_t {
     bool failed;    /**< It could not be loaded; reason says why. */
     bool keep;      /**< Set by the framework: something may still call it, so the DSO stays loaded. */
     int priority;
+    int priority_setting;             /**< Storage of the variable, where the base has registered it. */
     mca_base_module_t *module;        /**< From query; may be NULL. */
     char reason[MCA_BASE_REASON_MAX]; /**< Why it is not available; "" otherwise. */
 } mca_base_component_item_t;
@@ -93,6 +94,9 @@ int mca_base_framework_unavailable(const mca_base_framework_t *framework);
 /** The program asked for a component by name that is not available: likewise.
  * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
 int mca_base_framework_unusable(const mca_base_framework_t *framework, const char *component);
+
+/** At verbosity 10, say of each component that could run why it was not selected. */
+void mca_base_framework_explain_losers(const mca_base_framework_t *framework);
 
 /** Does the selection name this component (INCLUDE, SUM)? */
 bool mca_base_framework_names(const mca_base_framework_t *framework, const char *component);

@@ -52,6 +52,7 @@ void mca_base_framework_free_items(mca_base_framework_t *framework)
         mca_base_component_item_t *item = framework->items;
         framework->items = item->next;
         mca_base_component_release(item);
+        mca_base_var_detach(framework->name, item->name); /* The item holds a variable, too. */
         free(item->path);
         free(item);
     }

@@ -64,3 +64,25 @@ int mca_base_framework_unusable(const mca_base_framework_t *framework, const cha
     log_text(text, &message);
     return OPAL_ERR_NOT_FOUND;
 }
+
+void mca_base_framework_explain_losers(const mca_base_framework_t *framework)
+{
+    const mca_base_component_item_t *winner = framework->items;
+    while (winner != NULL && !winner->selected) {
+        winner = winner->next;
+    }
+    for (const mca_base_component_item_t *item = framework->items; item != NULL; item = item->next) {
+        if (winner == NULL || !item->available || item->selected) {
+            continue;
+        }
+        if (item->priority == winner->priority) {
+            mca_base_verbose(framework, 10,
+                             "component %s is not selected: %s has the same priority %d, and comes first "
+                             "by name",
+                             item->name, winner->name, winner->priority);
+        } else {
+            mca_base_verbose(framework, 10, "component %s is not selected: its priority is %d, that of %s is %d",
+                             item->name, item->priority, winner->name, winner->priority);
+        }
+    }
+}

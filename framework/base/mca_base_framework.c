@@ -155,7 +155,42 @@ static bool is_admitted(const mca_base_framework_t *framework, mca_base_componen
 
 /* ---- Starting components ------------------------------------------------------------------------ */
 
-/* The component cannot be used. @return OPAL_SUCCESS, unless the framework cannot do without it. */
+#define FULL_NAME_MAX (MCA_BASE_MAX_TYPE_NAME_LEN + MCA_BASE_MAX_COMPONENT_NAME_LEN + 16)
+
+static void name_priority(const mca_base_framework_t *framework, const mca_base_component_item_t *item,
+                          char full_name[FULL_NAME_MAX])
+{
+    snprintf(full_name, FULL_NAME_MAX, "%s_%s_priority", framework->name, item->name);
+}
+
+/* Every component has a variable for its priority. Where it has registered none itself, this one has what query
+ * said as its default, and what the user says counts. @return Codes of mca_base_var_register(). */
+static int register_priority(const mca_base_framework_t *framework, mca_base_component_item_t *item)
+{
+    char full_name[FULL_NAME_MAX];
+    name_priority(framework, item, full_name);
+    if (mca_base_var_is_known(full_name)) {
+        return OPAL_SUCCESS;
+    }
+    item->priority_setting = item->priority;
+    int rc = mca_base_var_register(&(mca_base_var_def_t){
+        .framework = framework->name,
+        .component = item->name,
+        .name = "priority",
+        .help = "Priority of this component: of those that can run here, the one with the highest is used. The "
+                "default is what the component says itself.",
+        .type = MCA_BASE_VAR_TYPE_INT,
+        .info_level = 5,
+        .min = 0,
+        .max = PRIORITY_MAX,
+        .storage = &item->priority_setting,
+    });
+    item->priority = item->priority_setting;
+    return rc;
+}
+
+/* The component cannot be used. @return OPAL_SUCCESS, unless the framework cannot do without it, or a setting of
+ * the user's is wrong. */
 static int give_up(const mca_base_framework_t *framework, mca_base_component_item_t *item, const char *what,
                    int code)
 {
@@ -168,8 +203,9 @@ static int give_up(const mca_base_framework_t *framework, mca_base_component_ite
         mca_base_log(MCA_BASE_LOG_ERROR, "framework %s needs component %s, which cannot run here: %s",
                      framework->name, item->name, item->reason);
     }
+    int rc = register_priority(framework, item);
     mca_base_component_release(item);
-    return required ? code : OPAL_SUCCESS;
+    return required ? code : rc;
 }
 
 static int register_component(mca_base_component_item_t *item)
@@ -219,12 +255,24 @@ static int query_component(const mca_base_framework_t *framework, mca_base_compo
     item->priority = clamp_priority(framework, item->name, priority);
     item->available = true;
     item->reason[0] = '\0';
-    mca_base_verbose(framework, 10, "component %s can run here, priority %d", item->name, item->priority);
     return OPAL_SUCCESS;
+}
+
+static int settle_priority(const mca_base_framework_t *framework, mca_base_component_item_t *item)
+{
+    char full_name[FULL_NAME_MAX], origin[ORIGIN_MAX];
+    int rc = register_priority(framework, item);
+    name_priority(framework, item, full_name);
+    mca_base_var_origin(full_name, origin, sizeof origin);
+    mca_base_verbose(framework, 10, "component %s can run here, priority %d (%s)", item->name, item->priority,
+                     origin);
+    return rc;
 }
 
 static int start_component(const mca_base_framework_t *framework, mca_base_component_item_t *item)
 {
+    mca_base_verbose(framework, 10, "component %s is tried (%s)", item->name,
+                     item->path != NULL ? item->path : "linked in");
     if (mca_base_repository_load(framework, item) != OPAL_SUCCESS) {
         mca_base_verbose(framework, 10, "component %s cannot be loaded: %s", item->name, item->reason);
         return OPAL_SUCCESS;
@@ -242,7 +290,8 @@ static int start_component(const mca_base_framework_t *framework, mca_base_compo
         return give_up(framework, item, "it does not open", rc);
     }
     rc = query_component(framework, item);
-    return rc != OPAL_SUCCESS ? give_up(framework, item, "it cannot run here", rc) : OPAL_SUCCESS;
+    return rc != OPAL_SUCCESS ? give_up(framework, item, "it cannot run here", rc)
+                              : settle_priority(framework, item);
 }
 
 static int start_components(const mca_base_framework_t *framework)

@@ -177,6 +177,7 @@ int opal_memory_base_open(void)
         mca_base_framework_close(&framework);
         return rc;
     }
+    mca_base_framework_explain_losers(&framework);
     release_unselected();
     publish();
     return OPAL_SUCCESS;
