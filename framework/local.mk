@@ -15,6 +15,8 @@ libopalmem_internal_la_SOURCES = \
 	framework/base/mca_base_cmd_line.h \
 	framework/base/mca_base_file.c \
 	framework/base/mca_base_file.h \
+	framework/base/mca_base_path.c \
+	framework/base/mca_base_path.h \
 	framework/base/mca_base_var.c \
 	framework/base/mca_base_var.h \
 	framework/base/mca_base_var_def.c \

@@ -3,7 +3,6 @@
  * loader sees it: can a stranger have written it, and is it all there. The
  * loader of glibc does not ask the second one: it maps the segments of a file
  * that was cut short, and the process dies of SIGBUS when it reads them. */
-#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,33 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "framework/base/mca_base_path.h"
 #include "framework/base/mca_base_repository.h"
-
-/* ---- Owner and mode ----------------------------------------------------------------------------- */
-
-/* Whoever may write this library needs no component to take over the process. It may be neither root nor the
- * user: sites install as a user of their own, and inside a user namespace root's files show another owner. */
-static bool owns_this_library(uid_t owner)
-{
-    Dl_info info;
-    struct stat status;
-    return dladdr(&mca_base_loader_works, &info) != 0 && info.dli_fname != NULL
-           && stat(info.dli_fname, &status) == 0 && status.st_uid == owner && (status.st_mode & S_IWOTH) == 0;
-}
-
-static bool is_safe(const struct stat *status, char *cause, size_t size)
-{
-    if ((status->st_mode & S_IWOTH) != 0) {
-        snprintf(cause, size, "everybody may write to it (mode %04o)", (unsigned) status->st_mode & 07777);
-        return false;
-    }
-    uid_t owner = status->st_uid;
-    if (owner != 0 && owner != geteuid() && !owns_this_library(owner)) {
-        snprintf(cause, size, "it belongs to user %lu, which is neither root nor you", (unsigned long) owner);
-        return false;
-    }
-    return true;
-}
 
 bool mca_base_directory_is_usable(const char *path, char *cause, size_t size, bool *missing)
 {
@@ -54,7 +28,7 @@ bool mca_base_directory_is_usable(const char *path, char *cause, size_t size, bo
         snprintf(cause, size, "%s", strerror(ENOTDIR));
         return false;
     }
-    return is_safe(&status, cause, size);
+    return mca_base_path_is_safe(path, cause, size);
 }
 
 /* ---- Contents ----------------------------------------------------------------------------------- */
@@ -129,7 +103,7 @@ bool mca_base_file_is_usable(const char *path, char *cause, size_t size)
         }
         return false;
     }
-    bool good = is_safe(&status, cause, size);
+    bool good = mca_base_status_is_safe(&status, cause, size);
     if (good && !S_ISREG(status.st_mode)) {
         snprintf(cause, size, "it is not a file");
         good = false;

@@ -4,6 +4,7 @@ base_tests = \
 	test/base/test_mca_base_cmd_line \
 	test/base/test_mca_base_framework \
 	test/base/test_mca_base_log \
+	test/base/test_mca_base_path \
 	test/base/test_mca_base_repository \
 	test/base/test_mca_base_secure \
 	test/base/test_mca_base_selection \
@@ -28,6 +29,8 @@ test_base_test_mca_base_framework_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_framework_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_log_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_log_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_path_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_path_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_repository_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_LDADD = $(base_test_ldadd)
 # The modules call the library, which is linked into the test.
