@@ -50,7 +50,7 @@ check-dso:
 	$(variant) dso --enable-mca-dso
 check-prefix:
 	$(variant) prefix --with-symbol-prefix=myrt_
-	$(variant) prefix-dso --with-symbol-prefix=myrt_ --enable-mca-dso
+	$(variant) prefix-dso --with-symbol-prefix=other_runtime_ --enable-mca-dso
 check-without:
 	$(variant) without-hwloc --without-hwloc
 	$(variant) without-libltdl --without-libltdl
