@@ -20,9 +20,14 @@ out=$(LD_LIBRARY_PATH=$libdir "$work/minimal" --mca memory noop) ||
     { # Components as DSOs lie in the folder they are configured for, which is not there yet.
         out=$(LD_LIBRARY_PATH=$libdir OPALMEM_MCA_mca_base_component_path=$libdir/opalmem "$work/minimal" --mca memory noop); }
 [ "$out" = "noop: 0 release(s)" ] || { echo "minimal printed: $out"; exit 1; }
-found=$(find "$work/root" -type f -name opalmem-info)
+found=$(find "$work/root" -type f -path '*/bin/opalmem-info')
 [ -n "$found" ] || { echo "opalmem-info was not installed"; exit 1; }
 LD_LIBRARY_PATH=$libdir "$found" --version >/dev/null
+for name in opalmem-info opalmem-msg; do
+    [ -e "$top_builddir/$name" ] || continue
+    [ -n "$(find -L "$work/root" -type f -path "*/bash-completion/completions/$name")" ] ||
+        { echo "the completion of $name was not installed"; exit 1; }
+done
 for page in $(cd "$top_srcdir/man" && ls ./*.[1-9]); do
     case $page in *msg*) [ -e "$top_builddir/opalmem-msg" ] || continue ;; esac
     [ -n "$(find "$work/root" -name "${page#./}*")" ] || { echo "${page#./} was not installed"; exit 1; }
