@@ -40,9 +40,14 @@ if command -v "${CXX:-c++}" > /dev/null; then
 fi
 prefix=$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=symbol_prefix opalmem)
 nm "$work/minimal" | grep -q " U ${prefix}init" || { echo "pkg-config's prefix $prefix is not the library's"; exit 1; }
-found=$(find "$work/root" -path '*/bin/opalmem-info')
+found=$(find "$work/root" -type f -path '*/bin/opalmem-info')
 [ -n "$found" ] || { echo "opalmem-info was not installed"; exit 1; }
 LD_LIBRARY_PATH=$libdir "$found" --version >/dev/null
+for name in opalmem-info opalmem-msg; do
+    [ -e "$top_builddir/$name" ] || continue
+    [ -n "$(find -L "$work/root" -type f -path "*/bash-completion/completions/$name")" ] ||
+        { echo "the completion of $name was not installed"; exit 1; }
+done
 for page in $(cd "$top_srcdir/man" && ls ./*.[1-9]); do
     case $page in *msg*) [ -e "$top_builddir/opalmem-msg" ] || continue ;; esac
     [ -n "$(find "$work/root" -name "${page#./}*")" ] || { echo "${page#./} was not installed"; exit 1; }
