@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Does the cache hear of a release?   demo arena | demo journal FILE   [--mca NAME VALUE] ...
+/* Does the cache hear of a release?   demo arena | demo journal FILE | demo flood FILE   [--mca NAME VALUE] ...
  *
  * Registers memory, has its pages taken away in a way that no hook of this process sees, and looks whether the
  * cache would hand out the registration of pages that are gone. */
@@ -28,6 +28,7 @@ typedef struct scene_t {
     int (*release)(struct scene_t *scene);
     int journal_fd;
     journal_t *journal;
+    int times; /* flood: more releases than a journal holds, so that nobody can read them all. */
 } scene_t;
 
 static int release_block(scene_t *scene)
@@ -42,7 +43,11 @@ static int release_from_outside(scene_t *scene)
     int status = 1;
     pid_t child = fork();
     if (child == 0) {
-        _exit(journal_release(scene->journal_fd, scene->journal, scene->memory, ARENA_BLOCK_SIZE) != 0);
+        int rc = 0;
+        for (int i = 0; i < scene->times && rc == 0; i++) {
+            rc = journal_release(scene->journal_fd, scene->journal, scene->memory, ARENA_BLOCK_SIZE);
+        }
+        _exit(rc != 0);
     }
     return child < 0 || waitpid(child, &status, 0) != child || status != 0 ? -1 : 0;
 }
@@ -53,12 +58,13 @@ static int prepare(scene_t *scene, int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "arena") == 0) {
         scene->memory = arena_interface.take();
         scene->release = release_block;
-    } else if (argc > 2 && strcmp(argv[1], "journal") == 0) {
+    } else if (argc > 2 && (strcmp(argv[1], "journal") == 0 || strcmp(argv[1], "flood") == 0)) {
+        scene->times = argv[1][0] == 'f' ? JOURNAL_ENTRIES + 1 : 1;
         scene->journal_fd = journal_open(argv[2], &scene->journal);
         scene->memory = mmap(NULL, ARENA_BLOCK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         scene->release = release_from_outside;
     } else {
-        fprintf(stderr, "usage: demo arena | demo journal FILE [--mca NAME VALUE] ...\n");
+        fprintf(stderr, "usage: demo arena | demo journal FILE | demo flood FILE [--mca NAME VALUE] ...\n");
         return -1;
     }
     if (scene->journal_fd < 0 || scene->memory == NULL || scene->memory == MAP_FAILED) {

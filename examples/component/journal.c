@@ -50,13 +50,11 @@ int journal_open(const char *path, journal_t **journal)
 
 static void write_entry(journal_t *journal, void *start, size_t length)
 {
-    uint64_t count = atomic_load_explicit(&journal->counter, memory_order_relaxed);
+    uint64_t count = atomic_load(&journal->counter);
     journal_entry_t *entry = &journal->entry[count % JOURNAL_ENTRIES];
-    /* With the reader's fence: whoever sees the new entry sees the counter that says the old one may be gone. */
-    atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&entry->start, (uintptr_t) start, memory_order_relaxed);
-    atomic_store_explicit(&entry->length, length, memory_order_relaxed);
-    atomic_store_explicit(&journal->counter, count + 1, memory_order_release);
+    atomic_store(&entry->start, (uintptr_t) start);
+    atomic_store(&entry->length, length);
+    atomic_store(&journal->counter, count + 1);
 }
 
 int journal_release(int fd, journal_t *journal, void *start, size_t length)

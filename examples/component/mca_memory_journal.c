@@ -65,14 +65,14 @@ static const journal_t *journal;
 static uint64_t
     next; /* First entry that was not delivered. Only process() and enable() touch it: one at a time. */
 
-/* False: the writer may have overwritten it while we read. */
+/* False: the writer may have overwritten it while we read. All accesses are sequentially consistent: whoever
+ * reads the new entry reads, after that, a counter that says so. */
 static bool read_entry(uint64_t index, opal_mem_hooks_range_t *range)
 {
     const journal_entry_t *entry = &journal->entry[index % JOURNAL_ENTRIES];
-    range->start = (uintptr_t) atomic_load_explicit(&entry->start, memory_order_relaxed);
-    range->length = atomic_load_explicit(&entry->length, memory_order_relaxed);
-    atomic_thread_fence(memory_order_acquire);
-    return atomic_load_explicit(&journal->counter, memory_order_relaxed) - index < JOURNAL_ENTRIES;
+    range->start = (uintptr_t) atomic_load(&entry->start);
+    range->length = atomic_load(&entry->length);
+    return atomic_load(&journal->counter) - index < JOURNAL_ENTRIES;
 }
 
 /* Deliver every event up to the counter's value now. Called outside hook context, by a thread that looks something up
@@ -80,7 +80,7 @@ static bool read_entry(uint64_t index, opal_mem_hooks_range_t *range)
  * not know what has gone says that everything may have. */
 static int process(void)
 {
-    uint64_t end = atomic_load_explicit(&journal->counter, memory_order_acquire);
+    uint64_t end = atomic_load(&journal->counter);
     bool complete = end >= next; /* Else somebody made the journal anew. */
     for (; complete && next != end; next++) {
         opal_mem_hooks_range_t range;
@@ -157,7 +157,7 @@ static int query(mca_base_module_t **out_module, int *priority)
 /* Nothing is registered yet: what happened before does not matter. */
 static int enable(void)
 {
-    next = atomic_load_explicit(&journal->counter, memory_order_acquire);
+    next = atomic_load(&journal->counter);
     module.support = covers_everything ? OPAL_MEMORY_MUNMAP_SUPPORT : 0;
     return OPAL_SUCCESS;
 }
