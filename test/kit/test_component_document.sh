@@ -90,4 +90,5 @@ cp "$componentdir/memory_arena.so" "$componentdir/mca_memory_arena.so"
 chmod o+w "$componentdir/mca_memory_arena.so"
 told 'everybody may write to it' arena --mca memory arena
 chmod o-w "$componentdir/mca_memory_arena.so"
-told '^arena: selected' arena --mca memory arena
+demo arena --mca memory arena
+has '^arena: selected' "the component without a mistake"
