@@ -61,6 +61,8 @@ mistake 's/OPAL_MEMORY_MODULE_PUSH/OPAL_MEMORY_MODULE_POLLED/' 'it is POLLED but
 mistake 's/OPAL_MEMORY_MODULE_PUSH/& | OPAL_MEMORY_MODULE_SLOW_VALID/' 'it is SLOW_VALID but has no valid function'
 mistake 's/= component_priority;/= 200;/' 'has priority 200, not in 0 to 100: taken as 100'
 mistake '/^static int open_arena/,/^}/c static int open_arena(void) { return OPAL_ERR_NOT_AVAILABLE; }' 'it does not open: '
+mistake '/help = "Priority/,/info_level/s/info_level = 5/info_level = 12/' \
+    'variable memory_arena_priority cannot be registered: its info_level is not in 1 to 9'
 # An event that never comes, from a second POLLED component.
 sed 's/OPAL_MEMORY_MODULE_PUSH/OPAL_MEMORY_MODULE_POLLED/
     s/\.enable = enable,/&\n    .counter = \&never,/; s/^static int enable(void);/static uint64_t never;\n&/' right.c > mca_memory_arena.c
