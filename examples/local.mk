@@ -16,4 +16,5 @@ dist_componentexample_DATA = \
 	examples/component/journal.c \
 	examples/component/journal.h \
 	examples/component/mca_memory_arena.c \
-	examples/component/mca_memory_journal.c
+	examples/component/mca_memory_journal.c \
+	examples/component/mca_rcache_trace.c

@@ -64,6 +64,17 @@ if [ $linux = yes ]; then
     has '^caching=1 events=1 stale=0' "linux+arena+journal"
 fi
 
+# ---- A registration cache ----
+demo arena --mca memory arena --mca memory_arena_covers everything --mca rcache_trace_priority 100
+has '^caching=1 events=1 stale=0' "trace"
+has '^trace: register 0x[0-9a-f]* + 65536, flags 0, access 0xf: success' "trace"
+has '^trace: find 0x[0-9a-f]* + 65536: not found' "trace"
+has '^trace: destroyed after 1 release(s): success' "trace"
+demo arena --mca memory arena --mca memory_arena_covers everything
+! grep -q '^trace: ' "$work/out" || fail "trace was used although nobody asked for it"
+refused arena --mca rcache trace+grdma
+has 'its components are never used together' "two caches together"
+
 # ---- Wrong input ----
 refused arena --mca memory_arena_covers somewhere
 has 'memory_arena_covers.*"somewhere".*expected one of arena, everything' "a name that is none"
