@@ -8,7 +8,7 @@ set -eu
 document=$top_srcdir/docs/writing-a-component.md
 
 # ---- The first component ----
-mkdir "$work/empty"
+mkdir -p "$componentdir" "$work/empty"
 cd "$work/empty"
 # A block behind <!-- file NAME --> is that file, one behind <!-- run --> a line of the script.
 awk '/^<!-- file /{ file = $3 } /^<!-- run -->/{ file = "commands" }
@@ -26,6 +26,11 @@ sh -eux commands > "$work/out" 2>&1 || fail "the commands of the document"
 has 'mca_memory_flush.so' "opalmem-info"
 has '^1 event(s)' "the program"
 
+
+# The answer to a wrong setting that it shows.
+if OPALMEM_MCA_mca_base_component_path=$PWD ./count --mca memory linux+flush --mca memory_flush_signal HUP \
+    > "$work/out" 2>&1; then fail "signal HUP is taken"; fi
+grep -qxFf "$work/out" "$document" || fail "the document does not show this message"
 
 # ---- Mistakes ----
 copy_example
@@ -55,7 +60,8 @@ mistake 's/OPAL_MEMORY_BASE_VERSION_2_0_0/MCA_BASE_VERSION_2_0_0, "memory", 3, 0
 mistake 's/OPAL_MEMORY_BASE_VERSION_2_0_0/3, 0, 0, "memory", 2, 0, 0/' 'made for version 3.0 of the MCA, not 2.0'
 mistake 's/memory_base_component_t mca_memory_arena/base_component_t mca_memory_arena/; s/opal_base_component_t/mca_base_component_t/
     /memoryc_version = {/d; /^    },$/d; /memoryc_register/d; /memoryc_deregister/d' 'its component structure has'
-mistake '/struct_size/d' 'its module structure has'
+mistake '/memoryc_register/d' 'its component structure has no memoryc_register, or no memoryc_deregister'
+mistake '/struct_size/d' 'its module structure '
 mistake 's/OPAL_MEMORY_MODULE_PUSH/& | OPAL_MEMORY_MODULE_POLLED/' 'it says that it is both PUSH and POLLED'
 mistake 's/OPAL_MEMORY_MODULE_PUSH/OPAL_MEMORY_MODULE_POLLED/' 'it is POLLED but has no counter'
 mistake 's/OPAL_MEMORY_MODULE_PUSH/& | OPAL_MEMORY_MODULE_SLOW_VALID/' 'it is SLOW_VALID but has no valid function'
