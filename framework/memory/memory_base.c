@@ -159,6 +159,18 @@ static void disable_all(void)
     }
 }
 
+/* Both functions are called without a look. */
+static void drop_incomplete(void)
+{
+    for (mca_base_component_item_t *item = framework.items; item != NULL; item = item->next) {
+        const opal_memory_base_component_t *component = (const void *) item->component;
+        if (item->available && (component->memoryc_register == NULL || component->memoryc_deregister == NULL)) {
+            strcpy(item->reason, "its component structure has no memoryc_register, or no memoryc_deregister");
+            make_unavailable(item, OPAL_ERR_NOT_AVAILABLE);
+        }
+    }
+}
+
 /* a+b: all or nothing. */
 static int select_sum(void)
 {
@@ -225,6 +237,7 @@ int opal_memory_base_open(void)
     if (rc != OPAL_SUCCESS) {
         return rc;
     }
+    drop_incomplete();
     rc = framework.selection_kind == MCA_BASE_SELECT_SUM ? select_sum() : select_best();
     if (rc != OPAL_SUCCESS) {
         mca_base_framework_close(&framework);
