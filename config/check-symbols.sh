@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # check-symbols.sh BUILDDIR: every symbol that the libraries export, and every
 # global symbol of the static library, carries the prefix; a DSO exports its
-# component and nothing else; the rename headers are complete.
+# component and nothing else; what libopalmem.so exports has a version; the
+# rename headers are complete.
 set -eu
 build=$(cd "${1:?usage: check-symbols.sh BUILDDIR}" && pwd)
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -10,9 +11,14 @@ prefix=$(sed -n 's/^#define OPALMEM_SYMBOL_PREFIX "\(.*\)"/\1/p' "$build/include
 rc=0
 # Names that begin with two underscores are the compiler's (sanitizers).
 bad=$(nm -D --defined-only "$build/.libs/libopalmem.so" |
-    awk -v p="$prefix" 'index($3, p) != 1 && $3 !~ /^__/ { print $3 }')
+    awk -v p="$prefix" '$2 != "A" && index($3, p) != 1 && $3 !~ /^__/ { print $3 }')
 if [ -n "$bad" ]; then
     echo "check-symbols: libopalmem.so exports without the prefix $prefix:" "$bad" >&2
+    rc=1
+fi
+bad=$(nm -D --defined-only "$build/.libs/libopalmem.so" | awk '$2 != "A" && $3 !~ /@@OPALMEM_[0-9.]+$/ { print $3 }')
+if [ -n "$bad" ]; then
+    echo "check-symbols: libopalmem.so exports without a version:" "$bad" >&2
     rc=1
 fi
 for archive in "$build/.libs/libopalmem.a" "$build/.libs/libopalmem_internal.a"; do
@@ -32,6 +38,7 @@ for dso in "$build"/.libs/mca_*.so; do
         rc=1
     fi
 done
+"$top/config/check-names.sh" "$build" || rc=1
 # The headers are written from a build with all components linked in.
 if [ -z "$(ls "$build"/.libs/mca_*.so 2>/dev/null)" ] && grep -q '^#define OPALMEM_HAVE_LTDL 1' "$build/opalmem_private_config.h" &&
     grep -q '^#define OPALMEM_HAVE_LIBURING 1' "$build/opalmem_private_config.h"; then

@@ -1,9 +1,9 @@
 # Helper targets beside make check; `make help` lists them.
 EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/check-headers.sh \
-	config/check-symbols.sh config/lint.sh config/check-variant.sh .clang-format .clang-tidy
+	config/check-symbols.sh config/check-names.sh config/lint.sh config/check-variant.sh .clang-format .clang-tidy
 
 .PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
-	check-without check-all bench
+	check-prefix check-without check-all bench
 
 help:
 	@echo "all             build"; \
@@ -17,6 +17,7 @@ help:
 	echo "check-valgrind  tests under valgrind"; \
 	echo "check-clang     tests of a build with clang"; \
 	echo "check-dso       tests of a build with components as DSOs"; \
+	echo "check-prefix    tests of builds with another symbol prefix, components static and as DSOs"; \
 	echo "check-without   tests of builds without each optional library, and without all"; \
 	echo "check-all       all of these"; \
 	echo "bench           what the hooks and reading a variable cost"; \
@@ -47,6 +48,9 @@ check-clang:
 	$(variant) clang CC=clang CXX=clang++
 check-dso:
 	$(variant) dso --enable-mca-dso
+check-prefix:
+	$(variant) prefix --with-symbol-prefix=myrt_
+	$(variant) prefix-dso --with-symbol-prefix=other_runtime_ --enable-mca-dso
 check-without:
 	$(variant) without-hwloc --without-hwloc
 	$(variant) without-libltdl --without-libltdl
@@ -54,7 +58,7 @@ check-without:
 	$(variant) without-liburing --without-liburing
 	$(variant) without-all --without-hwloc --without-libltdl --without-libibverbs --without-liburing
 
-check-all: check check-model check-headers check-symbols lint check-dso check-clang check-without check-asan check-tsan \
+check-all: check check-model check-headers check-symbols lint check-dso check-prefix check-clang check-without check-asan check-tsan \
 	check-valgrind distcheck
 
 noinst_PROGRAMS += bench/bench_hooks
@@ -67,4 +71,4 @@ bench: bench/bench_hooks bench/bench_vars
 	bench/bench_vars
 
 clean-local:
-	rm -rf variants
+	rm -rf variants test/embed/outer.d*

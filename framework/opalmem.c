@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "framework/base/base_internal.h"
+#include "framework/base/mca_base_cmd_line.h"
 #include "framework/hooks/hooks_internal.h"
 #include "framework/memory/memory_base.h"
 #include "framework/opalmem_internal.h"
@@ -57,7 +58,7 @@ struct saved_arguments {
 static int save_arguments(struct saved_arguments *saved, const int *argc, char **const *argv)
 {
     saved->copy = NULL;
-    if (argc == NULL || argv == NULL || *argv == NULL) {
+    if (argc == NULL || argv == NULL || *argv == NULL || *argc < 0) {
         return OPAL_SUCCESS;
     }
     saved->count = *argc;
@@ -86,30 +87,33 @@ static int open_parts(void)
         if (rc == OPAL_SUCCESS) {
             rc = mca_rcache_base_open();
             if (rc == OPAL_SUCCESS) {
+                mca_base_component_report_added();
                 return mca_base_report_unknown();
             }
             opal_memory_base_close();
         }
     }
-    mca_base_close();
+    mca_base_abandon();
     return rc;
 }
 
+/* After an error everything is as before: also what earlier calls of mca_base_cmd_line_take() have kept. */
 static int first_init(int *argc, char ***argv)
 {
     struct saved_arguments saved;
+    mca_base_cmd_line_batch_t *taken = NULL;
     int rc = save_arguments(&saved, argc, argv);
     if (rc != OPAL_SUCCESS) {
         return rc;
     }
     if (saved.copy != NULL) {
-        rc = mca_base_cmd_line_take(argc, argv);
+        rc = mca_base_cmd_line_take_batch(argc, argv, &taken);
     }
     if (rc == OPAL_SUCCESS) {
         rc = open_parts();
     }
     if (rc != OPAL_SUCCESS) {
-        mca_base_cmd_line_release();
+        mca_base_cmd_line_drop(taken);
         restore_arguments(&saved, argc, argv);
     }
     free(saved.copy);
@@ -119,16 +123,8 @@ static int first_init(int *argc, char ***argv)
 /* The library runs: settings come too late, but are not the program's arguments either. */
 static int later_init(int *argc, char ***argv)
 {
-    int before = argc == NULL ? 0 : *argc;
-    if (argc == NULL || argv == NULL || *argv == NULL) {
-        return OPAL_SUCCESS;
-    }
     int rc = mca_base_cmd_line_take(argc, argv);
-    if (rc == OPAL_SUCCESS && *argc != before) {
-        mca_base_log(MCA_BASE_LOG_WARN,
-                     "the library runs already: the --mca settings of this call have no effect");
-    }
-    return rc;
+    return rc == OPAL_ERR_RESOURCE_BUSY ? OPAL_SUCCESS : rc;
 }
 
 int opalmem_init(int *argc, char ***argv)
@@ -157,7 +153,6 @@ int opalmem_finalize(void)
         opal_mem_hooks_stop();
         opal_memory_base_close();
         mca_base_close();
-        mca_base_cmd_line_release();
     }
     unlock_init();
     return rc;

@@ -2,7 +2,12 @@
 libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base.c \
 	rcache/base/rcache_base.h \
+	rcache/base/rcache_base_component.c \
+	rcache/base/rcache_base_create.c \
+	rcache/base/rcache_base_list.c \
+	rcache/base/rcache_base_list.h \
 	rcache/grdma/grdma.h \
+	rcache/grdma/grdma_component.c \
 	rcache/grdma/grdma_module.c \
 	rcache/grdma/grdma_lock.c \
 	rcache/grdma/grdma_pending.c \

@@ -1,12 +1,13 @@
 # Tests. Unit tests of internals link the convenience library; tests of the
 # whole library link libopalmem and use public headers only.
-# Components as DSOs are found in the build tree.
+# Components as DSOs are found in the build tree, and nobody's parameter files are read.
 if HAVE_LTDL
 tests_component_path = OPALMEM_MCA_mca_base_component_path='$(abs_top_builddir)/.libs'; \
 	export OPALMEM_MCA_mca_base_component_path;
 endif
 AM_TESTS_ENVIRONMENT = \
 	unset OPALMEM_MCA_memory OMPI_MCA_memory; \
+	OPALMEM_MCA_mca_base_param_files=none; export OPALMEM_MCA_mca_base_param_files; \
 	top_builddir='$(abs_top_builddir)'; top_srcdir='$(abs_top_srcdir)'; \
 	$(tests_component_path) \
 	CK_DEFAULT_TIMEOUT=120; CC='$(CC)'; TEST_CFLAGS='$(filter -fsanitize=%,$(CFLAGS))'; \
@@ -14,10 +15,13 @@ AM_TESTS_ENVIRONMENT = \
 if HAVE_CHECK
 include test/framework/local.mk
 include test/build/local.mk
+include test/kit/local.mk
 include test/model/local.mk
 include test/base/local.mk
+include test/info/local.mk
 include test/linux/local.mk
 include test/rcache/local.mk
+include test/embed/local.mk
 if HAVE_LIBURING
 include test/msg/local.mk
 endif

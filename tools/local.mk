@@ -1,6 +1,8 @@
 # Programs.
+include tools/util/local.mk
 include tools/machine/local.mk
 include tools/info/local.mk
+include tools/completion/local.mk
 if HAVE_LIBURING
 include tools/msg/local.mk
 endif

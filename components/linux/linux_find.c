@@ -68,7 +68,9 @@ static size_t search_code(const linux_object_t *object, uint8_t *code, size_t si
         linux_site_t *site = &sites[count++];
 
         *site = (linux_site_t){ .address = code + at, .object = object, .call = linux_call_by_nr((long) nr) };
-        memcpy(site->original, site->address, LINUX_INSN);
+        /* Not read once more: another copy of this library may be replacing it. */
+        site->original[0] = MOV_EAX;
+        memcpy(site->original + 1, &nr, sizeof(nr));
     }
     return count;
 }

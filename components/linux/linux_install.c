@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Puts the parts together: finds the sites and makes their stubs once in the
+/* Puts the parts together: finds each site and makes its stub once in the
  * life of the process, replaces and restores code as often as the component
  * is switched on and off, and says what the result is worth. Runs under the
  * init lock of the library. */
@@ -14,7 +14,8 @@
 static linux_object_t objects[LINUX_OBJECTS];
 static linux_site_t sites[LINUX_MAX_SITES];
 static size_t site_count;
-static bool has_stubs;
+static size_t stub_count;    /* The first of them have stubs. */
+static bool holds_all_sites; /* Nobody else held any when they were last replaced. */
 
 int linux_query(void)
 {
@@ -29,16 +30,37 @@ int linux_query(void)
     return OPAL_SUCCESS;
 }
 
-/* Once: what is found and the facts are read by threads in a stub from then on. */
+static bool is_known(const uint8_t *address)
+{
+    for (size_t i = 0; i < site_count; i++) {
+        if (sites[i].address == address) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Adds the sites that are not known yet. Those that are known stay where they are: threads in a stub read them, and the
+ * facts, at any time. Somebody else may have held sites at an earlier search (another copy of this library, say). */
 static int find_sites(void)
 {
-    linux_facts_read();
+    linux_site_t found[LINUX_MAX_SITES];
+
+    if (site_count == 0) {
+        linux_facts_read();
+    }
     for (size_t i = 0; i < LINUX_OBJECTS; i++) {
-        site_count += linux_find_sites(&objects[i], sites + site_count, LINUX_MAX_SITES - site_count);
+        const size_t found_count = linux_find_sites(&objects[i], found, LINUX_MAX_SITES);
+
+        for (size_t k = 0; k < found_count && site_count < LINUX_MAX_SITES; k++) {
+            if (!is_known(found[k].address)) {
+                sites[site_count++] = found[k];
+            }
+        }
     }
     if (site_count == 0) {
         mca_base_component_set_reason("libc.so.6 has no system call in the form that can be replaced; another "
-                                      "library may have replaced them");
+                                      "library, or another copy of this one, may have replaced them");
         return OPAL_ERR_NOT_AVAILABLE;
     }
     return OPAL_SUCCESS;
@@ -52,7 +74,7 @@ static int say_cannot(const char *what, int sys_errno)
     return OPAL_ERR_NOT_AVAILABLE;
 }
 
-/* Sites are sorted by object. */
+/* Sites that were found at once are sorted by object. */
 static size_t count_same_object(size_t first)
 {
     size_t count = 1;
@@ -67,8 +89,10 @@ static int make_stubs(void)
 {
     int sys_errno = 0;
 
-    for (size_t first = 0; first < site_count; first += count_same_object(first)) {
-        const int result = linux_trampoline_make(&sites[first], count_same_object(first), &sys_errno);
+    while (stub_count < site_count) {
+        const size_t first = stub_count;
+        const size_t count = count_same_object(first);
+        const int result = linux_trampoline_make(&sites[first], count, &sys_errno);
 
         if (result == OPAL_ERR_OUT_OF_RESOURCE) {
             mca_base_component_set_reason("no memory is free within 2 GiB of %s", sites[first].object->name);
@@ -77,8 +101,8 @@ static int make_stubs(void)
         if (result != OPAL_SUCCESS) {
             return say_cannot("new code cannot be made executable", sys_errno);
         }
+        stub_count += count;
     }
-    has_stubs = true;
     return OPAL_SUCCESS;
 }
 
@@ -178,7 +202,7 @@ static int say_missed(uint32_t calls)
 
     list_calls(~calls, missed, sizeof(missed));
     mca_base_component_set_reason("these calls of libc could not be taken over: %s; memory_linux_disable_sites, "
-                                  "another hook library or valgrind can be why",
+                                  "another hook library, another copy of this one or valgrind can be why",
                                   missed);
     return OPAL_ERR_NOT_AVAILABLE;
 }
@@ -189,10 +213,10 @@ int linux_install(uint32_t disabled, int *support, uint64_t *sees)
     int sys_errno = 0;
     uint32_t calls;
 
-    if (result == OPAL_SUCCESS && site_count == 0) {
+    if (result == OPAL_SUCCESS && !holds_all_sites) {
         result = find_sites();
     }
-    if (result == OPAL_SUCCESS && !has_stubs) {
+    if (result == OPAL_SUCCESS) {
         result = make_stubs();
     }
     if (result != OPAL_SUCCESS) {
@@ -206,6 +230,7 @@ int linux_install(uint32_t disabled, int *support, uint64_t *sees)
     calls = linux_selftest(sites, site_count);
     *support = support_of(calls, calls_held_in_loader());
     *sees = sees_of(calls, *support);
+    holds_all_sites = *support == support_of(UINT32_MAX, UINT32_MAX);
     if ((*support & (OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT)) == 0) {
         linux_uninstall();
         return say_missed(calls);

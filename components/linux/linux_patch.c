@@ -32,6 +32,7 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <link.h>
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -339,7 +340,15 @@ static void apply_in_steps(linux_patch_t *patches, size_t count)
     linux_quiet_end();
 }
 
-int linux_patch_apply(linux_patch_t *patches, size_t count, int *sys_errno)
+/* What one call works on. */
+typedef struct work_t {
+    linux_patch_t *patches;
+    size_t count;
+    int *sys_errno;
+    int result;
+} work_t;
+
+static int apply(linux_patch_t *patches, size_t count, int *sys_errno)
 {
     pages_t pages;
     long result;
@@ -360,4 +369,23 @@ int linux_patch_apply(linux_patch_t *patches, size_t count, int *sys_errno)
         return OPAL_ERR_PERM;
     }
     return OPAL_SUCCESS;
+}
+
+static int apply_alone(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    work_t *work = arg;
+
+    (void) info, (void) size;
+    work->result = apply(work->patches, work->count, work->sys_errno);
+    return 1;
+}
+
+/* Another copy of this library, with another prefix, may be at the same pages, and would take the right to write away
+ * when it is done. The one lock that all copies in a process know is the loader's, which dl_iterate_phdr() holds. */
+int linux_patch_apply(linux_patch_t *patches, size_t count, int *sys_errno)
+{
+    work_t work = { .patches = patches, .count = count, .sys_errno = sys_errno, .result = OPAL_ERR_PERM };
+
+    dl_iterate_phdr(apply_alone, &work);
+    return work.result;
 }

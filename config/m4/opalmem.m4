@@ -1,15 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The project's own configure checks, in the order configure.ac calls them.
 
+# Before the first test of the compiler: where 32-bit libraries are missing, that test would only
+# say that the compiler makes no programs.
+AC_DEFUN([OPALMEM_REFUSE_32_BITS], [
+    AS_CASE([" $CC $CPPFLAGS $CFLAGS $LDFLAGS "],
+        [*" -m32 "* | *" -mx32 "* | *" -m16 "*],
+        [AC_MSG_ERROR([opalmem needs 64 bits: take -m32 or -mx32 out of CC, CFLAGS, CPPFLAGS and LDFLAGS])])
+])
+
+# Nothing tells before make install, and that does not tell why.
+AC_DEFUN([OPALMEM_REFUSE_BLANKS], [
+    for opalmem_folder in "prefix=$prefix" "exec-prefix=$exec_prefix" "libdir=$libdir" "bindir=$bindir" "includedir=$includedir"; do
+        AS_CASE([$opalmem_folder], [*@<:@\ \	@:>@*],
+            [AC_MSG_ERROR([--$opalmem_folder: libtool cannot install into a folder with a blank in its name])])
+    done
+])
+
 AC_DEFUN([OPALMEM_CHECK_PLATFORM], [
     AC_CANONICAL_HOST
     AS_CASE([$host_os], [linux*], [], [AC_MSG_ERROR([opalmem needs Linux, not $host_os])])
     AS_CASE([$host_cpu],
         [x86_64], [opalmem_linux_arch=x86_64],
         [opalmem_linux_arch=none])
-    # x32 has other system-call numbers.
     AC_CHECK_SIZEOF([void *])
-    AS_IF([test "$ac_cv_sizeof_void_p" != 8], [opalmem_linux_arch=none])
+    AS_IF([test "$ac_cv_sizeof_void_p" != 8],
+        [AC_MSG_ERROR([opalmem needs 64 bits: pointers of $CC have $ac_cv_sizeof_void_p bytes, not 8])])
     AM_CONDITIONAL([LINUX_ARCH_X86_64], [test $opalmem_linux_arch = x86_64])
     AX_PTHREAD_FLAGS
 ])
@@ -27,6 +43,43 @@ AC_DEFUN([OPALMEM_CHECK_SYMBOL_PREFIX], [
             { echo "$with_symbol_prefix" | grep -vqx '@<:@A-Za-z_@:>@@<:@A-Za-z0-9_@:>@*'; }],
         [AC_MSG_ERROR([--with-symbol-prefix needs a C identifier, not "$with_symbol_prefix"])])
     AC_SUBST([OPALMEM_SYMBOL_PREFIX], [$with_symbol_prefix])
+])
+
+# Part of another project: a convenience library, and nothing that is installed. Its components are all linked
+# in, and it looks for others only where it is told to: those on the system belong to an installed copy.
+AC_DEFUN([OPALMEM_CHECK_EMBEDDED], [
+    AC_ARG_ENABLE([embedded],
+        [AS_HELP_STRING([--enable-embedded],
+            [build only libopalmem_embedded.la, for linking into a library of another project; install nothing])],
+        [], [enable_embedded=no])
+    AS_CASE([$enable_embedded], [yes | no], [],
+        [AC_MSG_ERROR([--enable-embedded takes no value, not "$enable_embedded"])])
+    AC_ARG_WITH([component-dir],
+        [AS_HELP_STRING([--with-component-dir=DIR],
+            [components as DSOs lie in DIR @<:@LIBDIR/opalmem; embedded: nowhere@:>@])],
+        [], [with_component_dir=default])
+    AS_CASE([$with_component_dir],
+        [default], [AS_IF([test $enable_embedded = yes], [OPALMEM_COMPONENT_DIR=], [OPALMEM_COMPONENT_DIR='${libdir}/opalmem'])],
+        [*:* | *[\"\'\$\\]*], [AC_MSG_ERROR([--with-component-dir: no colon, quote, dollar or backslash may be in "$with_component_dir"])],
+        [/*], [OPALMEM_COMPONENT_DIR=$with_component_dir],
+        [no], [OPALMEM_COMPONENT_DIR=],
+        [AC_MSG_ERROR([--with-component-dir needs an absolute path, not "$with_component_dir"])])
+    AC_SUBST([OPALMEM_COMPONENT_DIR])
+    AM_CONDITIONAL([EMBEDDED], [test $enable_embedded = yes])
+    AM_COND_IF([EMBEDDED], [AC_DEFINE([OPALMEM_EMBEDDED], [1], [part of another project])])
+])
+
+# Old linkers take a version script that names symbols of optional parts; new ones of LLVM have to be told.
+AC_DEFUN([OPALMEM_VERSION_SCRIPT], [
+    AC_CACHE_CHECK([whether the linker knows --undefined-version], [opalmem_cv_undefined_version], [
+        opalmem_save_LDFLAGS=$LDFLAGS
+        LDFLAGS="$LDFLAGS -Wl,--undefined-version"
+        AC_LINK_IFELSE([AC_LANG_PROGRAM], [opalmem_cv_undefined_version=yes], [opalmem_cv_undefined_version=no])
+        LDFLAGS=$opalmem_save_LDFLAGS])
+    OPALMEM_VERSION_LDFLAGS="-Wl,--version-script=opalmem.map"
+    AS_IF([test $opalmem_cv_undefined_version = yes],
+        [OPALMEM_VERSION_LDFLAGS="$OPALMEM_VERSION_LDFLAGS -Wl,--undefined-version"])
+    AC_SUBST([OPALMEM_VERSION_LDFLAGS])
 ])
 
 # OPALMEM_OPTIONAL(option, VARIABLE, Debian package, what is lost, check that sets have_VARIABLE)
@@ -88,6 +141,10 @@ AC_DEFUN([OPALMEM_COMPONENTS], [
          done])
     AS_IF([test -n "$opalmem_dso_list" && test $have_LTDL = no],
         [AC_MSG_ERROR([--enable-mca-dso needs libltdl (Debian package: libltdl-dev)])])
+    AS_IF([test -n "$opalmem_dso_list" && test $enable_embedded = yes],
+        [AC_MSG_ERROR([--enable-mca-dso and --enable-embedded exclude each other: an embedded copy has its components linked in])])
+    AS_IF([test -n "$opalmem_dso_list" && test -z "$OPALMEM_COMPONENT_DIR"],
+        [AC_MSG_ERROR([--enable-mca-dso and --without-component-dir exclude each other])])
     opalmem_static_list=
     m4_foreach_w([component], opalmem_memory_components, [
         opalmem_is_dso=no
@@ -123,11 +180,47 @@ AC_DEFUN([OPALMEM_SANITIZER], [
     AM_CONDITIONAL([SANITIZE], [test "x$enable_sanitizer" != xno])
 ])
 
+# OPALMEM_QUOTE(NAME, VALUE): substitute OPALMEM_QUOTED_NAME, the value as the inside of a C string on one line.
+AC_DEFUN([OPALMEM_QUOTE], [
+    AC_SUBST([OPALMEM_QUOTED_$1],
+        ["`AS_ECHO(["$2"]) | tr '\\n' ' ' | $SED 's/^  *//; s/  *$//; s/[[\\\\"]]/\\\\&/g'`"])
+])
+
+# What opalmem-info --config tells.
+AC_DEFUN([OPALMEM_DESCRIBE], [
+    OPALMEM_QUOTE([ARGUMENTS], [$ac_configure_args])
+    OPALMEM_QUOTE([HOST], [$host])
+    OPALMEM_QUOTE([CC], [$CC])
+    OPALMEM_QUOTE([CPPFLAGS], [$CPPFLAGS])
+    OPALMEM_QUOTE([CFLAGS], [$CFLAGS])
+    OPALMEM_QUOTE([LDFLAGS], [$LDFLAGS])
+    OPALMEM_QUOTE([LIBS], [$LIBS])
+])
+
+# Where bash looks for completions, if that is below the prefix; else where it looks below any prefix in $XDG_DATA_DIRS.
+AC_DEFUN([OPALMEM_BASH_COMPLETION], [
+    AC_ARG_WITH([bash-completion-dir],
+        [AS_HELP_STRING([--with-bash-completion-dir=DIR],
+            [folder for the completions of bash @<:@DATADIR/bash-completion/completions@:>@; no: do not install them])],
+        [], [with_bash_completion_dir=yes])
+    AS_IF([test "x$with_bash_completion_dir" = xyes],
+        [opalmem_prefix=$prefix
+         AS_IF([test "x$opalmem_prefix" = xNONE], [opalmem_prefix=$ac_default_prefix])
+         with_bash_completion_dir=`$PKG_CONFIG --variable=completionsdir bash-completion 2>/dev/null`
+         AS_CASE([$with_bash_completion_dir],
+            ["$opalmem_prefix"/*], [with_bash_completion_dir="\${prefix}${with_bash_completion_dir@%:@"$opalmem_prefix"}"],
+            [with_bash_completion_dir='${datadir}/bash-completion/completions'])])
+    AC_SUBST([bashcompletiondir], [$with_bash_completion_dir])
+    AM_CONDITIONAL([BASH_COMPLETION], [test "x$with_bash_completion_dir" != xno])
+])
+
 AC_DEFUN([OPALMEM_SUMMARY], [
     echo "
 opalmem $PACKAGE_VERSION
   compiler            $CC $CFLAGS
+  embedded            $enable_embedded
   symbol prefix       $OPALMEM_SYMBOL_PREFIX
+  component folder    ${OPALMEM_COMPONENT_DIR:-none}
   static components  ${OPALMEM_STATIC_LIST:- none}
   DSO components     ${OPALMEM_DSO_LIST:- none}
   linux patches code  `test $opalmem_linux_arch = none && echo "no: not written for $host_cpu" || echo yes`

@@ -21,7 +21,10 @@ typedef struct mca_base_component_item_t {
     bool opened;
     bool available; /**< Opened, and query said yes. */
     bool selected;  /**< Set by the framework. */
+    bool failed;    /**< It could not be loaded; reason says why. */
+    bool keep;      /**< Set by the framework: something may still call it, so the DSO stays loaded. */
     int priority;
+    int priority_setting;             /**< Storage of the variable, where the base has registered it. */
     mca_base_module_t *module;        /**< From query; may be NULL. */
     char reason[MCA_BASE_REASON_MAX]; /**< Why it is not available; "" otherwise. */
 } mca_base_component_item_t;
@@ -40,6 +43,7 @@ typedef struct mca_base_framework_t {
     int version[2];                                       /**< Major and minor that a component must have. */
     size_t component_size;                                /**< Size of its component structure. */
     const mca_base_component_t *const *static_components; /**< Ends with NULL. */
+    bool no_sum;                                          /**< Components never run together: no a+b. */
 
     char *selection; /**< Variable <name>. */
     int verbose;     /**< Variable <name>_base_verbose, 0 to 100. */
@@ -49,7 +53,7 @@ typedef struct mca_base_framework_t {
     struct mca_base_framework_t *next; /**< Of those opened since mca_base_open(), in that order. */
 } mca_base_framework_t;
 
-/** Register the base's own variables.
+/** Read the files of settings, and register the base's own variables.
  * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM (after a message) / OPAL_ERR_OUT_OF_RESOURCE: nothing is open. */
 int mca_base_open(void);
 
@@ -63,8 +67,17 @@ int mca_base_report_unknown(void);
 /** Forget variables, components and settings. Allowed at any time, also after a failed open. */
 void mca_base_close(void);
 
-/** In a fork child: nobody is inside the variables. Hook context. */
+/** Likewise, but what the command line gave is kept: for an init that has failed. */
+void mca_base_abandon(void);
+
+/** In a fork child: nobody is inside the variables or takes settings. Hook context. */
 void mca_base_reset_child(void);
+
+/** In a fork child: nobody is adding a component. Hook context. */
+void mca_base_component_reset_child(void);
+
+/** After all frameworks are open: report components that were added to none of them. */
+void mca_base_component_report_added(void);
 
 /** Register the framework's variables, find its components, open and query those that the
  * selection admits, and sort them.
@@ -80,6 +93,13 @@ int mca_base_framework_open(mca_base_framework_t *framework);
 /** The selection asked for something that is not available: say what there is, and why each cannot run.
  * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
 int mca_base_framework_unavailable(const mca_base_framework_t *framework);
+
+/** The program asked for a component by name that is not available: likewise.
+ * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
+int mca_base_framework_unusable(const mca_base_framework_t *framework, const char *component);
+
+/** At verbosity 10, say of each component that could run why it was not selected. */
+void mca_base_framework_explain_losers(const mca_base_framework_t *framework);
 
 /** Does the selection name this component (INCLUDE, SUM)? */
 bool mca_base_framework_names(const mca_base_framework_t *framework, const char *component);

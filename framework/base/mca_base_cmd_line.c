@@ -1,162 +1,282 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Takes `--mca NAME VALUE` out of a program's arguments and keeps the settings
- * until the base is closed. Whether a name is known is not asked here: the
- * variables do not exist yet. */
-#include <stdbool.h>
+/* Settings that were taken from command lines, from take to the end of the run
+ * that uses them: a list of batches, one of each call. */
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "framework/base/base_internal.h"
 #include "framework/base/mca_base_cmd_line.h"
-#include "framework/base/mca_base_open.h"
 
-typedef struct settings_t {
-    mca_base_cmd_line_setting_t *list;
-    size_t count;
-} settings_t;
+/* Protects what follows. Nothing is called under it that logs, or that takes another lock but malloc's; the
+ * variables' lock may be held around it. The list changes by one store: a fork child can go on with it. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static mca_base_cmd_line_batch_t *batches;
+static bool in_use; /* Between start and stop: the list is constant. */
 
-/* Under the init lock. */
-static settings_t taken;
-
-static void free_settings(settings_t *settings)
+void mca_base_cmd_line_reset_child(void)
 {
-    free(settings->list);
-    *settings = (settings_t){ 0 };
+    pthread_mutex_init(&lock, NULL);
 }
 
-static bool is_option(const char *argument)
+const mca_base_cmd_line_batch_t *mca_base_cmd_line_lock(void)
 {
-    return strcmp(argument, "--mca") == 0 || strcmp(argument, "-mca") == 0;
+    pthread_mutex_lock(&lock);
+    return batches;
 }
 
-/* Behind "--" the arguments are not ours. */
-static int count_own_arguments(int argc, char *const *argv)
+void mca_base_cmd_line_unlock(void)
 {
-    int count = 1;
-    while (count < argc && strcmp(argv[count], "--") != 0) {
-        count++;
-    }
-    return count;
+    pthread_mutex_unlock(&lock);
 }
 
-static const mca_base_cmd_line_setting_t *find_in(const settings_t *settings, const char *name)
+/* ---- Finding ------------------------------------------------------------------------------------ */
+
+static const mca_base_cmd_line_setting_t *find_locked(const char *name)
 {
-    for (size_t i = 0; i < settings->count; i++) {
-        if (strcmp(settings->list[i].name, name) == 0) {
-            return &settings->list[i];
+    for (const mca_base_cmd_line_batch_t *batch = batches; batch != NULL; batch = batch->next) {
+        for (size_t i = 0; i < batch->count; i++) {
+            if (strcmp(batch->settings[i].name, name) == 0) {
+                return &batch->settings[i];
+            }
         }
     }
     return NULL;
 }
 
-static bool check_name(const char *name, int position)
+/* All files of --tune so far: the last batch that has any names those of the earlier ones, too. */
+static const mca_base_cmd_line_setting_t *tune_files_locked(void)
 {
-    bool good = name[0] != '\0' && name[0] != '-';
-    if (!good) {
-        mca_base_log(MCA_BASE_LOG_ERROR,
-                     "\"%s\" at argument %d is not the name of a variable: expected --mca NAME VALUE", name,
-                     position);
+    const mca_base_cmd_line_setting_t *found = NULL;
+    for (const mca_base_cmd_line_batch_t *batch = batches; batch != NULL; batch = batch->next) {
+        found = batch->tune != NULL ? &batch->tune_files : found;
     }
-    return good;
-}
-
-/* own is the number of arguments in front of "--". An option, or "--", in the place of the value means that
- * the value was forgotten; without this, it would be swallowed. */
-static int parse_one(int own, char *const *argv, int position, settings_t *settings)
-{
-    const char *name = position + 1 < own ? argv[position + 1] : NULL;
-    const char *value = position + 2 < own ? argv[position + 2] : NULL;
-    if (name == NULL || value == NULL || is_option(value)) {
-        mca_base_log(MCA_BASE_LOG_ERROR, "\"%s%s%s\" at argument %d: expected --mca NAME VALUE", argv[position],
-                     name != NULL ? " " : "", name != NULL ? name : "", position);
-        return OPAL_ERR_BAD_PARAM;
-    }
-    if (!check_name(name, position + 1)) {
-        return OPAL_ERR_BAD_PARAM;
-    }
-    const mca_base_cmd_line_setting_t *earlier = find_in(settings, name);
-    if (earlier == NULL) {
-        settings->list[settings->count++] =
-            (mca_base_cmd_line_setting_t){ .name = name, .value = value, .position = position };
-    } else if (strcmp(earlier->value, value) != 0) {
-        mca_base_log(MCA_BASE_LOG_ERROR,
-                     "\"--mca %s\" is given twice, with \"%s\" (argument %d) and with \"%s\" (argument %d)", name,
-                     earlier->value, earlier->position, value, position);
-        return OPAL_ERR_BAD_PARAM;
-    }
-    return OPAL_SUCCESS;
-}
-
-static int parse(int argc, char *const *argv, settings_t *settings)
-{
-    int own = count_own_arguments(argc, argv);
-    for (int i = 1; i < own; i++) {
-        if (is_option(argv[i])) {
-            int rc = parse_one(own, argv, i, settings);
-            if (rc != OPAL_SUCCESS) {
-                return rc;
-            }
-            i += 2;
-        }
-    }
-    return OPAL_SUCCESS;
-}
-
-static void remove_settings(int *argc, char **argv)
-{
-    int own = count_own_arguments(*argc, argv);
-    int kept = 1;
-    for (int i = 1; i < *argc; i++) {
-        if (i < own && is_option(argv[i])) {
-            i += 2;
-        } else {
-            argv[kept++] = argv[i];
-        }
-    }
-    argv[kept] = NULL;
-    *argc = kept;
-}
-
-int mca_base_cmd_line_take(int *argc, char ***argv)
-{
-    if (argc == NULL || argv == NULL || *argv == NULL || *argc < 1) {
-        return OPAL_SUCCESS;
-    }
-    /* Room for every setting that argv can hold: parsing does not run out of memory half-way. */
-    settings_t found = { .list = calloc((size_t) *argc, sizeof *found.list) };
-    if (found.list == NULL) {
-        return OPAL_ERR_OUT_OF_RESOURCE;
-    }
-    int rc = parse(*argc, *argv, &found);
-    if (rc != OPAL_SUCCESS || found.count == 0) {
-        free_settings(&found);
-        return rc;
-    }
-    remove_settings(argc, *argv);
-    if (mca_base_is_open()) {
-        free_settings(&found);
-    } else {
-        free_settings(&taken);
-        taken = found;
-    }
-    return OPAL_SUCCESS;
-}
-
-void mca_base_cmd_line_release(void)
-{
-    free_settings(&taken);
+    return found;
 }
 
 const mca_base_cmd_line_setting_t *mca_base_cmd_line_find(const char *name)
 {
-    return find_in(&taken, name);
+    pthread_mutex_lock(&lock);
+    const mca_base_cmd_line_setting_t *found =
+        strcmp(name, MCA_BASE_TUNE_FILES) == 0 ? tune_files_locked() : find_locked(name);
+    pthread_mutex_unlock(&lock);
+    return found;
 }
 
 int mca_base_cmd_line_get(size_t index, mca_base_cmd_line_setting_t *setting)
 {
-    if (index >= taken.count) {
-        return OPAL_ERR_NOT_FOUND;
+    int rc = OPAL_ERR_NOT_FOUND;
+    pthread_mutex_lock(&lock);
+    const mca_base_cmd_line_batch_t *batch = batches;
+    while (batch != NULL && index >= batch->count) {
+        index -= batch->count;
+        batch = batch->next;
     }
-    *setting = taken.list[index];
+    if (batch != NULL) {
+        *setting = batch->settings[index];
+        rc = OPAL_SUCCESS;
+    }
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+int mca_base_cmd_line_tune_files(mca_base_file_list_t **list)
+{
+    mca_base_file_list_t *made = NULL;
+    int rc = OPAL_SUCCESS;
+    pthread_mutex_lock(&lock);
+    for (const mca_base_cmd_line_batch_t *batch = batches; batch != NULL && rc == OPAL_SUCCESS;
+         batch = batch->next) {
+        rc = batch->tune != NULL ? mca_base_file_list_append(&made, batch->tune) : OPAL_SUCCESS;
+    }
+    pthread_mutex_unlock(&lock);
+    if (rc != OPAL_SUCCESS) {
+        mca_base_file_list_free(made);
+        return rc;
+    }
+    *list = made;
     return OPAL_SUCCESS;
+}
+
+/* ---- Taking ------------------------------------------------------------------------------------- */
+
+/* A setting that an earlier call has kept with another value; it is copied, because messages wait for the
+ * end of the lock. */
+typedef struct conflict_t {
+    mca_base_cmd_line_setting_t earlier, later;
+} conflict_t;
+
+static bool find_conflict_locked(const mca_base_cmd_line_batch_t *batch, conflict_t *conflict)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const mca_base_cmd_line_setting_t *earlier = find_locked(batch->settings[i].name);
+        if (earlier != NULL && strcmp(earlier->value, batch->settings[i].value) != 0) {
+            *conflict = (conflict_t){ *earlier, batch->settings[i] };
+            return true;
+        }
+    }
+    return false;
+}
+
+static void drop_repeated_locked(mca_base_cmd_line_batch_t *batch)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (find_locked(batch->settings[i].name) == NULL) {
+            batch->settings[kept++] = batch->settings[i];
+        }
+    }
+    batch->count = kept;
+}
+
+static int name_earlier_files_locked(mca_base_cmd_line_batch_t *batch)
+{
+    const mca_base_cmd_line_setting_t *earlier = tune_files_locked();
+    if (batch->tune == NULL || earlier == NULL) {
+        return OPAL_SUCCESS;
+    }
+    size_t size = strlen(earlier->value) + strlen(batch->tune_files.value) + 2;
+    char *value = malloc(size);
+    if (value == NULL) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    snprintf(value, size, "%s,%s", earlier->value, batch->tune_files.value);
+    free((void *) (uintptr_t) batch->tune_files.value);
+    batch->tune_files.value = value;
+    return OPAL_SUCCESS;
+}
+
+static int keep_locked(mca_base_cmd_line_batch_t *batch, conflict_t *conflict)
+{
+    if (in_use) {
+        return OPAL_ERR_RESOURCE_BUSY;
+    }
+    if (find_conflict_locked(batch, conflict)) {
+        return OPAL_ERR_BAD_PARAM;
+    }
+    int rc = name_earlier_files_locked(batch);
+    if (rc == OPAL_SUCCESS) {
+        drop_repeated_locked(batch);
+        mca_base_cmd_line_batch_t **link = &batches;
+        while (*link != NULL) {
+            link = &(*link)->next;
+        }
+        *link = batch;
+    }
+    return rc;
+}
+
+static int keep(mca_base_cmd_line_batch_t *batch)
+{
+    conflict_t conflict;
+    pthread_mutex_lock(&lock);
+    int rc = keep_locked(batch, &conflict);
+    pthread_mutex_unlock(&lock);
+    if (rc == OPAL_ERR_BAD_PARAM) {
+        mca_base_log(MCA_BASE_LOG_ERROR,
+                     "variable %s is set twice, to \"%s\" (argument %d of an earlier call) and to \"%s\" "
+                     "(argument %d)",
+                     conflict.later.name, conflict.earlier.value, conflict.earlier.position, conflict.later.value,
+                     conflict.later.position);
+    }
+    return rc;
+}
+
+int mca_base_cmd_line_take_batch(int *argc, char ***argv, mca_base_cmd_line_batch_t **batch)
+{
+    *batch = NULL;
+    if (argc == NULL || argv == NULL || *argv == NULL || *argc < 1) {
+        return OPAL_SUCCESS;
+    }
+    mca_base_cmd_line_batch_t *found = NULL;
+    int rc = mca_base_cmd_line_parse(*argc, *argv, &found);
+    if (rc != OPAL_SUCCESS || found == NULL) {
+        return rc;
+    }
+    rc = keep(found);
+    if (rc == OPAL_SUCCESS || rc == OPAL_ERR_RESOURCE_BUSY) {
+        mca_base_cmd_line_remove(argc, *argv);
+    }
+    if (rc == OPAL_ERR_RESOURCE_BUSY) {
+        mca_base_log(MCA_BASE_LOG_WARN,
+                     "the library runs already: the settings of this command line have no effect");
+    }
+    if (rc == OPAL_SUCCESS) {
+        *batch = found;
+    } else {
+        mca_base_cmd_line_batch_free(found);
+    }
+    return rc;
+}
+
+int mca_base_cmd_line_take(int *argc, char ***argv)
+{
+    mca_base_cmd_line_batch_t *batch;
+    return mca_base_cmd_line_take_batch(argc, argv, &batch);
+}
+
+/* ---- Forgetting --------------------------------------------------------------------------------- */
+
+static void free_all(mca_base_cmd_line_batch_t *batch)
+{
+    while (batch != NULL) {
+        mca_base_cmd_line_batch_t *next = batch->next;
+        mca_base_cmd_line_batch_free(batch);
+        batch = next;
+    }
+}
+
+void mca_base_cmd_line_drop(mca_base_cmd_line_batch_t *batch)
+{
+    pthread_mutex_lock(&lock);
+    mca_base_cmd_line_batch_t **link = &batches;
+    while (*link != NULL && *link != batch) {
+        link = &(*link)->next;
+    }
+    bool found = *link != NULL;
+    if (found) {
+        *link = batch->next;
+    }
+    pthread_mutex_unlock(&lock);
+    if (found) {
+        mca_base_cmd_line_batch_free(batch);
+    }
+}
+
+/* Under the lock, which it lets go. */
+static void forget_and_unlock(void)
+{
+    mca_base_cmd_line_batch_t *old = batches;
+    batches = NULL;
+    pthread_mutex_unlock(&lock);
+    free_all(old);
+}
+
+void mca_base_cmd_line_release(void)
+{
+    pthread_mutex_lock(&lock);
+    if (in_use) {
+        pthread_mutex_unlock(&lock);
+        return;
+    }
+    forget_and_unlock();
+}
+
+void mca_base_cmd_line_start(void)
+{
+    pthread_mutex_lock(&lock);
+    in_use = true;
+    pthread_mutex_unlock(&lock);
+}
+
+void mca_base_cmd_line_stop(bool keep_settings)
+{
+    pthread_mutex_lock(&lock);
+    in_use = false;
+    if (keep_settings) {
+        pthread_mutex_unlock(&lock);
+        return;
+    }
+    forget_and_unlock();
 }

@@ -10,8 +10,12 @@
 #include <string.h>
 
 #include "framework/base/mca_base_component.h"
+#include "framework/base/mca_base_log.h"
+#include "framework/base/mca_base_object.h"
 #include "framework/base/mca_base_repository.h"
+#include "framework/base/mca_base_static.h"
 #include "framework/base/mca_base_var.h"
+#include "framework/hooks/hooks_internal.h"
 
 /* Under the init lock. */
 static mca_base_framework_t *frameworks;
@@ -31,12 +35,27 @@ void mca_base_framework_remember(mca_base_framework_t *framework)
     }
 }
 
+static bool framework_exists(const char *name)
+{
+    const mca_base_framework_t *framework = frameworks;
+    while (framework != NULL && strcmp(framework->name, name) != 0) {
+        framework = framework->next;
+    }
+    return framework != NULL;
+}
+
+void mca_base_component_report_added(void)
+{
+    mca_base_static_report(framework_exists);
+}
+
 void mca_base_framework_free_items(mca_base_framework_t *framework)
 {
     while (framework->items != NULL) {
         mca_base_component_item_t *item = framework->items;
         framework->items = item->next;
         mca_base_component_release(item);
+        mca_base_var_detach(framework->name, item->name); /* The item holds a variable, too. */
         free(item->path);
         free(item);
     }
@@ -131,6 +150,29 @@ static void close_component(mca_base_component_item_t *item)
     }
 }
 
+/* Is a callback of its still registered? Only code is looked for: what else it left behind cannot be known. */
+static bool is_registered(const mca_base_component_item_t *item)
+{
+    uintptr_t start, end;
+    return mca_base_object_find(item->component, &start, &end)
+           && (opal_mem_hooks_has_callback_in(start, end) || mca_base_log_has_callback_in(start, end));
+}
+
+static void keep_if_needed(mca_base_component_item_t *item)
+{
+    bool registered = is_registered(item);
+    if (!registered && !item->keep) {
+        return;
+    }
+    for (const mca_base_framework_t *f = frameworks; f != NULL; f = f->next) {
+        if (strcmp(f->name, item->component->mca_type_name) == 0) {
+            mca_base_verbose(f, 10, "component %s stays loaded: %s", item->name,
+                             registered ? "it has left a callback behind" : "something may still call it");
+        }
+    }
+    mca_base_repository_keep(item);
+}
+
 void mca_base_component_release(mca_base_component_item_t *item)
 {
     close_component(item);
@@ -138,6 +180,7 @@ void mca_base_component_release(mca_base_component_item_t *item)
     if (item->dl == NULL) {
         return;
     }
+    keep_if_needed(item);
     if ((item->component->flags & MCA_BASE_COMPONENT_FLAG_RESIDENT) == 0) {
         /* Before the DSO goes: the variables' storage lies in it. */
         mca_base_var_detach(item->component->mca_type_name, item->name);
@@ -167,6 +210,7 @@ static void fill_info(const mca_base_framework_t *framework, const mca_base_comp
         .version = { item->version[0], item->version[1], item->version[2] },
         .path = item->path,
         .selected = item->selected,
+        .failed = item->failed,
         .available = item->available,
         .priority = item->priority,
         .reason = item->reason,

@@ -22,8 +22,11 @@ static int register_variables(mca_base_framework_t *framework)
 {
     int rc = mca_base_var_register(&(mca_base_var_def_t){
         .framework = framework->name,
-        .help = "Components to use: \"a,b\" any of these, \"^a,b\" any but these, \"a+b\" these together; "
-                "empty: whatever runs here best.",
+        .help = framework->no_sum
+                    ? "Components to use: \"a,b\" any of these, \"^a,b\" any but these; empty: whatever runs here "
+                      "best."
+                    : "Components to use: \"a,b\" any of these, \"^a,b\" any but these, \"a+b\" these together; "
+                      "empty: whatever runs here best.",
         .type = MCA_BASE_VAR_TYPE_STRING,
         .info_level = 2,
         .storage = &framework->selection,
@@ -63,15 +66,17 @@ static void forget_selection(mca_base_framework_t *framework)
 
 static int parse_selection(mca_base_framework_t *framework)
 {
-    const char *problem;
-    if (mca_base_selection_parse(framework->selection, &framework->selection_kind, &problem) == OPAL_SUCCESS) {
+    const char *problem = "its components are never used together";
+    if (mca_base_selection_parse(framework->selection, &framework->selection_kind, &problem) == OPAL_SUCCESS
+        && !(framework->no_sum && framework->selection_kind == MCA_BASE_SELECT_SUM)) {
         return OPAL_SUCCESS;
     }
     char origin[ORIGIN_MAX];
     bool for_open_mpi = selection_origin(framework, origin);
     mca_base_log(for_open_mpi ? MCA_BASE_LOG_WARN : MCA_BASE_LOG_ERROR,
-                 "variable %s %s the value \"%s\" (%s): %s; expected \"a,b\", \"^a,b\" or \"a+b\"",
-                 framework->name, for_open_mpi ? "ignores" : "cannot have", framework->selection, origin, problem);
+                 "variable %s %s the value \"%s\" (%s): %s; expected %s", framework->name,
+                 for_open_mpi ? "ignores" : "cannot have", framework->selection, origin, problem,
+                 framework->no_sum ? "\"a,b\" or \"^a,b\"" : "\"a,b\", \"^a,b\" or \"a+b\"");
     if (!for_open_mpi) {
         return OPAL_ERR_BAD_PARAM;
     }
@@ -84,8 +89,10 @@ static int refuse_name(const mca_base_framework_t *framework, const mca_base_sel
 {
     char known[NAMES_MAX];
     mca_base_framework_list(framework, known, sizeof known);
-    mca_base_log(MCA_BASE_LOG_ERROR, "framework %s has no component \"%.*s\" (%s); there are: %s", framework->name,
-                 (int) name->length, name->start, origin, known);
+    mca_base_log(
+        MCA_BASE_LOG_ERROR, "framework %s has no component \"%.*s\" (%s); there are: %s%s", framework->name,
+        (int) name->length, name->start, origin, known,
+        mca_base_repository_is_disabled() ? " (mca_base_component_disable_dlopen forbids to load any other)" : "");
     return OPAL_ERR_NOT_FOUND;
 }
 
@@ -150,7 +157,42 @@ static bool is_admitted(const mca_base_framework_t *framework, mca_base_componen
 
 /* ---- Starting components ------------------------------------------------------------------------ */
 
-/* The component cannot be used. @return OPAL_SUCCESS, unless the framework cannot do without it. */
+#define FULL_NAME_MAX (MCA_BASE_MAX_TYPE_NAME_LEN + MCA_BASE_MAX_COMPONENT_NAME_LEN + 16)
+
+static void name_priority(const mca_base_framework_t *framework, const mca_base_component_item_t *item,
+                          char full_name[FULL_NAME_MAX])
+{
+    snprintf(full_name, FULL_NAME_MAX, "%s_%s_priority", framework->name, item->name);
+}
+
+/* Every component has a variable for its priority. Where it has registered none itself, this one has what query
+ * said as its default, and what the user says counts. @return Codes of mca_base_var_register(). */
+static int register_priority(const mca_base_framework_t *framework, mca_base_component_item_t *item)
+{
+    char full_name[FULL_NAME_MAX];
+    name_priority(framework, item, full_name);
+    if (mca_base_var_is_known(full_name)) {
+        return OPAL_SUCCESS;
+    }
+    item->priority_setting = item->priority;
+    int rc = mca_base_var_register(&(mca_base_var_def_t){
+        .framework = framework->name,
+        .component = item->name,
+        .name = "priority",
+        .help = "Priority of this component: of those that can run here, the one with the highest is used. The "
+                "default is what the component says itself.",
+        .type = MCA_BASE_VAR_TYPE_INT,
+        .info_level = 5,
+        .min = 0,
+        .max = PRIORITY_MAX,
+        .storage = &item->priority_setting,
+    });
+    item->priority = item->priority_setting;
+    return rc;
+}
+
+/* The component cannot be used. @return OPAL_SUCCESS, unless the framework cannot do without it, or a setting of
+ * the user's is wrong. */
 static int give_up(const mca_base_framework_t *framework, mca_base_component_item_t *item, const char *what,
                    int code)
 {
@@ -163,8 +205,9 @@ static int give_up(const mca_base_framework_t *framework, mca_base_component_ite
         mca_base_log(MCA_BASE_LOG_ERROR, "framework %s needs component %s, which cannot run here: %s",
                      framework->name, item->name, item->reason);
     }
+    int rc = register_priority(framework, item);
     mca_base_component_release(item);
-    return required ? code : OPAL_SUCCESS;
+    return required ? code : rc;
 }
 
 static int register_component(mca_base_component_item_t *item)
@@ -214,14 +257,38 @@ static int query_component(const mca_base_framework_t *framework, mca_base_compo
     item->priority = clamp_priority(framework, item->name, priority);
     item->available = true;
     item->reason[0] = '\0';
-    mca_base_verbose(framework, 10, "component %s can run here, priority %d", item->name, item->priority);
     return OPAL_SUCCESS;
+}
+
+static int settle_priority(const mca_base_framework_t *framework, mca_base_component_item_t *item)
+{
+    char full_name[FULL_NAME_MAX], origin[ORIGIN_MAX];
+    int rc = register_priority(framework, item);
+    if (rc == OPAL_SUCCESS) {
+        name_priority(framework, item, full_name);
+        mca_base_var_origin(full_name, origin, sizeof origin);
+        mca_base_verbose(framework, 10, "component %s can run here, priority %d (%s)", item->name, item->priority,
+                         origin);
+    }
+    return rc;
+}
+
+static void report_load_error(const mca_base_framework_t *framework, const mca_base_component_item_t *item)
+{
+    if (mca_base_load_error_is_shown(framework->name, item->name)) {
+        mca_base_log(MCA_BASE_LOG_WARN, "component %s of framework %s cannot be loaded: %s", item->name,
+                     framework->name, item->reason);
+    } else {
+        mca_base_verbose(framework, 10, "component %s cannot be loaded: %s", item->name, item->reason);
+    }
 }
 
 static int start_component(const mca_base_framework_t *framework, mca_base_component_item_t *item)
 {
+    mca_base_verbose(framework, 10, "component %s is tried (%s)", item->name,
+                     item->path != NULL ? item->path : "linked in");
     if (mca_base_repository_load(framework, item) != OPAL_SUCCESS) {
-        mca_base_verbose(framework, 10, "component %s cannot be loaded: %s", item->name, item->reason);
+        report_load_error(framework, item);
         return OPAL_SUCCESS;
     }
     unsigned refused = mca_base_var_refused();
@@ -237,7 +304,8 @@ static int start_component(const mca_base_framework_t *framework, mca_base_compo
         return give_up(framework, item, "it does not open", rc);
     }
     rc = query_component(framework, item);
-    return rc != OPAL_SUCCESS ? give_up(framework, item, "it cannot run here", rc) : OPAL_SUCCESS;
+    return rc != OPAL_SUCCESS ? give_up(framework, item, "it cannot run here", rc)
+                              : settle_priority(framework, item);
 }
 
 static int start_components(const mca_base_framework_t *framework)
@@ -293,7 +361,8 @@ static void report_broken(const mca_base_framework_t *framework)
         return;
     }
     for (const mca_base_component_item_t *item = framework->items; item != NULL; item = item->next) {
-        if (!item->registered && mca_base_framework_names(framework, item->name)) {
+        if (item->failed && mca_base_framework_names(framework, item->name)
+            && !mca_base_load_error_is_shown(framework->name, item->name)) {
             mca_base_log(MCA_BASE_LOG_WARN, "component %s of framework %s cannot be loaded: %s", item->name,
                          framework->name, item->reason);
         }
@@ -339,35 +408,4 @@ void mca_base_framework_close(mca_base_framework_t *framework)
         item->selected = false;
     }
     framework->is_open = false;
-}
-
-static void print_reasons(const mca_base_framework_t *framework, FILE *text)
-{
-    char origin[ORIGIN_MAX];
-    selection_origin(framework, origin);
-    if (framework->selection_kind == MCA_BASE_SELECT_ALL) {
-        fprintf(text, "framework %s has no component that can run here", framework->name);
-    } else {
-        fprintf(text, "framework %s cannot do what \"%s\" (%s) asks for", framework->name, framework->selection,
-                origin);
-    }
-    const char *separator = ": ";
-    for (const mca_base_component_item_t *item = framework->items; item != NULL; item = item->next) {
-        fprintf(text, "%s%s: %s", separator, item->name, item->reason[0] != '\0' ? item->reason : "can run here");
-        separator = "; ";
-    }
-}
-
-int mca_base_framework_unavailable(const mca_base_framework_t *framework)
-{
-    char *message = NULL;
-    size_t size;
-    FILE *text = open_memstream(&message, &size);
-    if (text != NULL) {
-        print_reasons(framework, text);
-        fclose(text);
-    }
-    mca_base_log(MCA_BASE_LOG_ERROR, "%s", message != NULL ? message : "no component can run here");
-    free(message);
-    return OPAL_ERR_NOT_FOUND;
 }

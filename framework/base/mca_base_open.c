@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Start and stop of the MCA base, and the variables of the base itself. */
-#include <string.h>
 #include <sys/auxv.h>
 
 #include "framework/base/base_internal.h"
+#include "framework/base/mca_base_cmd_line.h"
 #include "framework/base/mca_base_component.h"
+#include "framework/base/mca_base_file.h"
 #include "framework/base/mca_base_log.h"
 #include "framework/base/mca_base_open.h"
 #include "framework/base/mca_base_repository.h"
@@ -12,7 +13,6 @@
 
 /* All under the init lock. */
 static bool is_open;
-static char *component_path = (char *) OPALMEM_COMPONENTDIR;
 
 /* Open MPI's names for verbosity; its users write them into OMPI_MCA_<framework>_base_verbose. */
 const mca_base_var_enum_value_t mca_base_verbosity_names[] = {
@@ -47,21 +47,12 @@ static int register_verbose(void)
     });
 }
 
-static int register_component_path(void)
+/* The variables first: as long as they are open, other threads may look for settings. */
+static void close_settings(bool keep_command_line)
 {
-    int rc = mca_base_var_register(&(mca_base_var_def_t){
-        .name = "mca_base_component_path",
-        .help = "Directories that are searched for component DSOs, separated by colons; empty: none. "
-                "Ignored in set-uid processes.",
-        .type = MCA_BASE_VAR_TYPE_STRING,
-        .info_level = 9,
-        .storage = &component_path,
-    });
-    if (rc == OPAL_SUCCESS && !mca_base_trusts_user() && strcmp(component_path, OPALMEM_COMPONENTDIR) != 0) {
-        mca_base_log(MCA_BASE_LOG_WARN, "mca_base_component_path is ignored in a set-uid process");
-        mca_base_var_unset("mca_base_component_path");
-    }
-    return rc;
+    mca_base_var_close();
+    mca_base_file_release();
+    mca_base_cmd_line_stop(keep_command_line);
 }
 
 int mca_base_open(void)
@@ -69,30 +60,43 @@ int mca_base_open(void)
     if (is_open) {
         return OPAL_SUCCESS;
     }
+    mca_base_cmd_line_start();
     mca_base_var_open();
-    int rc = mca_base_var_resolve_all();
+    int rc = mca_base_file_open();
+    if (rc == OPAL_SUCCESS) {
+        rc = mca_base_var_resolve_all();
+    }
     if (rc == OPAL_SUCCESS) {
         rc = register_verbose();
     }
     if (rc == OPAL_SUCCESS) {
-        rc = register_component_path();
+        rc = mca_base_repository_register();
     }
     if (rc == OPAL_SUCCESS) {
-        rc = mca_base_repository_open(component_path, OPALMEM_COMPONENTDIR);
+        rc = mca_base_repository_open(mca_base_repository_component_path(), OPALMEM_COMPONENTDIR);
     }
     if (rc != OPAL_SUCCESS) {
-        mca_base_var_close();
+        close_settings(true);
         return rc;
     }
     is_open = true;
     return OPAL_SUCCESS;
 }
 
-void mca_base_close(void)
+static void close_all(bool keep_command_line)
 {
     mca_base_components_close();
     mca_base_repository_close();
-    mca_base_var_close();
-    mca_base_cmd_line_release();
+    close_settings(keep_command_line);
     is_open = false;
+}
+
+void mca_base_close(void)
+{
+    close_all(false);
+}
+
+void mca_base_abandon(void)
+{
+    close_all(true);
 }

@@ -3,7 +3,6 @@
  * loader sees it: can a stranger have written it, and is it all there. The
  * loader of glibc does not ask the second one: it maps the segments of a file
  * that was cut short, and the process dies of SIGBUS when it reads them. */
-#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,40 +12,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "framework/base/mca_base_path.h"
 #include "framework/base/mca_base_repository.h"
 
-/* ---- Owner and mode ----------------------------------------------------------------------------- */
-
-/* Whoever may write this library needs no component to take over the process. It may be neither root nor the
- * user: sites install as a user of their own, and inside a user namespace root's files show another owner. */
-static bool owns_this_library(uid_t owner)
-{
-    Dl_info info;
-    struct stat status;
-    return dladdr(&mca_base_loader_works, &info) != 0 && info.dli_fname != NULL
-           && stat(info.dli_fname, &status) == 0 && status.st_uid == owner && (status.st_mode & S_IWOTH) == 0;
-}
-
-static bool is_safe(const struct stat *status, char *cause, size_t size)
-{
-    if ((status->st_mode & S_IWOTH) != 0) {
-        snprintf(cause, size, "everybody may write to it (mode %04o)", (unsigned) status->st_mode & 07777);
-        return false;
-    }
-    uid_t owner = status->st_uid;
-    if (owner != 0 && owner != geteuid() && !owns_this_library(owner)) {
-        snprintf(cause, size, "it belongs to user %lu, which is neither root nor you", (unsigned long) owner);
-        return false;
-    }
-    return true;
-}
-
-bool mca_base_directory_is_usable(const char *path, char *cause, size_t size, bool *missing)
+bool mca_base_directory_is_usable(mca_base_directory_t *directory, char *cause, size_t size, bool *missing)
 {
     struct stat status;
     *missing = false;
-    if (stat(path, &status) != 0) {
-        *missing = errno == ENOENT;
+    if (stat(directory->path, &status) != 0) {
+        *missing = errno == ENOENT || errno == ENOTDIR || errno == EACCES;
         snprintf(cause, size, "%s", strerror(errno));
         return false;
     }
@@ -54,7 +28,9 @@ bool mca_base_directory_is_usable(const char *path, char *cause, size_t size, bo
         snprintf(cause, size, "%s", strerror(ENOTDIR));
         return false;
     }
-    return is_safe(&status, cause, size);
+    directory->device = status.st_dev;
+    directory->inode = status.st_ino;
+    return mca_base_path_is_safe(directory->path, cause, size);
 }
 
 /* ---- Contents ----------------------------------------------------------------------------------- */
@@ -102,19 +78,68 @@ static bool has_everything(int fd, const elf_header_t *header, uint64_t file_siz
     return good;
 }
 
+static const char *machine_name(unsigned machine)
+{
+    switch (machine) {
+    case EM_386: return "i386";
+    case EM_X86_64: return "x86-64";
+    case EM_ARM: return "ARM";
+    case EM_AARCH64: return "AArch64";
+    case EM_PPC64: return "64-bit POWER";
+    case EM_S390: return "s390";
+    case EM_RISCV: return "RISC-V";
+    default: return "another machine";
+    }
+}
+
+/* This library's own header, as the loader has mapped it. */
+static const elf_header_t *own_header(void)
+{
+    static const char here = 0;
+    Dl_info info;
+    return dladdr(&here, &info) != 0 ? info.dli_fbase : NULL;
+}
+
+static bool is_for_this_machine(const elf_header_t *header, char *cause, size_t size)
+{
+    const elf_header_t *own = own_header();
+    if (own == NULL || memcmp(own->e_ident, ELFMAG, SELFMAG) != 0) {
+        return true;
+    }
+    if (header->e_ident[EI_DATA] != own->e_ident[EI_DATA]) {
+        snprintf(cause, size, "it is made for a machine with the other byte order");
+        return false;
+    }
+    if (header->e_machine != own->e_machine || header->e_ident[EI_CLASS] != own->e_ident[EI_CLASS]) {
+        snprintf(cause, size, "it is made for %s with %d bits, not for %s with %d",
+                 machine_name(header->e_machine), header->e_ident[EI_CLASS] == ELFCLASS32 ? 32 : 64,
+                 machine_name(own->e_machine), own->e_ident[EI_CLASS] == ELFCLASS32 ? 32 : 64);
+        return false;
+    }
+    return true;
+}
+
 /* What else can be wrong with an object, the loader finds by itself. */
 static bool is_complete(int fd, uint64_t file_size, char *cause, size_t size)
 {
     elf_header_t header;
-    bool is_object = read_at(fd, &header, sizeof header, 0) && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0
-                     && header.e_phentsize == sizeof(elf_segment_t);
-    bool good = is_object && has_everything(fd, &header, file_size);
-    if (!is_object) {
-        snprintf(cause, size, "it is not a shared object for this machine");
-    } else if (!good) {
-        snprintf(cause, size, "it is damaged: %llu bytes are not all of it", (unsigned long long) file_size);
+    /* Identification, type and machine are at the same place for 32 and 64 bits. */
+    if (!read_at(fd, &header, sizeof header, 0) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
+        snprintf(cause, size, "it is not a shared object");
+        return false;
     }
-    return good;
+    if (!is_for_this_machine(&header, cause, size)) {
+        return false;
+    }
+    if (header.e_phentsize != sizeof(elf_segment_t)) {
+        snprintf(cause, size, "it is not a shared object for this machine");
+        return false;
+    }
+    if (!has_everything(fd, &header, file_size)) {
+        snprintf(cause, size, "it is damaged: %llu bytes are not all of it", (unsigned long long) file_size);
+        return false;
+    }
+    return true;
 }
 
 bool mca_base_file_is_usable(const char *path, char *cause, size_t size)
@@ -129,7 +154,7 @@ bool mca_base_file_is_usable(const char *path, char *cause, size_t size)
         }
         return false;
     }
-    bool good = is_safe(&status, cause, size);
+    bool good = mca_base_status_is_safe(&status, cause, size);
     if (good && !S_ISREG(status.st_mode)) {
         snprintf(cause, size, "it is not a file");
         good = false;

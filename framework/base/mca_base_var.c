@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "framework/base/base_internal.h"
+#include "framework/base/mca_base_cmd_line.h"
 #include "framework/base/mca_base_var_table.h"
 
 /* Protects everything below, and all entries of the table. */
@@ -20,6 +21,7 @@ static bool is_open;
 void mca_base_reset_child(void)
 {
     pthread_mutex_init(&lock, NULL);
+    mca_base_cmd_line_reset_child();
 }
 
 void mca_base_var_lock(void)

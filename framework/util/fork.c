@@ -35,6 +35,7 @@ static void become_child(void)
     atomic_fetch_add(&opal_fork_count, 1);
     opalmem_reset_child();
     mca_base_reset_child();
+    mca_base_component_reset_child();
     opal_mem_hooks_reset_child();
     opal_memory_base_reset_child();
     mca_rcache_base_reset_child();

@@ -3,9 +3,11 @@
 #ifndef OPAL_OPALMEM_RENAME_H
 #define OPAL_OPALMEM_RENAME_H
 
+#define mca_base_cmd_line_environ OPALMEM_NAME(mca_base_cmd_line_environ)
 #define mca_base_cmd_line_get OPALMEM_NAME(mca_base_cmd_line_get)
 #define mca_base_cmd_line_release OPALMEM_NAME(mca_base_cmd_line_release)
 #define mca_base_cmd_line_take OPALMEM_NAME(mca_base_cmd_line_take)
+#define mca_base_component_add_static OPALMEM_NAME(mca_base_component_add_static)
 #define mca_base_component_count OPALMEM_NAME(mca_base_component_count)
 #define mca_base_component_get_info OPALMEM_NAME(mca_base_component_get_info)
 #define mca_base_component_set_reason OPALMEM_NAME(mca_base_component_set_reason)

@@ -1,36 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Creation and destruction of caches, and the release callback that hands
- * events to all of them. */
+/* Start and stop of the caches' base, and the release callback that hands
+ * events to all caches. */
 #include "rcache/base/rcache_base.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "framework/hooks/hooks_internal.h"
-#include "framework/opalmem_internal.h"
-#include "framework/util/fork.h"
 #include "opal/mca/base/base.h"
-#include "rcache/grdma/grdma.h"
-
-#define CHUNK_SLOTS 64
-
-/* All caches. Slots are taken and emptied under list_lock; hooks read them without it. A cache is freed
- * only after its slot was emptied and every dispatch then running has ended. Chunks are never freed. */
-struct chunk {
-    _Atomic(mca_rcache_base_module_t *) slot[CHUNK_SLOTS];
-    _Atomic size_t used; /* Slots from here on have never been taken. Raised before a slot is filled. */
-    _Atomic(struct chunk *) next;
-};
-static struct chunk first_chunk;
-static _Atomic size_t cache_count; /* Under list_lock; read by hooks. */
-
-/* Protects the slots against other writers. Never held across an allocation, a callback or a wait. */
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+#include "rcache/base/rcache_base_list.h"
 
 mca_rcache_base_settings_t mca_rcache_base_settings;
-static bool listening; /* Under list_lock. */
+static atomic_bool listening; /* From a successful registration of the callback to close. */
 
 /* ---- Variables ---------------------------------------------------------------------------------- */
 
@@ -112,83 +91,14 @@ int mca_rcache_base_open(void)
             return rc;
         }
     }
-    return register_synonyms();
-}
-
-/* ---- The list of caches ------------------------------------------------------------------------- */
-
-typedef void (*visit_fn_t)(mca_rcache_base_module_t *module, void *arg);
-
-OPAL_MEM_HOOKS_PATH static void visit_all(visit_fn_t visit, void *arg)
-{
-    for (struct chunk *chunk = &first_chunk; chunk != NULL; chunk = atomic_load(&chunk->next)) {
-        size_t used = atomic_load_explicit(&chunk->used, memory_order_acquire);
-        for (size_t i = 0; i < used; i++) {
-            mca_rcache_base_module_t *module = atomic_load_explicit(&chunk->slot[i], memory_order_acquire);
-            if (module != NULL) {
-                visit(module, arg);
-            }
-        }
+    int rc = register_synonyms();
+    if (rc == OPAL_SUCCESS) {
+        rc = mca_rcache_base_open_components();
     }
-}
-
-static bool take_slot_locked(mca_rcache_base_module_t *module, struct chunk **last)
-{
-    for (struct chunk *chunk = &first_chunk; chunk != NULL; chunk = atomic_load(&chunk->next)) {
-        *last = chunk;
-        for (size_t i = 0; i < CHUNK_SLOTS; i++) {
-            if (atomic_load_explicit(&chunk->slot[i], memory_order_relaxed) == NULL) {
-                if (i >= atomic_load(&chunk->used)) {
-                    atomic_store(&chunk->used, i + 1);
-                }
-                atomic_store(&chunk->slot[i], module);
-                atomic_fetch_add(&cache_count, 1);
-                return true;
-            }
-        }
+    if (rc == OPAL_SUCCESS) {
+        mca_rcache_list_open();
     }
-    return false;
-}
-
-static int list_add(mca_rcache_base_module_t *module)
-{
-    struct chunk *spare = NULL, *last;
-    bool done;
-    for (;;) {
-        pthread_mutex_lock(&list_lock);
-        done = take_slot_locked(module, &last);
-        if (!done && spare != NULL) {
-            atomic_store(&last->next, spare);
-            spare = NULL;
-            done = take_slot_locked(module, &last);
-        }
-        pthread_mutex_unlock(&list_lock);
-        if (done) {
-            free(spare);
-            return OPAL_SUCCESS;
-        }
-        spare = calloc(1, sizeof(*spare));
-        if (spare == NULL) {
-            return OPAL_ERR_OUT_OF_RESOURCE;
-        }
-    }
-}
-
-static bool list_remove(mca_rcache_base_module_t *module)
-{
-    bool found = false;
-    pthread_mutex_lock(&list_lock);
-    for (struct chunk *chunk = &first_chunk; chunk != NULL && !found; chunk = atomic_load(&chunk->next)) {
-        for (size_t i = 0; i < CHUNK_SLOTS && !found; i++) {
-            found = atomic_load_explicit(&chunk->slot[i], memory_order_relaxed) == module;
-            if (found) {
-                atomic_store(&chunk->slot[i], NULL);
-                atomic_fetch_sub(&cache_count, 1);
-            }
-        }
-    }
-    pthread_mutex_unlock(&list_lock);
-    return found;
+    return rc;
 }
 
 /* ---- Events ------------------------------------------------------------------------------------- */
@@ -203,28 +113,21 @@ OPAL_MEM_HOOKS_PATH static void invalidate_one(mca_rcache_base_module_t *module,
 OPAL_MEM_HOOKS_PATH static void memory_released(void *buf, size_t length, void *cbdata, bool from_alloc)
 {
     (void) cbdata, (void) from_alloc;
-    if (atomic_load_explicit(&cache_count, memory_order_relaxed) == 0) {
+    if (mca_rcache_list_count() == 0) {
         return; /* A cache that is created now has nothing registered yet, and looks at open windows. */
     }
     opal_mem_hooks_range_t range = { (uintptr_t) buf, length };
-    visit_all(invalidate_one, &range);
+    mca_rcache_list_visit(invalidate_one, &range);
 }
 
-static bool hooks_notice_releases(void)
-{
-    return (opal_mem_hooks_support_level() & (OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT)) != 0;
-}
-
-static int listen_for_releases(void)
+int mca_rcache_base_listen(void)
 {
     int rc = opal_mem_hooks_register_release(memory_released, NULL);
     if (rc == OPAL_EXISTS) {
         return OPAL_SUCCESS;
     }
     if (rc == OPAL_SUCCESS) {
-        pthread_mutex_lock(&list_lock);
-        listening = true;
-        pthread_mutex_unlock(&list_lock);
+        atomic_store(&listening, true);
     }
     return rc;
 }
@@ -232,123 +135,34 @@ static int listen_for_releases(void)
 static void stop_one(mca_rcache_base_module_t *module, void *arg)
 {
     (void) arg;
-    mca_rcache_grdma_stop(module);
+    if (MCA_RCACHE_BASE_HAS(module, rcache_stop)) {
+        module->rcache_stop(module);
+    } else {
+        module->rcache_invalidate_range(module, NULL, SIZE_MAX);
+    }
 }
 
 int mca_rcache_base_close(void)
 {
-    visit_all(stop_one, NULL); /* Nobody will tell them of releases any more. */
-    pthread_mutex_lock(&list_lock);
-    bool was_listening = listening;
-    size_t left = atomic_load(&cache_count);
-    listening = false;
-    pthread_mutex_unlock(&list_lock);
-    if (was_listening) {
+    mca_rcache_list_visit(stop_one, NULL); /* Nobody will tell them of releases any more. */
+    size_t left = mca_rcache_list_close();
+    if (atomic_exchange(&listening, false)) {
         opal_mem_hooks_unregister_release(memory_released);
     }
+    mca_rcache_base_close_components();
     return left == 0 ? OPAL_SUCCESS : OPAL_ERR_RESOURCE_BUSY;
 }
 
 static void reset_one(mca_rcache_base_module_t *module, void *arg)
 {
     (void) arg;
-    mca_rcache_grdma_reset_child(module);
+    if (MCA_RCACHE_BASE_HAS(module, rcache_reset_child)) {
+        module->rcache_reset_child(module);
+    }
 }
 
 void mca_rcache_base_reset_child(void)
 {
-    pthread_mutex_init(&list_lock, NULL);
-    visit_all(reset_one, NULL);
-}
-
-/* ---- For users ---------------------------------------------------------------------------------- */
-
-/* May this cache keep registrations? OPAL_ERR_NOT_SUPPORTED: it must, but cannot. */
-static int decide_caching(bool *caching)
-{
-    const mca_rcache_base_settings_t *settings = &mca_rcache_base_settings;
-    *caching = settings->unsafe || (settings->leave_pinned != 0 && hooks_notice_releases());
-    if (settings->leave_pinned == 1 && !*caching) {
-        mca_base_log(MCA_BASE_LOG_ERROR,
-                     "rcache_base_leave_pinned is 1, but no memory component notices releases here "
-                     "(opalmem-info says why); use auto or 0");
-        return OPAL_ERR_NOT_SUPPORTED;
-    }
-    return OPAL_SUCCESS;
-}
-
-static int check_resources(const char *name, const mca_rcache_base_resources_t *resources)
-{
-    const char *fault = NULL;
-    if (!opalmem_is_running()) {
-        fault = "opalmem_init() has not been called";
-    } else if (name != NULL && strcmp(name, "grdma") != 0) {
-        mca_base_log(MCA_BASE_LOG_ERROR, "there is no rcache component \"%s\"; there is: grdma", name);
-        return OPAL_ERR_NOT_FOUND;
-    } else if (resources == NULL || resources->register_mem == NULL || resources->deregister_mem == NULL) {
-        fault = "its resources lack register_mem or deregister_mem";
-    } else if (resources->sizeof_reg < sizeof(mca_rcache_base_registration_t)) {
-        fault = "sizeof_reg is smaller than mca_rcache_base_registration_t";
-    }
-    if (fault != NULL) {
-        mca_base_log(MCA_BASE_LOG_ERROR, "a registration cache cannot be made: %s", fault);
-    }
-    return fault == NULL ? OPAL_SUCCESS : OPAL_ERR_BAD_PARAM;
-}
-
-mca_rcache_base_module_t *mca_rcache_base_module_create(const char *name, void *user_data,
-                                                        mca_rcache_base_resources_t *resources)
-{
-    bool caching;
-    (void) user_data;
-    opal_fork_check();
-    if (check_resources(name, resources) != OPAL_SUCCESS || decide_caching(&caching) != OPAL_SUCCESS) {
-        return NULL;
-    }
-    int rc = OPAL_ERR_OUT_OF_RESOURCE;
-    mca_rcache_base_module_t *module = mca_rcache_grdma_create(resources, caching);
-    if (module != NULL && (rc = list_add(module)) != OPAL_SUCCESS) {
-        module->rcache_finalize(module);
-        module = NULL;
-    }
-    /* Where nothing can be heard, only rcache_base_unsafe lets a cache keep anything. */
-    if (module != NULL && caching && (rc = listen_for_releases()) != OPAL_SUCCESS
-        && !mca_rcache_base_settings.unsafe) {
-        mca_rcache_base_module_destroy(module);
-        module = NULL;
-    }
-    if (module == NULL) {
-        mca_base_log(MCA_BASE_LOG_ERROR, "a registration cache cannot be made: %s", opal_strerror(rc));
-    }
-    return module;
-}
-
-int mca_rcache_base_module_destroy(mca_rcache_base_module_t *module)
-{
-    opal_fork_check();
-    if (module == NULL || !list_remove(module)) {
-        return OPAL_ERR_BAD_PARAM;
-    }
-    opal_mem_hooks_wait_dispatch(); /* Releases that still see it. */
-    return mca_rcache_grdma_close(module);
-}
-
-static void progress_one(mca_rcache_base_module_t *module, void *arg)
-{
-    (void) arg;
-    module->rcache_progress(module);
-}
-
-void mca_rcache_base_progress(void)
-{
-    opal_mem_hooks_window_t window;
-    opal_memory_base_sync();
-    opal_mem_hooks_enter(&window); /* Keeps a cache that is destroyed meanwhile from being freed under us. */
-    visit_all(progress_one, NULL);
-    opal_mem_hooks_leave(&window);
-}
-
-bool mca_rcache_base_is_caching(const mca_rcache_base_module_t *module)
-{
-    return mca_rcache_grdma_is_caching(module);
+    mca_rcache_list_reset_child();
+    mca_rcache_list_visit(reset_one, NULL);
 }

@@ -101,13 +101,8 @@ typedef struct grdma_module_t {
 
 /* ---- For the base ------------------------------------------------------------------------------- */
 
-mca_rcache_base_module_t *mca_rcache_grdma_create(const mca_rcache_base_resources_t *resources, bool caching);
-/** Deregister what is idle; frees the module now, or with its last reference. @retval OPAL_SUCCESS / OPAL_ERR_RESOURCE_BUSY */
-int mca_rcache_grdma_close(mca_rcache_base_module_t *module);
-void mca_rcache_grdma_reset_child(mca_rcache_base_module_t *module);
-/** The library is being finalized: keep nothing from now on. */
-void mca_rcache_grdma_stop(mca_rcache_base_module_t *module);
-bool mca_rcache_grdma_is_caching(const mca_rcache_base_module_t *module);
+/** Always linked in: it uses what the library shares with nobody (windows, fork generations). */
+extern const mca_rcache_base_component_t mca_rcache_grdma_component;
 
 /* ---- Between the files of grdma ------------------------------------------------------------------ */
 
@@ -138,6 +133,10 @@ typedef struct grdma_ending_t {
 } grdma_ending_t;
 
 /* grdma_module.c */
+
+/** Make a module; codes of mca_rcache_base_component_init_fn_t. */
+int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, bool caching,
+                 mca_rcache_base_module_t **out_module);
 
 /** Give up `count` of the module's holders; the last one frees it. */
 void grdma_let_go(grdma_module_t *module, uint32_t count);

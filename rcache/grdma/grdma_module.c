@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "rcache/base/rcache_base.h"
 #include "rcache/grdma/grdma.h"
 
 static bool evict(mca_rcache_base_module_t *module)
@@ -40,6 +39,7 @@ static void read_counters(const grdma_counters_t *counters, mca_rcache_base_stat
 static void read_stats(mca_rcache_base_module_t *base_module, mca_rcache_base_stats_t *stats)
 {
     grdma_module_t *module = grdma_of(base_module);
+    memset(stats, 0, sizeof(*stats));
     read_counters(&module->counters, stats);
     stats->count = atomic_load(&module->count);
     stats->peak_count = atomic_load(&module->peak_count);
@@ -47,59 +47,7 @@ static void read_stats(mca_rcache_base_module_t *base_module, mca_rcache_base_st
     stats->peak_bytes = atomic_load(&module->peak_bytes);
 }
 
-static void finalize(mca_rcache_base_module_t *module)
-{
-    mca_rcache_grdma_close(module);
-}
-
-static const mca_rcache_base_module_t functions = {
-    .component_name = "grdma",
-    .rcache_register = grdma_register,
-    .rcache_deregister = grdma_deregister,
-    .rcache_find = grdma_find,
-    .rcache_invalidate_range = grdma_invalidate_range,
-    .rcache_evict = evict,
-    .rcache_finalize = finalize,
-    .rcache_progress = progress,
-    .rcache_stats = read_stats,
-};
-
-static void fill_in_defaults(mca_rcache_base_resources_t *resources)
-{
-    const mca_rcache_base_settings_t *settings = &mca_rcache_base_settings;
-    if (resources->max_count == 0) {
-        resources->max_count = settings->max_count;
-    }
-    if (resources->max_bytes == 0) {
-        resources->max_bytes = settings->max_bytes;
-    }
-    if (resources->in_use_policy == MCA_RCACHE_IN_USE_DEFAULT) {
-        resources->in_use_policy = (mca_rcache_in_use_policy_t) settings->in_use_policy;
-    }
-}
-
-mca_rcache_base_module_t *mca_rcache_grdma_create(const mca_rcache_base_resources_t *resources, bool caching)
-{
-    grdma_module_t *module = calloc(1, sizeof(*module));
-    char *name = strdup(resources->cache_name == NULL ? "unnamed" : resources->cache_name);
-    if (module == NULL || name == NULL) {
-        free(module);
-        free(name);
-        return NULL;
-    }
-    module->super = functions;
-    module->resources = *resources;
-    module->resources.cache_name = module->name = name;
-    fill_in_defaults(&module->resources);
-    atomic_init(&module->caching, caching);
-    atomic_init(&module->holders, 1);
-    module->page_size = (size_t) sysconf(_SC_PAGESIZE);
-    pthread_mutex_init(&module->lock, NULL);
-    pthread_mutex_init(&module->provider_lock, NULL);
-    return &module->super;
-}
-
-bool mca_rcache_grdma_is_caching(const mca_rcache_base_module_t *module)
+static bool is_caching(const mca_rcache_base_module_t *module)
 {
     return atomic_load(&((const grdma_module_t *) module)->caching);
 }
@@ -116,7 +64,7 @@ void grdma_let_go(grdma_module_t *module, uint32_t count)
     free(module);
 }
 
-int mca_rcache_grdma_close(mca_rcache_base_module_t *base_module)
+static int finalize(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
     grdma_ending_t ending;
@@ -141,7 +89,7 @@ int mca_rcache_grdma_close(mca_rcache_base_module_t *base_module)
     return empty ? OPAL_SUCCESS : OPAL_ERR_RESOURCE_BUSY;
 }
 
-void mca_rcache_grdma_stop(mca_rcache_base_module_t *base_module)
+static void stop(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
     grdma_ending_t ending;
@@ -153,7 +101,7 @@ void mca_rcache_grdma_stop(mca_rcache_base_module_t *base_module)
 
 /* What the parent's threads held or had half done is forgotten, not undone: its regions are the parent's, and
  * only their memory is ours to free. */
-void mca_rcache_grdma_reset_child(mca_rcache_base_module_t *base_module)
+static void reset_child(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
     bool sound = pthread_mutex_trylock(&module->lock) == 0; /* Nobody was changing the tree when we were forked. */
@@ -172,4 +120,43 @@ void mca_rcache_grdma_reset_child(mca_rcache_base_module_t *base_module)
     atomic_store(&module->count, 0);
     atomic_store(&module->bytes, 0);
     atomic_store(&module->provider_is_parents, true);
+}
+
+static const mca_rcache_base_module_t functions = {
+    .struct_size = sizeof(functions),
+    .component_name = "grdma",
+    .rcache_register = grdma_register,
+    .rcache_deregister = grdma_deregister,
+    .rcache_find = grdma_find,
+    .rcache_invalidate_range = grdma_invalidate_range,
+    .rcache_evict = evict,
+    .rcache_finalize = finalize,
+    .rcache_progress = progress,
+    .rcache_stats = read_stats,
+    .rcache_stop = stop,
+    .rcache_reset_child = reset_child,
+    .rcache_is_caching = is_caching,
+};
+
+int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, bool caching,
+                 mca_rcache_base_module_t **out_module)
+{
+    (void) user_data;
+    grdma_module_t *module = calloc(1, sizeof(*module));
+    char *name = strdup(resources->cache_name);
+    if (module == NULL || name == NULL) {
+        free(module);
+        free(name);
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    module->super = functions;
+    module->resources = *resources;
+    module->resources.cache_name = module->name = name;
+    atomic_init(&module->caching, caching);
+    atomic_init(&module->holders, 1);
+    module->page_size = (size_t) sysconf(_SC_PAGESIZE);
+    pthread_mutex_init(&module->lock, NULL);
+    pthread_mutex_init(&module->provider_lock, NULL);
+    *out_module = &module->super;
+    return OPAL_SUCCESS;
 }

@@ -280,6 +280,7 @@ static void clear_settings(void)
             entry++;
         }
     }
+    setenv("OPALMEM_MCA_mca_base_param_files", "none", 1);
 }
 
 int run_tests(const char *name, void (*add)(TCase *tests))

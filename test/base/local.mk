@@ -2,9 +2,13 @@
 # Tests of the MCA base, and the component DSOs that they load.
 base_tests = \
 	test/base/test_mca_base_cmd_line \
+	test/base/test_mca_base_cmd_line_environ \
+	test/base/test_mca_base_file \
 	test/base/test_mca_base_framework \
 	test/base/test_mca_base_log \
+	test/base/test_mca_base_path \
 	test/base/test_mca_base_repository \
+	test/base/test_mca_base_repository_vars \
 	test/base/test_mca_base_secure \
 	test/base/test_mca_base_selection \
 	test/base/test_mca_base_unknown \
@@ -17,8 +21,7 @@ base_tests = \
 	test/base/test_mca_base_var_synonym \
 	test/base/test_mca_base_var_threads
 check_PROGRAMS += $(base_tests)
-TESTS += $(base_tests) test/base/test_opalmem_info.sh
-EXTRA_DIST += test/base/test_opalmem_info.sh
+TESTS += $(base_tests) test/base/test_launcher.sh
 
 check_LTLIBRARIES += libbase_test.la
 libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h
@@ -30,14 +33,23 @@ base_test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
 test_base_test_mca_base_cmd_line_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_cmd_line_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_cmd_line_environ_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_cmd_line_environ_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_file_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_file_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_framework_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_framework_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_log_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_log_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_path_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_path_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_repository_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_LDADD = $(base_test_ldadd)
 # The modules call the library, which is linked into the test.
 test_base_test_mca_base_repository_LDFLAGS = -export-dynamic
+test_base_test_mca_base_repository_vars_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_repository_vars_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_repository_vars_LDFLAGS = -export-dynamic
 test_base_test_mca_base_secure_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_secure_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_selection_CFLAGS = $(base_test_cflags)
@@ -78,7 +90,11 @@ test_base_test_mca_base_var_synonym_LDADD = $(base_test_ldadd)
 
 if HAVE_LTDL
 check_LTLIBRARIES += \
+	test/base/mca_fake_copy.la \
 	test/base/mca_fake_good.la \
+	test/base/mca_fake_hook_alloc.la \
+	test/base/mca_fake_hook_release.la \
+	test/base/mca_fake_log.la \
 	test/base/mca_fake_newmca.la \
 	test/base/mca_fake_nosymbol.la \
 	test/base/mca_fake_oldframework.la \
@@ -120,3 +136,18 @@ test_base_mca_fake_wrongname_la_LDFLAGS = $(fake_module_ldflags)
 test_base_mca_fake_wrongtype_la_SOURCES = test/base/fake_module.c
 test_base_mca_fake_wrongtype_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=wrongtype -DMODULE_FRAMEWORK=memory
 test_base_mca_fake_wrongtype_la_LDFLAGS = $(fake_module_ldflags)
+EXTRA_DIST += test/base/test_launcher.sh
+test_base_mca_fake_log_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_log_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=log -DMODULE_LOG
+test_base_mca_fake_log_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_hook_alloc_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_hook_alloc_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=hook_alloc -DMODULE_HOOK=alloc
+test_base_mca_fake_hook_alloc_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_hook_release_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_hook_release_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=hook_release -DMODULE_HOOK=release
+test_base_mca_fake_hook_release_la_LDFLAGS = $(fake_module_ldflags)
+# Brings the shared library along, where the tests have the static one in them.
+test_base_mca_fake_copy_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_copy_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=copy
+test_base_mca_fake_copy_la_LIBADD = libopalmem.la
+test_base_mca_fake_copy_la_LDFLAGS = $(fake_module_ldflags)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -274,6 +275,35 @@ START_TEST(foreign_patch_over_ours_stays)
 }
 END_TEST
 
+/* What somebody else has replaced before the first start is taken once he has given it back. */
+START_TEST(site_given_back_is_found_at_the_next_start)
+{
+    const uint8_t own[LINUX_INSN] = { 0xb8, SYS_munmap, 0, 0, 0 };
+    /* Does the same, but does not look like a site: push, pop, nop. */
+    const uint8_t foreign[LINUX_INSN] = { 0x6a, SYS_munmap, 0x58, 0x66, 0x90 };
+    uint8_t *function = dlsym(RTLD_NEXT, "munmap");
+    uint8_t *page;
+
+    while (memcmp(function, own, LINUX_INSN) != 0) {
+        function++;
+    }
+    page = (uint8_t *) linux_round_down((uintptr_t) function, LINUX_PAGE);
+    ck_assert_int_eq(mprotect(page, 2 * LINUX_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+    memcpy(function, foreign, LINUX_INSN);
+    ck_assert_int_eq(linux_install(0, &support, &sees), OPAL_ERR_NOT_AVAILABLE);
+    ck_assert(memcmp(function, foreign, LINUX_INSN) == 0);
+    ck_assert_int_eq(mprotect(page, 2 * LINUX_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+    memcpy(function, own, LINUX_INSN);
+    ck_assert(is_code_as_before());
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(linux_install(0, &support, &sees), OPAL_SUCCESS);
+        ck_assert_int_eq(support, ALL_SUPPORT);
+        ck_assert_int_eq(linux_uninstall(), OPAL_SUCCESS);
+        ck_assert(is_code_as_before());
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("linux_install");
@@ -298,6 +328,7 @@ int main(void)
     tcase_add_test(tcase, no_membarrier_leaves_free_support);
     tcase_add_test(tcase, far_stubs_work_under_running_threads);
     tcase_add_test(tcase, foreign_patch_over_ours_stays);
+    tcase_add_test(tcase, site_given_back_is_found_at_the_next_start);
     suite_add_tcase(suite, tcase);
     return test_run(suite);
 }

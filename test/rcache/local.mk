@@ -1,9 +1,48 @@
 # Registration cache and providers.
 rcache_tests = test/rcache/test_interval_tree test/rcache/test_grdma test/rcache/test_grdma_life \
-	test/rcache/test_grdma_failures test/rcache/test_grdma_threads test/rcache/test_grdma_races
+	test/rcache/test_grdma_failures test/rcache/test_grdma_threads test/rcache/test_grdma_races \
+	test/rcache/test_rcache_components
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
-noinst_HEADERS += test/rcache/fake_provider.h test/rcache/grdma_fixture.h
+noinst_HEADERS += test/rcache/fake_provider.h test/rcache/fake_rcache.h test/rcache/grdma_fixture.h
+
+test_rcache_test_rcache_components_SOURCES = test/rcache/test_rcache_components.c test/rcache/fake_provider.c \
+	test/rcache/fake_rcache.c
+test_rcache_test_rcache_components_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_rcache_components_LDADD = libopalmem.la $(CHECK_LIBS)
+if HAVE_LTDL
+check_LTLIBRARIES += test/rcache/mca_rcache_fake.la test/rcache/mca_rcache_short.la test/rcache/mca_rcache_long.la \
+	test/rcache/mca_rcache_tooshort.la test/rcache/mca_rcache_empty.la test/rcache/mca_rcache_absent.la \
+	test/rcache/mca_rcache_hook.la
+endif
+test_rcache_mca_rcache_fake_la_SOURCES = test/rcache/fake_rcache.c
+test_rcache_mca_rcache_fake_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=fake
+test_rcache_mca_rcache_fake_la_LIBADD = libopalmem.la
+test_rcache_mca_rcache_fake_la_LDFLAGS = $(fake_module_ldflags)
+test_rcache_mca_rcache_short_la_SOURCES = test/rcache/fake_rcache.c
+test_rcache_mca_rcache_short_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=short -DFAKE_END=rcache_stop
+test_rcache_mca_rcache_short_la_LIBADD = libopalmem.la
+test_rcache_mca_rcache_short_la_LDFLAGS = $(fake_module_ldflags)
+test_rcache_mca_rcache_long_la_SOURCES = test/rcache/fake_rcache.c
+test_rcache_mca_rcache_long_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=long -DFAKE_LONG
+test_rcache_mca_rcache_long_la_LIBADD = libopalmem.la
+test_rcache_mca_rcache_long_la_LDFLAGS = $(fake_module_ldflags)
+test_rcache_mca_rcache_tooshort_la_SOURCES = test/rcache/fake_rcache.c
+test_rcache_mca_rcache_tooshort_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=tooshort -DFAKE_END=rcache_stats
+test_rcache_mca_rcache_tooshort_la_LIBADD = libopalmem.la
+test_rcache_mca_rcache_tooshort_la_LDFLAGS = $(fake_module_ldflags)
+test_rcache_mca_rcache_empty_la_SOURCES = test/rcache/fake_rcache.c
+test_rcache_mca_rcache_empty_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=empty -DFAKE_EMPTY
+test_rcache_mca_rcache_empty_la_LIBADD = libopalmem.la
+test_rcache_mca_rcache_empty_la_LDFLAGS = $(fake_module_ldflags)
+test_rcache_mca_rcache_absent_la_SOURCES = test/rcache/fake_rcache.c
+test_rcache_mca_rcache_absent_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=absent -DFAKE_ABSENT
+test_rcache_mca_rcache_absent_la_LIBADD = libopalmem.la
+test_rcache_mca_rcache_absent_la_LDFLAGS = $(fake_module_ldflags)
+test_rcache_mca_rcache_hook_la_SOURCES = test/rcache/fake_rcache.c
+test_rcache_mca_rcache_hook_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=hook -DFAKE_HOOK
+test_rcache_mca_rcache_hook_la_LIBADD = libopalmem.la
+test_rcache_mca_rcache_hook_la_LDFLAGS = $(fake_module_ldflags)
 
 test_rcache_test_interval_tree_SOURCES = test/rcache/test_interval_tree.c
 test_rcache_test_interval_tree_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The components: which there are, which was selected, and why the others were
- * not. */
+ * not, or could not be loaded. */
 #include <stdio.h>
 
-#include "opal/mca/base/base.h"
 #include "tools/info/info.h"
 
 static const char *yes_or_no(bool answer)
@@ -11,17 +10,34 @@ static const char *yes_or_no(bool answer)
     return answer ? "yes" : "no";
 }
 
-static void print_for_programs(const mca_base_component_info_t *info)
+static bool has_version(const mca_base_component_info_t *info)
+{
+    return info->version[0] != 0 || info->version[1] != 0 || info->version[2] != 0;
+}
+
+/* text is filled and returned. */
+static const char *version(const mca_base_component_info_t *info, char *text, size_t size)
+{
+    snprintf(text, size, "%d.%d.%d", info->version[0], info->version[1], info->version[2]);
+    return text;
+}
+
+static const char *linkage(const mca_base_component_info_t *info)
+{
+    return info->path != NULL ? "dso" : "static";
+}
+
+static void print_parsable(const mca_base_component_info_t *info)
 {
     char text[64];
-    snprintf(text, sizeof text, "%d.%d.%d", info->version[0], info->version[1], info->version[2]);
-    info_field(text, "mca:%s:%s:version:component", info->framework, info->name);
-    info_field(info->path != NULL ? "dso" : "static", "mca:%s:%s:linkage", info->framework, info->name);
+    info_field(version(info, text, sizeof text), "mca:%s:%s:version:component", info->framework, info->name);
+    info_field(linkage(info), "mca:%s:%s:linkage", info->framework, info->name);
     if (info->path != NULL) {
         info_field(info->path, "mca:%s:%s:path", info->framework, info->name);
     }
     info_field(yes_or_no(info->available), "mca:%s:%s:available", info->framework, info->name);
     info_field(yes_or_no(info->selected), "mca:%s:%s:selected", info->framework, info->name);
+    info_field(yes_or_no(info->failed), "mca:%s:%s:failed", info->framework, info->name);
     if (info->available) {
         snprintf(text, sizeof text, "%d", info->priority);
         info_field(text, "mca:%s:%s:priority", info->framework, info->name);
@@ -31,21 +47,48 @@ static void print_for_programs(const mca_base_component_info_t *info)
     }
 }
 
+static void print_json(const mca_base_component_info_t *info)
+{
+    json_t *json = info_json();
+    char text[64];
+    json_object_begin(json, NULL, JSON_LINES);
+    json_string(json, "framework", info->framework);
+    json_string(json, "name", info->name);
+    json_string_or_null(json, "version", has_version(info) ? version(info, text, sizeof text) : NULL);
+    json_string(json, "linkage", linkage(info));
+    json_string_or_null(json, "path", info->path);
+    json_bool(json, "available", info->available);
+    json_bool(json, "selected", info->selected);
+    json_bool(json, "failed", info->failed);
+    if (info->available) {
+        json_int(json, "priority", info->priority);
+    } else {
+        json_null(json, "priority");
+    }
+    json_string_or_null(json, "reason", info->reason[0] != '\0' ? info->reason : NULL);
+    json_object_end(json);
+}
+
 static const char *state(const mca_base_component_info_t *info)
 {
+    if (info->failed) {
+        return "could not be loaded";
+    }
     if (info->selected) {
         return "selected";
     }
     return info->available ? "can run here, not selected" : "cannot run here, or was not asked";
 }
 
-static void print_for_people(const mca_base_component_info_t *info)
+static void print_pretty(const mca_base_component_info_t *info)
 {
+    char text[64];
     printf("  %s %s", info->framework, info->name);
-    if (info->version[0] != 0 || info->version[1] != 0 || info->version[2] != 0) {
-        printf(" %d.%d.%d", info->version[0], info->version[1], info->version[2]);
+    if (has_version(info)) {
+        printf(" %s", version(info, text, sizeof text));
     }
-    printf(" (%s%s", info->path != NULL ? "DSO " : "static", info->path != NULL ? info->path : "");
+    printf(" (%s", info->path != NULL ? "DSO " : "static");
+    info_visible(info->path != NULL ? info->path : "");
     if (info->available) {
         printf(", priority %d", info->priority);
     }
@@ -53,15 +96,37 @@ static void print_for_people(const mca_base_component_info_t *info)
     info_paragraph(6, info->reason);
 }
 
-void info_print_components(void)
+static void print(const mca_base_component_info_t *info)
 {
-    mca_base_component_info_t info;
-    info_section("Components");
-    for (size_t i = 0; mca_base_component_get_info(i, &info) == OPAL_SUCCESS; i++) {
-        if (info_is_parsable()) {
-            print_for_programs(&info);
-        } else {
-            print_for_people(&info);
+    switch (info_form()) {
+    case INFO_FORM_PRETTY: print_pretty(info); break;
+    case INFO_FORM_PARSABLE: print_parsable(info); break;
+    case INFO_FORM_JSON: print_json(info); break;
+    }
+}
+
+static bool is_asked_for(const mca_base_component_info_t *info, const info_options_t *options)
+{
+    bool failed = info->failed && (options->sections & INFO_SECTION_FAILED) != 0;
+    if ((options->sections & INFO_SECTION_COMPONENTS) == 0 || options->selected_only) {
+        if (!failed && (!info->selected || (options->sections & INFO_SECTION_COMPONENTS) == 0)) {
+            return false;
         }
     }
+    return info_is_asked_for(options, info->framework, info->name);
+}
+
+void info_print_components(const info_options_t *options)
+{
+    mca_base_component_info_t info;
+    bool only_failed = (options->sections & INFO_SECTION_COMPONENTS) == 0;
+    bool any = false;
+    info_array_begin("components", only_failed ? "Components that could not be loaded" : "Components");
+    for (size_t i = 0; mca_base_component_get_info(i, &info) == OPAL_SUCCESS; i++) {
+        if (is_asked_for(&info, options)) {
+            print(&info);
+            any = true;
+        }
+    }
+    info_array_end(any);
 }

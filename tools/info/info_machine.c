@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "opal/constants.h"
+#include "opal/memoryhooks/memory_internal.h"
 #include "tools/info/info.h"
 #include "tools/machine/machine.h"
 
@@ -18,9 +19,9 @@
 static void print_count(const char *key, const char *label, unsigned count)
 {
     if (count > 0) {
-        info_value(key, label, "%u", count);
+        info_number(key, label, count);
     } else {
-        info_value(key, label, "unknown");
+        info_null(key, label, "unknown");
     }
 }
 
@@ -28,18 +29,8 @@ static void print_kernel(void)
 {
     struct utsname name;
     if (uname(&name) == 0) {
-        info_value("machine:architecture", "architecture", "%s", name.machine);
-        info_value("machine:kernel", "kernel", "%s %s", name.sysname, name.release);
-    }
-}
-
-static void print_bytes(const char *key, const char *label, uint64_t bytes)
-{
-    char text[32];
-    if (info_is_parsable()) {
-        info_value(key, label, "%llu", (unsigned long long) bytes);
-    } else {
-        info_value(key, label, "%s", info_size(bytes, text, sizeof text));
+        info_string("machine:architecture", "architecture", name.machine);
+        info_text("machine:kernel", "kernel", "%s %s", name.sysname, name.release);
     }
 }
 
@@ -49,41 +40,25 @@ static void print_nodes(const machine_info_t *machine)
         char key[64], label[64];
         snprintf(key, sizeof key, "machine:numa:%u:bytes", i);
         snprintf(label, sizeof label, "NUMA node %u", i);
-        print_bytes(key, label, machine->numa_bytes[i]);
+        info_bytes(key, label, machine->numa_bytes[i]);
     }
-}
-
-static void print_page_sizes(const machine_info_t *machine)
-{
-    char list[256] = "", text[32];
-    size_t length = 0;
-    for (unsigned i = 0; i < machine->page_size_count && length < sizeof list; i++) {
-        if (info_is_parsable()) {
-            snprintf(text, sizeof text, "%zu", machine->page_sizes[i]);
-        } else {
-            info_size(machine->page_sizes[i], text, sizeof text);
-        }
-        int added = snprintf(list + length, sizeof list - length, "%s%s", i > 0 ? "," : "", text);
-        length += added > 0 ? (size_t) added : 0;
-    }
-    info_value("machine:page_sizes", "page sizes", "%s", list);
 }
 
 static void print_topology(void)
 {
     machine_info_t machine;
     if (machine_read(&machine) != OPAL_SUCCESS) {
-        info_value("machine:topology", "topology", "unknown: hwloc cannot read it");
+        info_null("machine:topology", "topology", "unknown: hwloc cannot read it");
         return;
     }
     print_count("machine:processors", "processors", machine.processors);
     print_count("machine:cores", "cores", machine.cores);
     print_count("machine:numa:count", "NUMA nodes", machine.numa_nodes);
     print_nodes(&machine);
-    print_bytes("machine:memory:bytes", "memory", machine.memory_bytes);
-    print_page_sizes(&machine);
-    info_value("machine:source", "as seen by", "%s%s%s", machine.from_hwloc ? "hwloc" : "sysconf and sysfs",
-               machine.from_hwloc ? " " : "", machine.version);
+    info_bytes("machine:memory:bytes", "memory", machine.memory_bytes);
+    info_bytes_list("machine:page_sizes", "page sizes", machine.page_sizes, machine.page_size_count);
+    info_text("machine:source", "as seen by", "%s%s%s", machine.from_hwloc ? "hwloc" : "sysconf and sysfs",
+              machine.from_hwloc ? " " : "", machine.version);
 }
 
 /* Capability sets are hexadecimal numbers in /proc/self/status; without that file, none is assumed. */
@@ -123,29 +98,41 @@ static void print_lock_limit(void)
         return;
     }
     if (limit.rlim_cur == RLIM_INFINITY) {
-        info_value("machine:lockable:limit", "lockable memory", "unlimited");
+        info_null("machine:lockable:limit", "lockable memory", "unlimited");
     } else {
-        print_bytes("machine:lockable:limit", "lockable memory", limit.rlim_cur);
+        info_bytes("machine:lockable:limit", "lockable memory", limit.rlim_cur);
     }
-    info_value("machine:lockable:ipc_lock", "CAP_IPC_LOCK", "%s", lock_capability());
+    info_string("machine:lockable:ipc_lock", "CAP_IPC_LOCK", lock_capability());
 }
 
 static void print_uring(void)
 {
     char reason[512];
     bool allowed = info_uring_is_allowed(reason, sizeof reason);
-    info_value("machine:io_uring:allowed", "io_uring", "%s", allowed ? "yes" : "no");
+    info_yes_no("machine:io_uring:allowed", "io_uring", allowed);
     if (!allowed) {
-        info_value("machine:io_uring:reason", "", "%s", reason);
+        info_string("machine:io_uring:reason", "", reason);
     }
+}
+
+/* What the memory components that were selected notice here. */
+static void print_support(void)
+{
+    char names[128];
+    if (opal_mem_hooks_support_names(opal_mem_hooks_support_level(), ",", names, sizeof names) == 0) {
+        names[0] = '\0';
+    }
+    info_words("opalmem:hooks:support", "hooks notice", names, "nothing");
 }
 
 void info_print_machine(void)
 {
-    info_section("Machine");
+    info_section_begin("machine", "Machine");
     print_kernel();
     print_topology();
     print_lock_limit();
     print_uring();
     info_print_rdma();
+    print_support();
+    info_section_end();
 }

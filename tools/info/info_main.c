@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* opalmem-info: says what this build of opalmem is, what it finds on this
- * machine, and what can be set. Exit codes: 0; 1 the library does not start or
- * the report cannot be written; 2 the command line is wrong. */
+ * machine, and what can be set. Exit codes: 0; 1 the library does not start,
+ * a name is not known, or the report cannot be written; 2 the command line is
+ * wrong. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,92 +11,106 @@
 
 enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-typedef struct options_t {
-    bool parsable, help, version;
-} options_t;
-
-static const char help[] =
-    "Usage: opalmem-info [--parsable] [--mca NAME VALUE]...\n"
-    "Report what this build of opalmem is, what it finds on this machine, and what can be set.\n"
-    "\n"
-    "  --parsable        one colon-separated value a line, for programs\n"
-    "  --mca NAME VALUE  set a variable, as for any program that uses opalmem\n"
-    "  --help            print this text\n"
-    "  --version         print the version\n"
-    "\n"
-    "Exit status: 0; 1 if opalmem does not start; 2 for a wrong option.\n";
-
-static bool is_mca(const char *argument)
+static int finish_output(bool written)
 {
-    return strcmp(argument, "--mca") == 0 || strcmp(argument, "-mca") == 0;
-}
-
-static bool parse_option(const char *argument, options_t *options)
-{
-    if (strcmp(argument, "--parsable") == 0 || strcmp(argument, "--parseable") == 0) {
-        options->parsable = true;
-    } else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
-        options->help = true;
-    } else if (strcmp(argument, "--version") == 0 || strcmp(argument, "-V") == 0) {
-        options->version = true;
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* Before the library starts: --help has to work when it does not. Its own arguments are left to it. */
-static bool parse_options(int argc, char **argv, options_t *options)
-{
-    for (int i = 1; i < argc; i++) {
-        if (is_mca(argv[i])) {
-            i += 2;
-        } else if (!parse_option(argv[i], options)) {
-            fprintf(stderr,
-                    "opalmem-info: unknown option \"%s\" (argument %d); --help lists those that there are\n",
-                    argv[i], i);
-            return false;
-        }
-    }
-    return true;
-}
-
-static void print_report(void)
-{
-    info_print_build();
-    info_print_machine();
-    info_print_components();
-    info_print_variables();
-}
-
-/* A full disk must not pass for a complete report. */
-static int finish_output(void)
-{
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if (!written) {
         perror("opalmem-info: the report cannot be written");
         return EXIT_FAILED;
     }
     return EXIT_GOOD;
 }
 
+static int print_and_finish(const info_options_t *options)
+{
+    if (options->help) {
+        info_options_help();
+    } else {
+        puts("opalmem-info " OPALMEM_VERSION);
+    }
+    return finish_output(fflush(stdout) == 0 && ferror(stdout) == 0);
+}
+
+static void print_static_sections(const info_options_t *options)
+{
+    if ((options->sections & INFO_SECTION_BUILD) != 0) {
+        info_print_build();
+    }
+    if ((options->sections & INFO_SECTION_CONFIG) != 0) {
+        info_print_config();
+    }
+    if ((options->sections & INFO_SECTION_PATHS) != 0) {
+        info_print_paths(options);
+    }
+}
+
+static bool print_report(const info_options_t *options)
+{
+    bool good = true;
+    print_static_sections(options);
+    if ((options->sections & INFO_SECTION_MACHINE) != 0) {
+        info_print_machine();
+    }
+    if ((options->sections & (INFO_SECTION_COMPONENTS | INFO_SECTION_FAILED)) != 0) {
+        info_print_components(options);
+    }
+    if ((options->sections & INFO_SECTION_VARIABLES) != 0) {
+        good = info_print_variables(options);
+    } else if ((options->sections & INFO_SECTION_COMPONENTS) != 0 && info_form() == INFO_FORM_PRETTY) {
+        puts("\nThe variables: opalmem-info --all, or --param FRAMEWORK COMPONENT --level N (see --help)");
+    }
+    return good;
+}
+
+static int report(const info_options_t *options)
+{
+    info_begin(options->form);
+    bool complete = print_report(options);
+    int rc = finish_output(info_end());
+    return complete ? rc : EXIT_FAILED;
+}
+
+/* It does not start: what could not be loaded may be the reason. */
+static void report_failed(const info_options_t *options, int argc, char **argv)
+{
+    info_options_t failed = *options;
+    failed.sections = INFO_SECTION_FAILED;
+    failed.param_count = 0;
+    if (info_start_without_settings(argc, argv)) {
+        fputs("opalmem-info: without its settings it starts; what could not be loaded then:\n", stderr);
+        report(&failed);
+        opalmem_finalize();
+    }
+}
+
+static int report_of_library(const info_options_t *options, int argc, char **argv)
+{
+    if (!info_start(argc, argv)) {
+        if ((options->sections & INFO_SECTION_FAILED) != 0) {
+            report_failed(options, argc, argv);
+        }
+        return EXIT_FAILED;
+    }
+    int rc = info_params_are_known(options) ? report(options) : EXIT_FAILED;
+    if (opalmem_finalize() != OPAL_SUCCESS) {
+        rc = EXIT_FAILED;
+    }
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
-    options_t options = { 0 };
-    if (!parse_options(argc, argv, &options)) {
-        return EXIT_USAGE;
+    info_options_t options;
+    int rc;
+    /* Before the library starts: --help has to work when it does not. */
+    if (!info_options_parse(&options, argc, argv)) {
+        rc = EXIT_USAGE;
+    } else if (options.help || options.version) {
+        rc = print_and_finish(&options);
+    } else if ((options.sections & ~(unsigned) INFO_SECTIONS_STATIC) == 0) {
+        rc = report(&options);
+    } else {
+        rc = report_of_library(&options, argc, argv);
     }
-    if (options.help || options.version) {
-        fputs(options.help ? help : "opalmem-info " OPALMEM_VERSION "\n", stdout);
-        return finish_output();
-    }
-    if (opalmem_init(&argc, &argv) != OPAL_SUCCESS) {
-        return EXIT_FAILED; /* The message has been printed. */
-    }
-    if (options.parsable) {
-        info_set_parsable();
-    }
-    print_report();
-    int rc = finish_output();
-    opalmem_finalize();
+    info_options_free(&options);
     return rc;
 }

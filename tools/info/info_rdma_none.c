@@ -4,5 +4,5 @@
 
 void info_print_rdma(void)
 {
-    info_value("machine:rdma:count", "RDMA devices", "unknown: opalmem was built without libibverbs");
+    info_null("machine:rdma:count", "RDMA devices", "unknown: opalmem was built without libibverbs");
 }

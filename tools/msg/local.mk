@@ -18,6 +18,7 @@ libmsg_la_SOURCES = \
 	tools/msg/msg_sources.c tools/msg/msg_sources.h \
 	tools/msg/msg_util.c \
 	tools/msg/msg_worker.c tools/msg/msg_worker.h
+libmsg_la_LIBADD = libtoolutil.la
 
 bin_PROGRAMS += opalmem-msg
 opalmem_msg_SOURCES = tools/msg/msg_main.c

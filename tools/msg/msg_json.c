@@ -3,7 +3,6 @@
  * its place and renamed. Times are in nanoseconds, sizes in bytes. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,47 +12,40 @@
 #include "opal/opalmem.h"
 #include "tools/msg/msg_report.h"
 #include "tools/msg/msg_sources.h"
+#include "tools/util/json.h"
 
 /* ---- Content --------------------------------------------------------------------------------- */
 
-static void put_count(FILE *stream, const char *name, uint64_t value)
+static void put_causes(json_t *json, const mca_rcache_base_stats_t *stats)
 {
-    fprintf(stream, "      \"%s\": %" PRIu64 ",\n", name, value);
-}
-
-static void put_causes(FILE *stream, const mca_rcache_base_stats_t *stats)
-{
-    const char *separator = "";
-
-    fprintf(stream, "      \"invalidations\": {");
+    json_object_begin(json, "invalidations", JSON_ONE_LINE);
     for (int cause = 0; cause < OPAL_MEM_HOOKS_CAUSE_COUNT; cause++) {
         if (stats->invalidations[cause] > 0) {
-            fprintf(stream, "%s\"%s\": %" PRIu64, separator,
-                    opal_mem_hooks_cause_name((opal_mem_hooks_cause_t) cause), stats->invalidations[cause]);
-            separator = ", ";
+            json_uint(json, opal_mem_hooks_cause_name((opal_mem_hooks_cause_t) cause),
+                      stats->invalidations[cause]);
         }
     }
-    fprintf(stream, "},\n");
+    json_object_end(json);
 }
 
-static void put_cache(FILE *stream, const msg_figures_t *figures)
+static void put_cache(json_t *json, const msg_figures_t *figures)
 {
     const mca_rcache_base_stats_t *stats = &figures->stats;
 
-    put_count(stream, "hits", stats->hits);
-    put_count(stream, "misses", stats->misses);
-    fprintf(stream, "      \"hit_rate\": %.6f,\n", msg_hit_rate(stats));
-    put_count(stream, "registrations", stats->registrations);
-    put_count(stream, "deregistrations", stats->deregistrations);
-    put_count(stream, "evictions", stats->evictions);
-    put_causes(stream, stats);
-    put_count(stream, "invalidated_in_use", stats->invalidated_in_use);
-    put_count(stream, "unpinned_in_hook", stats->unpinned_in_hook);
-    put_count(stream, "retries", stats->retries);
-    put_count(stream, "queue_overflows", stats->queue_overflows);
-    put_count(stream, "pinned_bytes", stats->bytes);
-    put_count(stream, "peak_pinned_bytes", stats->peak_bytes);
-    put_count(stream, "process_pinned_bytes", figures->process_pinned);
+    json_uint(json, "hits", stats->hits);
+    json_uint(json, "misses", stats->misses);
+    json_decimal(json, "hit_rate", msg_hit_rate(stats), 6);
+    json_uint(json, "registrations", stats->registrations);
+    json_uint(json, "deregistrations", stats->deregistrations);
+    json_uint(json, "evictions", stats->evictions);
+    put_causes(json, stats);
+    json_uint(json, "invalidated_in_use", stats->invalidated_in_use);
+    json_uint(json, "unpinned_in_hook", stats->unpinned_in_hook);
+    json_uint(json, "retries", stats->retries);
+    json_uint(json, "queue_overflows", stats->queue_overflows);
+    json_uint(json, "pinned_bytes", stats->bytes);
+    json_uint(json, "peak_pinned_bytes", stats->peak_bytes);
+    json_uint(json, "process_pinned_bytes", figures->process_pinned);
 }
 
 static double ratio(double sum, uint64_t count)
@@ -61,74 +53,92 @@ static double ratio(double sum, uint64_t count)
     return count == 0 ? 0 : sum / (double) count;
 }
 
-static void put_times(FILE *stream, const msg_column_t *column)
+static void put_times(json_t *json, const msg_column_t *column)
 {
     const msg_figures_t *figures = &column->total;
 
-    fprintf(stream, "      \"transfer_ns_mean\": %.1f,\n",
-            ratio((double) figures->transfer_ns, figures->messages));
-    put_count(stream, "transfer_ns_median", column->median_ns);
-    fprintf(stream, "      \"buffer_ns_mean\": %.1f,\n", ratio((double) figures->source_ns, figures->messages));
-    fprintf(stream, "      \"register_ns_mean\": %.1f,\n",
-            ratio(2 * (double) figures->register_ns, figures->register_samples));
-    fprintf(stream, "      \"elapsed_ns\": %" PRIu64 "\n", figures->elapsed_ns);
+    json_decimal(json, "transfer_ns_mean", ratio((double) figures->transfer_ns, figures->messages), 1);
+    json_uint(json, "transfer_ns_median", column->median_ns);
+    json_decimal(json, "buffer_ns_mean", ratio((double) figures->source_ns, figures->messages), 1);
+    json_decimal(json, "register_ns_mean", ratio(2 * (double) figures->register_ns, figures->register_samples), 1);
+    json_uint(json, "elapsed_ns", figures->elapsed_ns);
 }
 
-static void put_column(FILE *stream, const msg_column_t *column)
+static void put_column(json_t *json, const msg_column_t *column)
 {
     const msg_figures_t *figures = &column->total;
 
-    fprintf(stream, "    {\n      \"cache\": \"%s\",\n", msg_mode_name(column->mode));
-    /* A component's name has no character that JSON would have to escape: it is part of a C identifier. */
-    fprintf(stream, "      \"component\": \"%s\",\n", figures->components);
-    put_count(stream, "support_level", (uint64_t) figures->support);
-    fprintf(stream, "      \"keeps_registrations\": %s,\n",
-            figures->caching != 0 && column->mode != MSG_MODE_NONE ? "true" : "false");
-    put_count(stream, "messages", figures->messages);
-    put_count(stream, "bytes", figures->bytes);
-    put_count(stream, "wrong_messages", figures->wrong_messages);
-    put_count(stream, "wrong_bytes", figures->wrong_bytes);
-    put_count(stream, "failed_transfers", figures->failed_transfers);
-    put_cache(stream, figures);
-    put_times(stream, column);
-    fprintf(stream, "    }");
+    json_object_begin(json, NULL, JSON_LINES);
+    json_string(json, "cache", msg_mode_name(column->mode));
+    json_string(json, "component", figures->components);
+    json_uint(json, "support_level", (uint64_t) figures->support);
+    json_bool(json, "keeps_registrations", figures->caching != 0 && column->mode != MSG_MODE_NONE);
+    json_uint(json, "messages", figures->messages);
+    json_uint(json, "bytes", figures->bytes);
+    json_uint(json, "wrong_messages", figures->wrong_messages);
+    json_uint(json, "wrong_bytes", figures->wrong_bytes);
+    json_uint(json, "failed_transfers", figures->failed_transfers);
+    put_cache(json, figures);
+    put_times(json, column);
+    json_object_end(json);
 }
 
-static void put_head(FILE *stream, const msg_report_t *report)
+static void put_options(json_t *json, const msg_options_t *options)
 {
-    const msg_options_t *options = report->options;
-    const machine_info_t *machine = report->machine;
+    json_object_begin(json, "options", JSON_ONE_LINE);
+    json_uint(json, "peers", options->peers);
+    json_string(json, "pattern", msg_source_name(options->pattern));
+    json_uint(json, "size_min", options->size_min);
+    json_uint(json, "size_max", options->size_max);
+    json_uint(json, "messages", options->messages);
+    json_uint(json, "seed", options->seed);
+    json_uint(json, "files", options->file_count);
+    json_object_end(json);
+}
 
-    fprintf(stream, "{\n  \"program\": \"opalmem-msg\",\n  \"version\": \"%s\",\n", OPALMEM_VERSION);
-    fprintf(stream,
-            "  \"options\": {\"peers\": %u, \"pattern\": \"%s\", \"size_min\": %zu, \"size_max\": %zu, "
-            "\"messages\": %" PRIu64 ", \"seed\": %" PRIu64 ", \"files\": %u},\n",
-            options->peers, msg_source_name(options->pattern), options->size_min, options->size_max,
-            options->messages, options->seed, options->file_count);
-    fprintf(stream, "  \"limits\": {\"cache_max_bytes\": %zu, \"lockable_bytes\": ", report->plan->max_bytes);
-    if (report->plan->lockable == UINT64_MAX) {
-        fprintf(stream, "null},\n");
+static void put_limits(json_t *json, const msg_plan_t *plan)
+{
+    json_object_begin(json, "limits", JSON_ONE_LINE);
+    json_uint(json, "cache_max_bytes", plan->max_bytes);
+    if (plan->lockable == UINT64_MAX) {
+        json_null(json, "lockable_bytes");
     } else {
-        fprintf(stream, "%" PRIu64 "},\n", report->plan->lockable);
+        json_uint(json, "lockable_bytes", plan->lockable);
     }
-    fprintf(stream,
-            "  \"machine\": {\"processors\": %u, \"cores\": %u, \"numa_nodes\": %u, \"memory_bytes\": %" PRIu64
-            ", \"page_sizes\": [",
-            machine->processors, machine->cores, machine->numa_nodes, machine->memory_bytes);
+    json_object_end(json);
+}
+
+static void put_machine(json_t *json, const machine_info_t *machine)
+{
+    json_object_begin(json, "machine", JSON_ONE_LINE);
+    json_uint(json, "processors", machine->processors);
+    json_uint(json, "cores", machine->cores);
+    json_uint(json, "numa_nodes", machine->numa_nodes);
+    json_uint(json, "memory_bytes", machine->memory_bytes);
+    json_array_begin(json, "page_sizes", JSON_ONE_LINE);
     for (unsigned i = 0; i < machine->page_size_count; i++) {
-        fprintf(stream, "%s%zu", i > 0 ? ", " : "", machine->page_sizes[i]);
+        json_uint(json, NULL, machine->page_sizes[i]);
     }
-    fprintf(stream, "]},\n  \"columns\": [\n");
+    json_array_end(json);
+    json_object_end(json);
 }
 
 static void put_report(FILE *stream, const msg_report_t *report)
 {
-    put_head(stream, report);
+    json_t json = { .stream = stream };
+
+    json_object_begin(&json, NULL, JSON_LINES);
+    json_string(&json, "program", "opalmem-msg");
+    json_string(&json, "version", OPALMEM_VERSION);
+    put_options(&json, report->options);
+    put_limits(&json, report->plan);
+    put_machine(&json, report->machine);
+    json_array_begin(&json, "columns", JSON_LINES);
     for (size_t i = 0; i < report->column_count; i++) {
-        put_column(stream, &report->columns[i]);
-        fputs(i + 1 < report->column_count ? ",\n" : "\n", stream);
+        put_column(&json, &report->columns[i]);
     }
-    fprintf(stream, "  ]\n}\n");
+    json_array_end(&json);
+    json_object_end(&json);
 }
 
 /* ---- Files ----------------------------------------------------------------------------------- */

@@ -45,6 +45,24 @@ OPAL_DECLSPEC void mca_base_log(mca_base_log_level_t level, const char *format, 
  */
 OPAL_DECLSPEC void mca_base_component_set_reason(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/** Add a component that is linked into the program to a framework, as if it were one of the library's own.
+ *
+ * From the next opalmem_init() on, and for every later one: it cannot be taken back. Of components with one name
+ * the library's own comes first, then the one that was added first, then DSOs.
+ * @param[in] framework  "memory" or "rcache"; a name that no framework has is reported by opalmem_init().
+ * @param[in] component  The framework's whole structure begins there (opal_memory_base_component_2_0_0_t,
+ *     mca_rcache_base_component_2_0_0_t). Kept, not copied. Whether its versions fit is judged in opalmem_init(), as
+ *     for a DSO.
+ * @retval OPAL_SUCCESS              Added; also when this very component has been added before.
+ * @retval OPAL_EXISTS               Another one of that name has been added to the framework before; it stays.
+ * @retval OPAL_ERR_BAD_PARAM        A pointer is NULL, or the component has no name or one that no selection could
+ *     hold; after a message.
+ * @retval OPAL_ERR_RESOURCE_BUSY    The library runs; after a message.
+ * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory.
+ * Thread-safe. Not from hook context.
+ */
+OPAL_DECLSPEC int mca_base_component_add_static(const char *framework, const mca_base_component_t *component);
+
 /** What is known of a component, for listings. Strings live until finalize. */
 typedef struct mca_base_component_info_t {
     const char *framework;

@@ -81,22 +81,27 @@ typedef struct mca_rcache_base_resources_t {
     mca_rcache_in_use_policy_t in_use_policy;
     /** First use in a fork child: forget what was inherited, without touching it. May be NULL. */
     int (*after_fork)(void *reg_data);
+    void *reserved[4]; /**< Zero. */
 } mca_rcache_base_resources_t;
+
+/** Causes of release that figures have room for: more than OPAL_MEM_HOOKS_CAUSE_COUNT, so that new ones fit. */
+#define MCA_RCACHE_STATS_CAUSES 16
 
 /** Figures of one cache. Counts since creation. */
 typedef struct mca_rcache_base_stats_t {
     uint64_t hits;
-    uint64_t misses;                                    /**< Lookups that had to register, or could not. */
-    uint64_t registrations;                             /**< Successful calls of register_mem. */
-    uint64_t deregistrations;                           /**< Calls of deregister_mem. */
-    uint64_t evictions;                                 /**< Idle registrations dropped for a limit. */
-    uint64_t invalidations[OPAL_MEM_HOOKS_CAUSE_COUNT]; /**< Registrations dropped, by cause of release. */
+    uint64_t misses;                                 /**< Lookups that had to register, or could not. */
+    uint64_t registrations;                          /**< Successful calls of register_mem. */
+    uint64_t deregistrations;                        /**< Calls of deregister_mem. */
+    uint64_t evictions;                              /**< Idle registrations dropped for a limit. */
+    uint64_t invalidations[MCA_RCACHE_STATS_CAUSES]; /**< Registrations dropped, by cause of release. */
     uint64_t invalidated_in_use;
     uint64_t unpinned_in_hook; /**< Of the invalidated: unpinned before the pages went. */
     uint64_t retries;          /**< Registrations made again, their memory was released meanwhile. */
     uint64_t queue_overflows;  /**< Times when everything was invalidated. */
     size_t count, peak_count;  /**< Registrations now and at most. */
     size_t bytes, peak_bytes;  /**< Pinned now and at most. */
+    uint64_t reserved[8];      /**< 0. */
 } mca_rcache_base_stats_t;
 
 /** Find a registration that covers [addr, addr + size), or make one.
@@ -138,29 +143,98 @@ typedef int (*mca_rcache_base_module_invalidate_range_fn_t)(mca_rcache_base_modu
 /** Drop the idle registration that was not used for longest. @return false: there is none. */
 typedef bool (*mca_rcache_base_module_evict_fn_t)(mca_rcache_base_module_t *rcache);
 
-/** For mca_rcache_base_module_destroy() only. */
-typedef void (*mca_rcache_base_module_finalize_fn_t)(mca_rcache_base_module_t *rcache);
+/** Deregister everything and free the cache. Called once, by mca_rcache_base_module_destroy(): no release callback
+ * sees the cache any more.
+ * @retval OPAL_SUCCESS
+ * @retval OPAL_ERR_RESOURCE_BUSY  References are out: the cache frees itself when the last one is given back. The
+ *     component is never unloaded then.
+ * Not from hook context.
+ */
+typedef int (*mca_rcache_base_module_finalize_fn_t)(mca_rcache_base_module_t *rcache);
 
-/** A cache, as its users see it. */
+/** Unpin what only waits for a safe moment. Not from hook context, but a window may be open on this thread. */
+typedef void (*mca_rcache_base_module_progress_fn_t)(mca_rcache_base_module_t *rcache);
+
+/** Fill in all figures; what is not counted is 0. Thread-safe. */
+typedef void (*mca_rcache_base_module_stats_fn_t)(mca_rcache_base_module_t *rcache,
+                                                  mca_rcache_base_stats_t *stats);
+
+/** The library is being finalized, nobody will tell of releases any more: drop everything, and keep nothing from
+ * now on. References that are out stay good. Not from hook context. */
+typedef void (*mca_rcache_base_module_stop_fn_t)(mca_rcache_base_module_t *rcache);
+
+/** In a fork child: forget the parent's registrations without touching them, and make locks anew. Hook context. */
+typedef void (*mca_rcache_base_module_reset_child_fn_t)(mca_rcache_base_module_t *rcache);
+
+/** Does the cache keep registrations now? Thread-safe. */
+typedef bool (*mca_rcache_base_module_is_caching_fn_t)(const mca_rcache_base_module_t *rcache);
+
+/** A cache, as its users see it: the first member of the component's own structure.
+ *
+ * Filled in by the component, constant afterwards. Users call the functions through this table, down to rcache_stats;
+ * those members are never NULL for them: the base puts empty functions where the component has none.
+ */
 struct mca_rcache_base_module_t {
-    const char *component_name;
-    mca_rcache_base_module_register_fn_t rcache_register;
-    mca_rcache_base_module_deregister_fn_t rcache_deregister;
-    mca_rcache_base_module_find_fn_t rcache_find;
-    mca_rcache_base_module_invalidate_range_fn_t rcache_invalidate_range;
-    mca_rcache_base_module_evict_fn_t rcache_evict;
-    mca_rcache_base_module_finalize_fn_t rcache_finalize;
-    /** Unpin what only waits for a safe moment. */
-    void (*rcache_progress)(mca_rcache_base_module_t *rcache);
-    void (*rcache_stats)(mca_rcache_base_module_t *rcache, mca_rcache_base_stats_t *stats);
+    size_t struct_size;         /**< sizeof of this structure, as the component was compiled; see above. */
+    const char *component_name; /**< Required; outlives the cache. */
+    mca_rcache_base_module_register_fn_t rcache_register;                 /**< Required. */
+    mca_rcache_base_module_deregister_fn_t rcache_deregister;             /**< Required. */
+    mca_rcache_base_module_find_fn_t rcache_find;                         /**< Required. */
+    mca_rcache_base_module_invalidate_range_fn_t rcache_invalidate_range; /**< Required. */
+    mca_rcache_base_module_evict_fn_t rcache_evict;       /**< NULL: nothing is ever idle; false for users. */
+    mca_rcache_base_module_finalize_fn_t rcache_finalize; /**< Required. */
+    mca_rcache_base_module_progress_fn_t rcache_progress; /**< NULL: nothing ever waits. */
+    mca_rcache_base_module_stats_fn_t rcache_stats;       /**< NULL: all figures are 0. */
+
+    /* From here on the base alone calls, and a component may end the structure before any of them. */
+    mca_rcache_base_module_stop_fn_t rcache_stop; /**< NULL: the whole address space is invalidated once. */
+    mca_rcache_base_module_reset_child_fn_t rcache_reset_child; /**< NULL: a child uses what it inherited. */
+    mca_rcache_base_module_is_caching_fn_t rcache_is_caching;   /**< NULL: as the base has decided. */
 };
+
+/* ---- Components -------------------------------------------------------------------------------- */
 
 /** Make a cache.
  *
- * @param[in] name       Component, "grdma"; NULL: the default one.
- * @param[in] user_data  Ignored by grdma.
+ * @param[in]  resources  Checked; limits and policy are filled in, cache_name is not NULL. The structure and its
+ *     strings are the caller's: what is to be kept has to be copied.
+ * @param[in]  user_data  As given to mca_rcache_base_module_create().
+ * @param[in]  caching    May the cache keep registrations? Decided by the base (leave_pinned, and whether releases
+ *     are noticed). If not, none may outlive its last reference.
+ * @param[out] module     The component's, until rcache_finalize. Untouched on error.
+ * @retval OPAL_SUCCESS
+ * @retval OPAL_ERR_NOT_AVAILABLE  Not for these resources: another component may serve them. No message.
+ * Other codes end the creation; the base prints the code.
+ * Called from several threads at once. Not from hook context.
+ */
+typedef int (*mca_rcache_base_component_init_fn_t)(const mca_rcache_base_resources_t *resources, void *user_data,
+                                                   bool caching, mca_rcache_base_module_t **module);
+
+/** A component of the framework "rcache". Its MCA query function returns the priority, and NULL for the module.
+ *
+ * Caches may be left when the component is closed (the program forgot them): they have been stopped, the component
+ * stays loaded, and their functions must go on working.
+ */
+typedef struct mca_rcache_base_component_2_0_0_t {
+    mca_base_component_t rcache_version;
+    mca_base_component_data_t rcache_data;
+    mca_rcache_base_component_init_fn_t rcache_init; /**< Required. */
+} mca_rcache_base_component_2_0_0_t;
+typedef mca_rcache_base_component_2_0_0_t mca_rcache_base_component_t;
+
+/** Framework part of a component's initialiser. */
+#define MCA_RCACHE_BASE_VERSION_2_0_0 MCA_BASE_VERSION_2_0_0, "rcache", 2, 0, 0
+
+/* ---- For users --------------------------------------------------------------------------------- */
+
+/** Make a cache.
+ *
+ * @param[in] name       Component, "grdma"; NULL: of those that the variable rcache admits, the one with the highest
+ *     priority that takes these resources.
+ * @param[in] user_data  Handed to the component; ignored by grdma.
  * @param[in] resources  Copied.
- * @return NULL after a message: library not started, unknown name, bad resources, no memory, or
+ * @return NULL after a message: library not started, no such component or not available (the message lists what there
+ *     is, and why each cannot be used), bad resources, no memory, or
  *     caching demanded (leave_pinned 1) where no component notices releases.
  * Whether it keeps registrations is decided here: variable rcache_base_leave_pinned.
  * Thread-safe. Not from hook context.
@@ -170,6 +244,7 @@ OPAL_DECLSPEC mca_rcache_base_module_t *mca_rcache_base_module_create(const char
 
 /** Deregister everything and free the cache. No reference may be out, no thread inside.
  * @retval OPAL_SUCCESS
+ * @retval OPAL_ERR_BAD_PARAM      There is no such cache.
  * @retval OPAL_ERR_RESOURCE_BUSY  References are out: those registrations stay pinned, the cache is freed
  *     when the last one is given back.
  */

@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck disable=SC2154 # the upper Makefile sets top_builddir and top_srcdir
+# The library as a part of another project (examples/embedded): it is configured and built by that project, works in
+# it, is not installed, and shows nobody its names. What is built stays for test_two_copies.sh.
+set -eu
+outer=$top_builddir/test/embed/outer.d
+skip() { echo "SKIP: $*"; exit 77; }
+fail() { echo "$*"; exit 1; }
+[ -z "$TEST_CFLAGS" ] || skip "a build with a sanitizer"
+for tool in autoreconf automake libtoolize; do
+    command -v $tool > /dev/null || skip "$tool is missing"
+done
+case $outer in *[[:blank:]]*) skip "automake's make dist does not work below a folder with a blank in its name" ;; esac
+# try WORD...: in silence, unless it fails.
+try() { "$@" > "$outer.log" 2>&1 || { tail -n 40 "$outer.log"; fail "failed: $*"; }; }
+
+[ ! -e "$outer" ] || chmod -R u+w "$outer" "$outer".[a-z]*
+rm -rf "$outer"
+mkdir -p "$outer"
+cp "$top_srcdir"/examples/embedded/* "$outer"
+chmod -R u+w "$outer"
+try make -C "$top_builddir" distdir distdir="$outer/opalmem"
+cd "$outer"
+unset CONFIG_SITE OPALMEM_MCA_mca_base_component_path
+try autoreconf --install
+try ./configure -q --prefix="$outer/root" --disable-static CFLAGS="-g -O0" LDFLAGS=
+try make -j2 V=0
+try make install
+
+installed=$(cd root && find . ! -type d | sort | tr '\n' ' ')
+for file in $installed; do
+    case $file in
+        ./bin/myprogram | ./lib/libmyruntime.*) ;;
+        *) fail "opalmem installs within another project: $file" ;;
+    esac
+done
+library=root/lib/libmyruntime.so
+bad=$(nm -D --defined-only $library | awk '$3 !~ /^myruntime_/ { print $3 }')
+[ -z "$bad" ] || fail "libmyruntime.so exports:" "$bad"
+nm --defined-only $library | grep -q ' myrt_init$' || fail "opalmem_init is not called myrt_init in libmyruntime.so"
+! nm -g --defined-only opalmem/.libs/libopalmem_embedded.a | awk 'NF == 3 && $3 !~ /^myrt_/' | grep . || fail "names without prefix"
+readelf -d $library | grep -q 'Flags:.*NODELETE' || fail "libmyruntime.so can be unloaded, its patched code with it"
+# The components on the system belong to an installed copy.
+! grep -qF "$outer/root/lib/opalmem" $library || fail "an embedded copy looks for components in $outer/root/lib/opalmem"
+
+runs_as() { # EXPECTED ARGUMENT...
+    local expected=$1 out
+    shift
+    out=$(root/bin/myprogram "$@") || fail "myprogram $*: exit status $?: $out"
+    [ "$out" = "$expected" ] || fail "myprogram $*: $out"
+}
+case $("$top_builddir/examples/minimal") in
+    linux:*) runs_as "caching yes, held before yes, held after no, releases yes" ;;
+    *) runs_as "caching no, held before no, held after no, releases no" ;;
+esac
+runs_as "caching no, held before no, held after no, releases no" --mca memory noop
