@@ -21,7 +21,7 @@ help:
 	echo "check-without   tests of builds without each optional library, and without all"; \
 	echo "check-all       all of these"; \
 	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
-	echo "bench           what the hooks cost"; \
+	echo "bench           what the hooks and reading a variable cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
 check-model:
@@ -51,7 +51,7 @@ check-dso:
 	$(variant) dso --enable-mca-dso
 check-prefix:
 	$(variant) prefix --with-symbol-prefix=myrt_
-	$(variant) prefix-dso --with-symbol-prefix=myrt_ --enable-mca-dso
+	$(variant) prefix-dso --with-symbol-prefix=other_runtime_ --enable-mca-dso
 check-without:
 	$(variant) without-hwloc --without-hwloc
 	$(variant) without-libltdl --without-libltdl
@@ -68,8 +68,11 @@ check-all: check check-model check-headers check-symbols lint check-dso check-pr
 noinst_PROGRAMS += bench/bench_hooks
 bench_bench_hooks_SOURCES = bench/bench_hooks.c
 bench_bench_hooks_LDADD = libopalmem.la
-bench: bench/bench_hooks
+noinst_PROGRAMS += bench/bench_vars
+bench_bench_vars_SOURCES = bench/bench_vars.c
+bench: bench/bench_hooks bench/bench_vars
 	bench/bench_hooks
+	bench/bench_vars
 
 clean-local:
 	rm -rf variants test/embed/outer.d*

@@ -46,6 +46,12 @@ libopalmem_internal_la_SOURCES = \
 	framework/base/mca_base_repository.c \
 	framework/base/mca_base_repository.h \
 	framework/base/mca_base_repository_file.c \
+	framework/base/mca_base_repository_path.c \
+	framework/base/mca_base_repository_vars.c \
+	framework/base/mca_base_load_errors.c \
+	framework/base/mca_base_load_errors.h \
+	framework/base/mca_base_object.c \
+	framework/base/mca_base_object.h \
 	framework/hooks/hooks_internal.h \
 	framework/hooks/memory_hooks.c \
 	framework/hooks/release_windows.c \

@@ -15,6 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 if HAVE_CHECK
 include test/framework/local.mk
 include test/build/local.mk
+include test/kit/local.mk
 include test/model/local.mk
 include test/base/local.mk
 include test/info/local.mk

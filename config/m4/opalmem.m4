@@ -9,6 +9,14 @@ AC_DEFUN([OPALMEM_REFUSE_32_BITS], [
         [AC_MSG_ERROR([opalmem needs 64 bits: take -m32 or -mx32 out of CC, CFLAGS, CPPFLAGS and LDFLAGS])])
 ])
 
+# Nothing tells before make install, and that does not tell why.
+AC_DEFUN([OPALMEM_REFUSE_BLANKS], [
+    for opalmem_folder in "prefix=$prefix" "exec-prefix=$exec_prefix" "libdir=$libdir" "bindir=$bindir" "includedir=$includedir"; do
+        AS_CASE([$opalmem_folder], [*@<:@\ \	@:>@*],
+            [AC_MSG_ERROR([--$opalmem_folder: libtool cannot install into a folder with a blank in its name])])
+    done
+])
+
 AC_DEFUN([OPALMEM_CHECK_PLATFORM], [
     AC_CANONICAL_HOST
     AS_CASE([$host_os], [linux*], [], [AC_MSG_ERROR([opalmem needs Linux, not $host_os])])

@@ -10,9 +10,12 @@
 #include <string.h>
 
 #include "framework/base/mca_base_component.h"
+#include "framework/base/mca_base_log.h"
+#include "framework/base/mca_base_object.h"
 #include "framework/base/mca_base_repository.h"
 #include "framework/base/mca_base_static.h"
 #include "framework/base/mca_base_var.h"
+#include "framework/hooks/hooks_internal.h"
 
 /* Under the init lock. */
 static mca_base_framework_t *frameworks;
@@ -147,6 +150,29 @@ static void close_component(mca_base_component_item_t *item)
     }
 }
 
+/* Is a callback of its still registered? Only code is looked for: what else it left behind cannot be known. */
+static bool is_registered(const mca_base_component_item_t *item)
+{
+    uintptr_t start, end;
+    return mca_base_object_find(item->component, &start, &end)
+           && (opal_mem_hooks_has_callback_in(start, end) || mca_base_log_has_callback_in(start, end));
+}
+
+static void keep_if_needed(mca_base_component_item_t *item)
+{
+    bool registered = is_registered(item);
+    if (!registered && !item->keep) {
+        return;
+    }
+    for (const mca_base_framework_t *f = frameworks; f != NULL; f = f->next) {
+        if (strcmp(f->name, item->component->mca_type_name) == 0) {
+            mca_base_verbose(f, 10, "component %s stays loaded: %s", item->name,
+                             registered ? "it has left a callback behind" : "something may still call it");
+        }
+    }
+    mca_base_repository_keep(item);
+}
+
 void mca_base_component_release(mca_base_component_item_t *item)
 {
     close_component(item);
@@ -154,9 +180,7 @@ void mca_base_component_release(mca_base_component_item_t *item)
     if (item->dl == NULL) {
         return;
     }
-    if (item->keep) {
-        mca_base_repository_keep(item);
-    }
+    keep_if_needed(item);
     if ((item->component->flags & MCA_BASE_COMPONENT_FLAG_RESIDENT) == 0) {
         /* Before the DSO goes: the variables' storage lies in it. */
         mca_base_var_detach(item->component->mca_type_name, item->name);

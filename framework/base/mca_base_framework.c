@@ -89,8 +89,10 @@ static int refuse_name(const mca_base_framework_t *framework, const mca_base_sel
 {
     char known[NAMES_MAX];
     mca_base_framework_list(framework, known, sizeof known);
-    mca_base_log(MCA_BASE_LOG_ERROR, "framework %s has no component \"%.*s\" (%s); there are: %s", framework->name,
-                 (int) name->length, name->start, origin, known);
+    mca_base_log(
+        MCA_BASE_LOG_ERROR, "framework %s has no component \"%.*s\" (%s); there are: %s%s", framework->name,
+        (int) name->length, name->start, origin, known,
+        mca_base_repository_is_disabled() ? " (mca_base_component_disable_dlopen forbids to load any other)" : "");
     return OPAL_ERR_NOT_FOUND;
 }
 
@@ -262,11 +264,23 @@ static int settle_priority(const mca_base_framework_t *framework, mca_base_compo
 {
     char full_name[FULL_NAME_MAX], origin[ORIGIN_MAX];
     int rc = register_priority(framework, item);
-    name_priority(framework, item, full_name);
-    mca_base_var_origin(full_name, origin, sizeof origin);
-    mca_base_verbose(framework, 10, "component %s can run here, priority %d (%s)", item->name, item->priority,
-                     origin);
+    if (rc == OPAL_SUCCESS) {
+        name_priority(framework, item, full_name);
+        mca_base_var_origin(full_name, origin, sizeof origin);
+        mca_base_verbose(framework, 10, "component %s can run here, priority %d (%s)", item->name, item->priority,
+                         origin);
+    }
     return rc;
+}
+
+static void report_load_error(const mca_base_framework_t *framework, const mca_base_component_item_t *item)
+{
+    if (mca_base_load_error_is_shown(framework->name, item->name)) {
+        mca_base_log(MCA_BASE_LOG_WARN, "component %s of framework %s cannot be loaded: %s", item->name,
+                     framework->name, item->reason);
+    } else {
+        mca_base_verbose(framework, 10, "component %s cannot be loaded: %s", item->name, item->reason);
+    }
 }
 
 static int start_component(const mca_base_framework_t *framework, mca_base_component_item_t *item)
@@ -274,7 +288,7 @@ static int start_component(const mca_base_framework_t *framework, mca_base_compo
     mca_base_verbose(framework, 10, "component %s is tried (%s)", item->name,
                      item->path != NULL ? item->path : "linked in");
     if (mca_base_repository_load(framework, item) != OPAL_SUCCESS) {
-        mca_base_verbose(framework, 10, "component %s cannot be loaded: %s", item->name, item->reason);
+        report_load_error(framework, item);
         return OPAL_SUCCESS;
     }
     unsigned refused = mca_base_var_refused();
@@ -347,7 +361,8 @@ static void report_broken(const mca_base_framework_t *framework)
         return;
     }
     for (const mca_base_component_item_t *item = framework->items; item != NULL; item = item->next) {
-        if (!item->registered && mca_base_framework_names(framework, item->name)) {
+        if (item->failed && mca_base_framework_names(framework, item->name)
+            && !mca_base_load_error_is_shown(framework->name, item->name)) {
             mca_base_log(MCA_BASE_LOG_WARN, "component %s of framework %s cannot be loaded: %s", item->name,
                          framework->name, item->reason);
         }

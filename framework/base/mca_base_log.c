@@ -68,6 +68,12 @@ void mca_base_set_log(mca_base_log_fn_t fn, void *arg)
     }
 }
 
+bool mca_base_log_has_callback_in(uintptr_t start, uintptr_t end)
+{
+    const log_target_t *target = atomic_load_explicit(&current_target, memory_order_acquire);
+    return target != NULL && (uintptr_t) target->fn >= start && (uintptr_t) target->fn < end;
+}
+
 static bool is_wanted(mca_base_log_level_t level)
 {
     int limit = mca_base_var_load(mca_base_log_verbosity);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Start and stop of the MCA base, and the variables of the base itself. */
-#include <string.h>
 #include <sys/auxv.h>
 
 #include "framework/base/base_internal.h"
@@ -14,7 +13,6 @@
 
 /* All under the init lock. */
 static bool is_open;
-static char *component_path = (char *) OPALMEM_COMPONENTDIR;
 
 /* Open MPI's names for verbosity; its users write them into OMPI_MCA_<framework>_base_verbose. */
 const mca_base_var_enum_value_t mca_base_verbosity_names[] = {
@@ -49,23 +47,6 @@ static int register_verbose(void)
     });
 }
 
-static int register_component_path(void)
-{
-    int rc = mca_base_var_register(&(mca_base_var_def_t){
-        .name = "mca_base_component_path",
-        .help = "Directories that are searched for component DSOs, separated by colons; empty: none. "
-                "Ignored in set-uid processes.",
-        .type = MCA_BASE_VAR_TYPE_STRING,
-        .info_level = 9,
-        .storage = &component_path,
-    });
-    if (rc == OPAL_SUCCESS && !mca_base_trusts_user() && strcmp(component_path, OPALMEM_COMPONENTDIR) != 0) {
-        mca_base_log(MCA_BASE_LOG_WARN, "mca_base_component_path is ignored in a set-uid process");
-        mca_base_var_unset("mca_base_component_path");
-    }
-    return rc;
-}
-
 /* The variables first: as long as they are open, other threads may look for settings. */
 static void close_settings(bool keep_command_line)
 {
@@ -89,10 +70,10 @@ int mca_base_open(void)
         rc = register_verbose();
     }
     if (rc == OPAL_SUCCESS) {
-        rc = register_component_path();
+        rc = mca_base_repository_register();
     }
     if (rc == OPAL_SUCCESS) {
-        rc = mca_base_repository_open(component_path, OPALMEM_COMPONENTDIR);
+        rc = mca_base_repository_open(mca_base_repository_component_path(), OPALMEM_COMPONENTDIR);
     }
     if (rc != OPAL_SUCCESS) {
         close_settings(true);

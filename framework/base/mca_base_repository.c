@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Finds the components of a framework, in the library and in directories of
+/* Finds the components of a framework, in the program and in directories of
  * DSOs, and checks that each is what its name says before anything of it is
  * called. How a DSO is loaded is not known here. */
 #include <dirent.h>
@@ -20,86 +20,6 @@
 #define DSO_SUFFIX ".so"
 #define CAUSE_MAX 150
 #define PATH_SHOWN 100 /* With the cause, less than MCA_BASE_REASON_MAX. */
-
-/* The usable directories in their order. Under the init lock. */
-static char **directories;
-static size_t directory_count;
-
-/* ---- Directories -------------------------------------------------------------------------------- */
-
-static size_t count_colons(const char *path)
-{
-    size_t count = 0;
-    for (; *path != '\0'; path++) {
-        count += *path == ':';
-    }
-    return count;
-}
-
-static int add_directory(const char *start, size_t length, const char *standard)
-{
-    char *directory = strndup(start, length);
-    if (directory == NULL) {
-        return OPAL_ERR_OUT_OF_RESOURCE;
-    }
-    char cause[CAUSE_MAX];
-    bool missing;
-    if (mca_base_directory_is_usable(directory, cause, sizeof cause, &missing)) {
-        directories[directory_count++] = directory;
-        return OPAL_SUCCESS;
-    }
-    if (!missing || strcmp(directory, standard) != 0) {
-        mca_base_log(MCA_BASE_LOG_WARN, "no components are loaded from %s (mca_base_component_path): %s",
-                     directory, cause);
-    }
-    free(directory);
-    return OPAL_SUCCESS;
-}
-
-static int add_directories(const char *path, const char *standard)
-{
-    directories = calloc(count_colons(path) + 1, sizeof *directories);
-    int rc = directories != NULL ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
-    while (rc == OPAL_SUCCESS && *path != '\0') {
-        size_t length = strcspn(path, ":");
-        /* An empty part is not the current directory: that one may be anybody's. */
-        if (length > 0) {
-            rc = add_directory(path, length, standard);
-        }
-        path += length + (path[length] == ':');
-    }
-    return rc;
-}
-
-int mca_base_repository_open(const char *path, const char *standard)
-{
-    if (path == NULL || path[0] == '\0') {
-        return OPAL_SUCCESS;
-    }
-    if (!mca_base_loader_works) {
-        if (strcmp(path, standard) != 0) {
-            mca_base_log(MCA_BASE_LOG_WARN,
-                         "mca_base_component_path has no effect: this library was built without libltdl");
-        }
-        return OPAL_SUCCESS;
-    }
-    int rc = add_directories(path, standard);
-    if (rc != OPAL_SUCCESS) {
-        mca_base_repository_close();
-    }
-    return rc;
-}
-
-void mca_base_repository_close(void)
-{
-    for (size_t i = 0; i < directory_count; i++) {
-        free(directories[i]);
-    }
-    free(directories);
-    directories = NULL;
-    directory_count = 0;
-    mca_base_loader_stop();
-}
 
 /* ---- Finding ------------------------------------------------------------------------------------ */
 
@@ -169,7 +89,23 @@ static const char *component_of_file(const char *file, const char *framework, si
     return valid ? file + front : NULL;
 }
 
-static int add_file(mca_base_framework_t *framework, const char *directory, const char *file)
+/* Somebody put it there to be used: if he named the directory himself, he hears of it without asking. */
+static void report_duplicate(const mca_base_framework_t *framework, const mca_base_directory_t *directory,
+                             const char *file, const mca_base_component_item_t *earlier)
+{
+    const char *first = earlier->path != NULL ? earlier->path : "the one that is linked in";
+    if (directory->named) {
+        mca_base_log(
+            MCA_BASE_LOG_WARN,
+            "%s/%s (mca_base_component_path) is not used: of component %s of framework %s, %s comes first",
+            directory->path, file, earlier->name, framework->name, first);
+    } else {
+        mca_base_verbose(framework, 10, "%s/%s is not used: of component %s, %s comes first", directory->path,
+                         file, earlier->name, first);
+    }
+}
+
+static int add_file(mca_base_framework_t *framework, const mca_base_directory_t *directory, const char *file)
 {
     size_t length;
     const char *name = component_of_file(file, framework->name, &length);
@@ -178,13 +114,11 @@ static int add_file(mca_base_framework_t *framework, const char *directory, cons
     }
     const mca_base_component_item_t *earlier = mca_base_framework_find(framework, name, length);
     if (earlier != NULL) {
-        mca_base_verbose(framework, 10, "%s/%s is not used: component %s is %s%s already", directory, file,
-                         earlier->name, earlier->path != NULL ? "in " : "linked in",
-                         earlier->path != NULL ? earlier->path : "");
+        report_duplicate(framework, directory, file, earlier);
         return OPAL_SUCCESS;
     }
     mca_base_component_item_t *item = add_item(framework, name, length);
-    if (item == NULL || asprintf(&item->path, "%s/%s", directory, file) < 0) {
+    if (item == NULL || asprintf(&item->path, "%s/%s", directory->path, file) < 0) {
         if (item != NULL) {
             item->path = NULL;
         }
@@ -193,11 +127,11 @@ static int add_file(mca_base_framework_t *framework, const char *directory, cons
     return OPAL_SUCCESS;
 }
 
-static int find_in_directory(mca_base_framework_t *framework, const char *directory)
+static int find_in_directory(mca_base_framework_t *framework, const mca_base_directory_t *directory)
 {
-    DIR *stream = opendir(directory);
+    DIR *stream = opendir(directory->path);
     if (stream == NULL) {
-        mca_base_log(MCA_BASE_LOG_WARN, "no components are loaded from %s: %s", directory, strerror(errno));
+        mca_base_log(MCA_BASE_LOG_WARN, "no components are loaded from %s: %s", directory->path, strerror(errno));
         return OPAL_SUCCESS;
     }
     int rc = OPAL_SUCCESS;
@@ -212,8 +146,9 @@ static int find_in_directory(mca_base_framework_t *framework, const char *direct
 int mca_base_repository_find(mca_base_framework_t *framework)
 {
     int rc = find_static(framework);
-    for (size_t i = 0; i < directory_count && rc == OPAL_SUCCESS; i++) {
-        rc = find_in_directory(framework, directories[i]);
+    const mca_base_directory_t *directory;
+    for (size_t i = 0; rc == OPAL_SUCCESS && (directory = mca_base_repository_directory(i)) != NULL; i++) {
+        rc = find_in_directory(framework, directory);
     }
     return rc;
 }
@@ -294,6 +229,24 @@ static const mca_base_component_t *find_component(const mca_base_framework_t *fr
     return good ? component : NULL;
 }
 
+/* A program that has this library linked in statically may load a DSO that brings the shared one: then the component
+ * would speak to hooks and variables that nobody else uses. */
+static bool check_library(void *handle, char *cause, size_t size)
+{
+    static const char here = 0;
+    Dl_info ours, theirs;
+    const void *function = mca_base_loader_symbol(handle, OPALMEM_SYMBOL_PREFIX "mca_base_log");
+    if (function == NULL || dladdr(function, &theirs) == 0 || dladdr(&here, &ours) == 0
+        || theirs.dli_fbase == ours.dli_fbase) {
+        return true;
+    }
+    size_t length = theirs.dli_fname != NULL ? strlen(theirs.dli_fname) : 0;
+    bool cut = length > PATH_SHOWN;
+    snprintf(cause, size, "it is linked with another copy of libopalmem (%s%s)", cut ? "..." : "",
+             length > 0 ? theirs.dli_fname + (cut ? length - PATH_SHOWN : 0) : "unknown");
+    return false;
+}
+
 static int load_dso(const mca_base_framework_t *framework, mca_base_component_item_t *item, char *cause,
                     size_t size)
 {
@@ -302,7 +255,10 @@ static int load_dso(const mca_base_framework_t *framework, mca_base_component_it
         || mca_base_loader_open(item->path, &handle, cause, size) != OPAL_SUCCESS) {
         return OPAL_ERR_NOT_AVAILABLE;
     }
-    const mca_base_component_t *component = find_component(framework, item, handle, cause, size);
+    const mca_base_component_t *component = NULL;
+    if (check_library(handle, cause, size)) {
+        component = find_component(framework, item, handle, cause, size);
+    }
     if (component == NULL) {
         mca_base_loader_close(handle);
         return OPAL_ERR_NOT_AVAILABLE;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The repository: where components come from, and whether one may be used.
  *
- *   mca_base_repository.c        static lists, directories of DSOs, version checks
+ *   mca_base_repository.c        static lists, files in directories, version checks
+ *   mca_base_repository_vars.c   what the user says about DSOs
+ *   mca_base_repository_path.c   the directories
  *   mca_base_repository_file.c   may this file be loaded at all?
  *   mca_base_repository_ltdl.c   loading, by libltdl; or
  *   mca_base_repository_none.c   the same functions for a build without it */
@@ -10,19 +12,55 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "framework/base/base_internal.h"
 
+/* ---- Variables (mca_base_repository_vars.c) ------------------------------------------------------- */
+
+/** Words that stand for a directory in mca_base_component_path, and what the second one means below $HOME. */
+#define MCA_BASE_SYSTEM_DEFAULT "SYSTEM_DEFAULT"
+#define MCA_BASE_USER_DEFAULT "USER_DEFAULT"
+#define MCA_BASE_USER_COMPONENTS ".opalmem/components"
+
+/** Register the variables of the repository.
+ * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM (after a message) / OPAL_ERR_OUT_OF_RESOURCE */
+int mca_base_repository_register(void);
+
+/** The path for mca_base_repository_open(); "" where no DSO may be loaded. */
+const char *mca_base_repository_component_path(void);
+
+/** Has the user forbidden to load DSOs? */
+bool mca_base_repository_is_disabled(void);
+
+/** Does the user want to hear of errors in loading this component? */
+bool mca_base_load_error_is_shown(const char *framework, const char *component);
+
+/* ---- Directories (mca_base_repository_path.c) ----------------------------------------------------- */
+
+typedef struct mca_base_directory_t {
+    char *path;
+    bool named; /**< By the user himself, and not by one of the words. */
+    dev_t device;
+    ino_t inode;
+} mca_base_directory_t;
+
 /** Look at the directories of a path, once for all frameworks; warn of those that cannot be used.
  *
+ * Those that the words stand for may be missing without a warning. One that is there twice counts once.
  * @param[in] path      Separated by colons.
- * @param[in] standard  A directory that may be missing without a warning.
+ * @param[in] standard  What SYSTEM_DEFAULT stands for.
  * @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE: nothing is open.
  */
 int mca_base_repository_open(const char *path, const char *standard);
 
+/** The index-th usable directory, or NULL behind the last. */
+const mca_base_directory_t *mca_base_repository_directory(size_t index);
+
 /** Every DSO must have been unloaded. */
 void mca_base_repository_close(void);
+
+/* ---- Components (mca_base_repository.c) ----------------------------------------------------------- */
 
 /** Add an item for each component of the framework, sorted by name; DSOs are not loaded yet.
  *
@@ -48,9 +86,10 @@ void mca_base_repository_unload(mca_base_component_item_t *item);
 
 /** Can nobody but root, this user, and the owner of this library change what is in the directory?
  *
- * @param[out] cause  On false, why not; cut to fit. *missing: there is no such directory.
+ * @param[in,out] directory  Its device and inode are filled in.
+ * @param[out] cause  On false, why not; cut to fit. *missing: there is no such directory that we could see.
  */
-bool mca_base_directory_is_usable(const char *path, char *cause, size_t size, bool *missing);
+bool mca_base_directory_is_usable(mca_base_directory_t *directory, char *cause, size_t size, bool *missing);
 
 /** Is this a complete shared object, which nobody else can change?
  * @param[out] cause  On false, why not; cut to fit. */

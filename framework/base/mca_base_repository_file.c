@@ -15,12 +15,12 @@
 #include "framework/base/mca_base_path.h"
 #include "framework/base/mca_base_repository.h"
 
-bool mca_base_directory_is_usable(const char *path, char *cause, size_t size, bool *missing)
+bool mca_base_directory_is_usable(mca_base_directory_t *directory, char *cause, size_t size, bool *missing)
 {
     struct stat status;
     *missing = false;
-    if (stat(path, &status) != 0) {
-        *missing = errno == ENOENT;
+    if (stat(directory->path, &status) != 0) {
+        *missing = errno == ENOENT || errno == ENOTDIR || errno == EACCES;
         snprintf(cause, size, "%s", strerror(errno));
         return false;
     }
@@ -28,7 +28,9 @@ bool mca_base_directory_is_usable(const char *path, char *cause, size_t size, bo
         snprintf(cause, size, "%s", strerror(ENOTDIR));
         return false;
     }
-    return mca_base_path_is_safe(path, cause, size);
+    directory->device = status.st_dev;
+    directory->inode = status.st_ino;
+    return mca_base_path_is_safe(directory->path, cause, size);
 }
 
 /* ---- Contents ----------------------------------------------------------------------------------- */
@@ -76,19 +78,68 @@ static bool has_everything(int fd, const elf_header_t *header, uint64_t file_siz
     return good;
 }
 
+static const char *machine_name(unsigned machine)
+{
+    switch (machine) {
+    case EM_386: return "i386";
+    case EM_X86_64: return "x86-64";
+    case EM_ARM: return "ARM";
+    case EM_AARCH64: return "AArch64";
+    case EM_PPC64: return "64-bit POWER";
+    case EM_S390: return "s390";
+    case EM_RISCV: return "RISC-V";
+    default: return "another machine";
+    }
+}
+
+/* This library's own header, as the loader has mapped it. */
+static const elf_header_t *own_header(void)
+{
+    static const char here = 0;
+    Dl_info info;
+    return dladdr(&here, &info) != 0 ? info.dli_fbase : NULL;
+}
+
+static bool is_for_this_machine(const elf_header_t *header, char *cause, size_t size)
+{
+    const elf_header_t *own = own_header();
+    if (own == NULL || memcmp(own->e_ident, ELFMAG, SELFMAG) != 0) {
+        return true;
+    }
+    if (header->e_ident[EI_DATA] != own->e_ident[EI_DATA]) {
+        snprintf(cause, size, "it is made for a machine with the other byte order");
+        return false;
+    }
+    if (header->e_machine != own->e_machine || header->e_ident[EI_CLASS] != own->e_ident[EI_CLASS]) {
+        snprintf(cause, size, "it is made for %s with %d bits, not for %s with %d",
+                 machine_name(header->e_machine), header->e_ident[EI_CLASS] == ELFCLASS32 ? 32 : 64,
+                 machine_name(own->e_machine), own->e_ident[EI_CLASS] == ELFCLASS32 ? 32 : 64);
+        return false;
+    }
+    return true;
+}
+
 /* What else can be wrong with an object, the loader finds by itself. */
 static bool is_complete(int fd, uint64_t file_size, char *cause, size_t size)
 {
     elf_header_t header;
-    bool is_object = read_at(fd, &header, sizeof header, 0) && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0
-                     && header.e_phentsize == sizeof(elf_segment_t);
-    bool good = is_object && has_everything(fd, &header, file_size);
-    if (!is_object) {
-        snprintf(cause, size, "it is not a shared object for this machine");
-    } else if (!good) {
-        snprintf(cause, size, "it is damaged: %llu bytes are not all of it", (unsigned long long) file_size);
+    /* Identification, type and machine are at the same place for 32 and 64 bits. */
+    if (!read_at(fd, &header, sizeof header, 0) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
+        snprintf(cause, size, "it is not a shared object");
+        return false;
     }
-    return good;
+    if (!is_for_this_machine(&header, cause, size)) {
+        return false;
+    }
+    if (header.e_phentsize != sizeof(elf_segment_t)) {
+        snprintf(cause, size, "it is not a shared object for this machine");
+        return false;
+    }
+    if (!has_everything(fd, &header, file_size)) {
+        snprintf(cause, size, "it is damaged: %llu bytes are not all of it", (unsigned long long) file_size);
+        return false;
+    }
+    return true;
 }
 
 bool mca_base_file_is_usable(const char *path, char *cause, size_t size)

@@ -4,6 +4,7 @@
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "framework/base/mca_base_var_values.h"
@@ -101,20 +102,36 @@ static int print_enum(const mca_base_var_def_t *def, int value, char *text, size
     return name != NULL ? snprintf(text, size, "%s", name) : snprintf(text, size, "%d", value);
 }
 
-/* The shortest text that reads back as the same number: 0.1, not 0.10000000000000001. */
+static bool reads_back_as(const char *text, double value)
+{
+    double again;
+    return mca_base_var_parse_double(text, &again) == OPAL_SUCCESS && !(again < value) && !(again > value);
+}
+
+/* The fewest digits that read back as the same number: 0.1, not 0.10000000000000001. Numbers of usual size
+ * are written without an exponent. In the C locale. */
+static void print_digits(double value, char *text, size_t size)
+{
+    enum { ALWAYS_ENOUGH = 17, PLAIN_FROM = -5, PLAIN_TO = 15 };
+    int digits = 0;
+    do {
+        snprintf(text, size, "%.*e", digits, value);
+        digits++;
+    } while (digits < ALWAYS_ENOUGH && !reads_back_as(text, value));
+    const char *exponent = strchr(text, 'e');
+    int power = exponent != NULL ? (int) strtol(exponent + 1, NULL, 10) : 0;
+    if (power >= PLAIN_FROM && power <= PLAIN_TO) {
+        int decimals = digits - 1 - power;
+        snprintf(text, size, "%.*f", decimals > 0 ? decimals : 0, value);
+    }
+}
+
 static int print_double(double value, char *text, size_t size)
 {
-    enum { DIGITS_ALWAYS_ENOUGH = 17 };
-    char digits[32];
-    double again;
+    char digits[64];
     locale_t locale = newlocale(LC_ALL_MASK, "C", (locale_t) 0);
     locale_t old = uselocale(locale); /* Without memory for a locale, this one's is better than none. */
-    for (int precision = 1; precision <= DIGITS_ALWAYS_ENOUGH; precision++) {
-        snprintf(digits, sizeof digits, "%.*g", precision, value);
-        if (mca_base_var_parse_double(digits, &again) == OPAL_SUCCESS && !(again < value) && !(again > value)) {
-            break;
-        }
-    }
+    print_digits(value, digits, sizeof digits);
     uselocale(old);
     if (locale != (locale_t) 0) {
         freelocale(locale);

@@ -30,6 +30,9 @@ int opal_mem_hooks_wait_dispatch(void);
 void opal_mem_hooks_enter(opal_mem_hooks_window_t *window);
 void opal_mem_hooks_leave(opal_mem_hooks_window_t *window);
 
+/** Is the code of any registered callback in [start, end)? Thread-safe. Not from hook context. */
+bool opal_mem_hooks_has_callback_in(uintptr_t start, uintptr_t end);
+
 /** Remove all callbacks, wait for those running. Under the init lock. */
 void opal_mem_hooks_stop(void);
 

@@ -242,6 +242,26 @@ static void clear(struct callback_list *list)
     unlock_lists(&saved);
 }
 
+static bool has_callback_in(struct callback_list *list, uintptr_t start, uintptr_t end)
+{
+    sigset_t saved;
+    bool found = false;
+    lock_lists(&saved);
+    struct callback_array *array = current(list);
+    uint32_t count = atomic_load_explicit(&array->count, memory_order_relaxed);
+    for (uint32_t i = 0; i < count && !found; i++) {
+        uintptr_t func = (uintptr_t) atomic_load_explicit(&array->items[i].func, memory_order_relaxed);
+        found = func >= start && func < end;
+    }
+    unlock_lists(&saved);
+    return found;
+}
+
+bool opal_mem_hooks_has_callback_in(uintptr_t start, uintptr_t end)
+{
+    return has_callback_in(&release_list, start, end) || has_callback_in(&alloc_list, start, end);
+}
+
 void opal_mem_hooks_stop(void)
 {
     opal_mem_hooks_set_support(0);

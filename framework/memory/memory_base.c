@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Selection of memory components: which run, and what opal_memory points to. */
+#include <stdio.h>
 #include <string.h>
 
 #include "framework/memory/memory_base.h"
@@ -16,26 +17,73 @@ static mca_base_framework_t framework = {
     .static_components = opal_memory_base_static_components,
 };
 
-static bool module_is_sound(const mca_base_component_item_t *item)
+/* A module reaches at least down to here; what it lacks behind its end reads as zero. */
+#define MODULE_SIZE_MIN offsetof(opal_memory_base_module_t, counter)
+
+/* The modules of the active ones as this library knows them, whatever the components were compiled with. */
+static opal_memory_base_module_t modules[OPAL_MEMORY_BASE_MAX_ACTIVE];
+
+static const char *copy_module(const mca_base_component_item_t *item, opal_memory_base_module_t *module)
 {
-    const opal_memory_base_module_t *module = (const void *) item->module;
-    if (module == NULL) {
-        return true; /* A plain 2.0.0 component. */
+    const opal_memory_base_module_t *original = (const void *) item->module;
+    memset(module, 0, sizeof(*module));
+    if (original->struct_size < MODULE_SIZE_MIN) {
+        return "its module structure is too short";
     }
-    const char *fault = NULL;
-    if (module->struct_size != sizeof(*module)) {
-        fault = "its module structure has another size: it was compiled for another version";
-    } else if ((module->flags & OPAL_MEMORY_MODULE_PUSH) && (module->flags & OPAL_MEMORY_MODULE_POLLED)) {
-        fault = "it says that it is both PUSH and POLLED";
-    } else if ((module->flags & OPAL_MEMORY_MODULE_POLLED) && module->counter == NULL) {
-        fault = "it is POLLED but has no counter";
-    } else if ((module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) && module->valid == NULL) {
-        fault = "it is SLOW_VALID but has no valid function";
+    if (original->struct_size > sizeof(*module)) {
+        return "its module structure is longer than this library's: it was compiled for a later version";
+    }
+    memcpy(module, original, original->struct_size);
+    return NULL;
+}
+
+static const char *find_fault(const opal_memory_base_module_t *module)
+{
+    if ((module->flags & OPAL_MEMORY_MODULE_PUSH) && (module->flags & OPAL_MEMORY_MODULE_POLLED)) {
+        return "it says that it is both PUSH and POLLED";
+    }
+    if ((module->flags & OPAL_MEMORY_MODULE_POLLED) && module->counter == NULL) {
+        return "it is POLLED but has no counter";
+    }
+    if ((module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) && module->valid == NULL) {
+        return "it is SLOW_VALID but has no valid function";
+    }
+    return NULL;
+}
+
+/* A plain 2.0.0 component has no module, and that is sound. */
+static int take_module(mca_base_component_item_t *item, opal_memory_base_active_t *candidate)
+{
+    candidate->module = NULL;
+    if (item->module == NULL) {
+        return OPAL_SUCCESS;
+    }
+    opal_memory_base_module_t *module = &modules[opal_memory_base_active_count];
+    const char *fault = copy_module(item, module);
+    if (fault == NULL) {
+        fault = find_fault(module);
     }
     if (fault != NULL) {
-        mca_base_log(MCA_BASE_LOG_ERROR, "memory component %s cannot be used: %s", item->name, fault);
+        snprintf(item->reason, sizeof(item->reason), "%s", fault);
+        return OPAL_ERR_NOT_AVAILABLE;
     }
-    return fault == NULL;
+    candidate->module = module;
+    return OPAL_SUCCESS;
+}
+
+static int enable(mca_base_component_item_t *item, const opal_memory_base_active_t *candidate)
+{
+    if (candidate->module == NULL || candidate->module->enable == NULL) {
+        return OPAL_SUCCESS;
+    }
+    mca_base_component_begin(item);
+    int rc = candidate->module->enable();
+    mca_base_component_end();
+    if (rc == OPAL_SUCCESS) {
+        copy_module(item,
+                    &modules[opal_memory_base_active_count]); /* Its self-test may have changed what it says. */
+    }
+    return rc;
 }
 
 static bool is_polled(const opal_memory_base_active_t *active)
@@ -63,28 +111,33 @@ static void make_unavailable(mca_base_component_item_t *item, int rc)
     mca_base_verbose(&framework, 10, "component %s cannot run: %s", item->name, item->reason);
 }
 
+static int check_polled(const mca_base_component_item_t *item, const opal_memory_base_active_t *candidate)
+{
+    const opal_memory_base_active_t *polled = find_polled();
+    if (polled == NULL || !is_polled(candidate)) {
+        return OPAL_SUCCESS;
+    }
+    mca_base_log(MCA_BASE_LOG_ERROR, "memory: components %s and %s are both polled; only one of the two can run",
+                 polled->component->memoryc_version.mca_component_name, item->name);
+    return OPAL_ERR_BAD_PARAM;
+}
+
 /* Start one component and put it among the active ones. */
 static int activate(mca_base_component_item_t *item)
 {
-    opal_memory_base_active_t candidate = { (opal_memory_base_component_t *) (uintptr_t) item->component,
-                                            (const void *) item->module };
+    opal_memory_base_active_t candidate = { .component =
+                                                (opal_memory_base_component_t *) (uintptr_t) item->component };
     if (opal_memory_base_active_count == OPAL_MEMORY_BASE_MAX_ACTIVE) {
         mca_base_log(MCA_BASE_LOG_ERROR, "memory: at most %d components can run together",
                      OPAL_MEMORY_BASE_MAX_ACTIVE);
         return OPAL_ERR_BAD_PARAM;
     }
-    const opal_memory_base_active_t *polled = find_polled();
-    if (polled != NULL && is_polled(&candidate)) {
-        mca_base_log(MCA_BASE_LOG_ERROR,
-                     "memory: components %s and %s are both polled; only one of the two can run",
-                     polled->component->memoryc_version.mca_component_name, item->name);
+    int rc = take_module(item, &candidate);
+    if (rc == OPAL_SUCCESS && check_polled(item, &candidate) != OPAL_SUCCESS) {
         return OPAL_ERR_BAD_PARAM;
     }
-    int rc = module_is_sound(item) ? OPAL_SUCCESS : OPAL_ERR_NOT_AVAILABLE;
-    if (rc == OPAL_SUCCESS && candidate.module != NULL && candidate.module->enable != NULL) {
-        mca_base_component_begin(item);
-        rc = candidate.module->enable();
-        mca_base_component_end();
+    if (rc == OPAL_SUCCESS) {
+        rc = enable(item, &candidate);
     }
     if (rc != OPAL_SUCCESS) {
         make_unavailable(item, rc);
@@ -102,6 +155,18 @@ static void disable_all(void)
         const opal_memory_base_module_t *module = opal_memory_base_active[--opal_memory_base_active_count].module;
         if (module != NULL && module->disable != NULL) {
             module->disable();
+        }
+    }
+}
+
+/* Both functions are called without a look. */
+static void drop_incomplete(void)
+{
+    for (mca_base_component_item_t *item = framework.items; item != NULL; item = item->next) {
+        const opal_memory_base_component_t *component = (const void *) item->component;
+        if (item->available && (component->memoryc_register == NULL || component->memoryc_deregister == NULL)) {
+            strcpy(item->reason, "its component structure has no memoryc_register, or no memoryc_deregister");
+            make_unavailable(item, OPAL_ERR_NOT_AVAILABLE);
         }
     }
 }
@@ -172,6 +237,7 @@ int opal_memory_base_open(void)
     if (rc != OPAL_SUCCESS) {
         return rc;
     }
+    drop_incomplete();
     rc = framework.selection_kind == MCA_BASE_SELECT_SUM ? select_sum() : select_best();
     if (rc != OPAL_SUCCESS) {
         mca_base_framework_close(&framework);

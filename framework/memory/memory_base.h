@@ -11,7 +11,7 @@
 /** One running component. Constant from the end of open to the begin of close. */
 typedef struct opal_memory_base_active_t {
     opal_memory_base_component_t *component;
-    const opal_memory_base_module_t *module; /**< NULL for a plain 2.0.0 component. */
+    const opal_memory_base_module_t *module; /**< Whole, a copy; NULL for a plain 2.0.0 component. */
 } opal_memory_base_active_t;
 
 /** The running components; index 0 to opal_memory_base_active_count - 1. */

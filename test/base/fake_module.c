@@ -3,6 +3,7 @@
  * as it should be, and once for each way to be wrong. MODULE is its name, the
  * other macros say what is wrong. */
 #include "opal/mca/base/base.h"
+#include "opal/memoryhooks/memory.h"
 
 #ifndef MODULE_SYMBOL /* The name within the symbol. */
 #define MODULE_SYMBOL MODULE
@@ -68,6 +69,27 @@ extern int fake_function_that_nobody_defines(void);
 static int open_component(void)
 {
     return fake_function_that_nobody_defines();
+}
+#elif defined(MODULE_LOG)  /* Leaves a log callback behind. */
+static void receive(mca_base_log_level_t level, const char *message, void *arg)
+{
+    (void) level, (void) message, (void) arg;
+}
+static int open_component(void)
+{
+    mca_base_set_log(receive, NULL);
+    return OPAL_SUCCESS;
+}
+#elif defined(MODULE_HOOK) /* Leaves a memory hook behind: MODULE_HOOK is release or alloc. */
+#define REGISTER_OF(kind) opal_mem_hooks_register_##kind
+#define REGISTER(kind) REGISTER_OF(kind)
+static void notice(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) buf, (void) length, (void) cbdata, (void) from_alloc;
+}
+static int open_component(void)
+{
+    return REGISTER(MODULE_HOOK)(notice, NULL);
 }
 #else
 static int open_component(void)

@@ -8,11 +8,18 @@ base_tests = \
 	test/base/test_mca_base_log \
 	test/base/test_mca_base_path \
 	test/base/test_mca_base_repository \
+	test/base/test_mca_base_repository_vars \
 	test/base/test_mca_base_secure \
 	test/base/test_mca_base_selection \
 	test/base/test_mca_base_unknown \
 	test/base/test_mca_base_var \
-	test/base/test_mca_base_var_parse
+	test/base/test_mca_base_var_def \
+	test/base/test_mca_base_var_locale \
+	test/base/test_mca_base_var_parse \
+	test/base/test_mca_base_var_set \
+	test/base/test_mca_base_var_source \
+	test/base/test_mca_base_var_synonym \
+	test/base/test_mca_base_var_threads
 check_PROGRAMS += $(base_tests)
 TESTS += $(base_tests) test/base/test_launcher.sh
 
@@ -40,21 +47,54 @@ test_base_test_mca_base_repository_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_LDADD = $(base_test_ldadd)
 # The modules call the library, which is linked into the test.
 test_base_test_mca_base_repository_LDFLAGS = -export-dynamic
+test_base_test_mca_base_repository_vars_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_repository_vars_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_repository_vars_LDFLAGS = -export-dynamic
 test_base_test_mca_base_secure_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_secure_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_selection_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_selection_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_unknown_SOURCES = test/base/test_mca_base_unknown.c $(wrapped_files)
 test_base_test_mca_base_unknown_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_unknown_LDFLAGS = $(wrapped_files_ldflags)
 test_base_test_mca_base_unknown_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_CPPFLAGS = $(base_test_cppflags)
 test_base_test_mca_base_var_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_parse_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_parse_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_def_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_def_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_locale_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_locale_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_threads_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_threads_LDADD = $(base_test_ldadd)
+
+# Programs that bring the settings of files themselves.
+wrapped_files = test/base/wrapped_files.c test/base/wrapped_files.h
+wrapped_files_ldflags = \
+	-Wl,--wrap=$(OPALMEM_SYMBOL_PREFIX)mca_base_file_find \
+	-Wl,--wrap=$(OPALMEM_SYMBOL_PREFIX)mca_base_file_get
+test_base_test_mca_base_var_set_SOURCES = test/base/test_mca_base_var_set.c $(wrapped_files)
+test_base_test_mca_base_var_set_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_set_LDFLAGS = $(wrapped_files_ldflags)
+test_base_test_mca_base_var_set_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_source_SOURCES = test/base/test_mca_base_var_source.c $(wrapped_files)
+test_base_test_mca_base_var_source_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_source_LDFLAGS = $(wrapped_files_ldflags)
+test_base_test_mca_base_var_source_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_var_synonym_SOURCES = test/base/test_mca_base_var_synonym.c $(wrapped_files)
+test_base_test_mca_base_var_synonym_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_var_synonym_LDFLAGS = $(wrapped_files_ldflags)
+test_base_test_mca_base_var_synonym_LDADD = $(base_test_ldadd)
 
 if HAVE_LTDL
 check_LTLIBRARIES += \
+	test/base/mca_fake_copy.la \
 	test/base/mca_fake_good.la \
+	test/base/mca_fake_hook_alloc.la \
+	test/base/mca_fake_hook_release.la \
+	test/base/mca_fake_log.la \
 	test/base/mca_fake_newmca.la \
 	test/base/mca_fake_nosymbol.la \
 	test/base/mca_fake_oldframework.la \
@@ -97,3 +137,17 @@ test_base_mca_fake_wrongtype_la_SOURCES = test/base/fake_module.c
 test_base_mca_fake_wrongtype_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=wrongtype -DMODULE_FRAMEWORK=memory
 test_base_mca_fake_wrongtype_la_LDFLAGS = $(fake_module_ldflags)
 EXTRA_DIST += test/base/test_launcher.sh
+test_base_mca_fake_log_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_log_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=log -DMODULE_LOG
+test_base_mca_fake_log_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_hook_alloc_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_hook_alloc_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=hook_alloc -DMODULE_HOOK=alloc
+test_base_mca_fake_hook_alloc_la_LDFLAGS = $(fake_module_ldflags)
+test_base_mca_fake_hook_release_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_hook_release_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=hook_release -DMODULE_HOOK=release
+test_base_mca_fake_hook_release_la_LDFLAGS = $(fake_module_ldflags)
+# Brings the shared library along, where the tests have the static one in them.
+test_base_mca_fake_copy_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_copy_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=copy
+test_base_mca_fake_copy_la_LIBADD = libopalmem.la
+test_base_mca_fake_copy_la_LDFLAGS = $(fake_module_ldflags)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base_test.h"
+#include "wrapped_files.h"
 
 #define COUNT(array) ((int) (sizeof(array) / sizeof(array)[0]))
 
@@ -135,6 +136,133 @@ START_TEST(very_long_name_is_reported)
 }
 END_TEST
 
+/* ---- Files --------------------------------------------------------------------------------------- */
+
+START_TEST(unknown_name_in_a_file_is_a_warning)
+{
+    static const struct {
+        mca_base_file_kind_t kind;
+        const char *expected;
+    } cases[] = {
+        { MCA_BASE_FILE_PARAMS, "(parameter file /the/file:12); did you mean fake_base_verbose?" },
+        { MCA_BASE_FILE_TUNE, "(tune file /the/file:12); did you mean fake_base_verbose?" },
+        { MCA_BASE_FILE_OVERRIDE, "(override file /the/file:12); did you mean fake_base_verbose?" },
+    };
+    wrapped_add(cases[_i].kind, "fake_base_verbose", "0", "/the/file", 11);
+    wrapped_add(cases[_i].kind, "fake_base_vrebose", "1", "/the/file", 12);
+    report();
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 1);
+    log_expect(MCA_BASE_LOG_WARN, cases[_i].expected);
+}
+END_TEST
+
+START_TEST(unknown_name_in_several_places_is_reported_once)
+{
+    wrapped_add(MCA_BASE_FILE_PARAMS, "nosuch", "0", "/params", 1);
+    wrapped_add(MCA_BASE_FILE_PARAMS, "nosuch", "0", "/other", 9);
+    wrapped_add(MCA_BASE_FILE_TUNE, "nosuch", "0", "/tune", 2);
+    if (_i >= 1) {
+        setenv("OPALMEM_MCA_nosuch", "1", 1);
+    }
+    if (_i >= 2) {
+        ck_assert_int_eq(take_arguments("--mca", "nosuch", "1", NULL), OPAL_SUCCESS);
+    }
+    if (_i >= 3) {
+        wrapped_add(MCA_BASE_FILE_OVERRIDE, "nosuch", "0", "/override", 3);
+    }
+    static const char *const places[] = { "/tune:2", "environment", "command line", "/override:3" };
+    report();
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 1);
+    log_expect(MCA_BASE_LOG_WARN, places[_i]);
+}
+END_TEST
+
+/* OMPI_MCA_nosuch is no framework of ours, and does not hide the file's mistake. */
+START_TEST(open_mpis_own_name_hides_no_mistake_in_a_file)
+{
+    setenv("OMPI_MCA_nosuch", "1", 1);
+    wrapped_add(MCA_BASE_FILE_PARAMS, "nosuch", "0", "/params", 1);
+    report();
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 1);
+    log_expect(MCA_BASE_LOG_WARN, "/params:1");
+}
+END_TEST
+
+/* ---- Synonyms, parents, and silence ---------------------------------------------------------------- */
+
+static void report_with_synonym(void)
+{
+    log_start();
+    fake_framework.static_components = components;
+    ck_assert_int_eq(mca_base_open(), OPAL_SUCCESS);
+    ck_assert_int_eq(mca_base_framework_open(&fake_framework), OPAL_SUCCESS);
+    ck_assert_int_eq(mca_base_var_register_synonym("fake_alpha_tuning", "old_tuning", 0), OPAL_SUCCESS);
+    ck_assert_int_eq(mca_base_report_unknown(), OPAL_SUCCESS);
+}
+
+START_TEST(synonym_is_a_known_name)
+{
+    setenv("OPALMEM_MCA_old_tuning", "1", 1);
+    report_with_synonym();
+    expect_quiet();
+}
+END_TEST
+
+START_TEST(synonym_may_be_what_was_meant)
+{
+    setenv("OPALMEM_MCA_old_tunign", "1", 1);
+    report_with_synonym();
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 1);
+    log_expect(MCA_BASE_LOG_WARN, "did you mean old_tuning?");
+}
+END_TEST
+
+START_TEST(what_a_parent_hands_on_is_reported_with_its_place)
+{
+    static const struct {
+        const char *marker, *expected;
+    } cases[] = {
+        { "COMMAND", "(command line of a parent process, OPALMEM_MCA_nosuch)" },
+        { "FILE:/tune:3", "(tune file /tune:3)" },
+    };
+    setenv("OPALMEM_MCA_nosuch", "1", 1);
+    setenv("OPALMEM_MCA_SOURCE_nosuch", cases[_i].marker, 1);
+    report();
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 1);
+    log_expect(MCA_BASE_LOG_WARN, cases[_i].expected);
+}
+END_TEST
+
+START_TEST(markers_are_no_names)
+{
+    setenv("OPALMEM_MCA_SOURCE_fake_base_verbose", "COMMAND", 1);
+    setenv("OPALMEM_MCA_SOURCE_nosuch", "FILE:/x:1", 1);
+    report();
+    expect_quiet();
+}
+END_TEST
+
+START_TEST(marker_that_says_nothing_is_a_warning)
+{
+    setenv("OPALMEM_MCA_fake_base_verbose", "0", 1);
+    setenv("OPALMEM_MCA_SOURCE_fake_base_verbose", "FLIE:/x:1", 1);
+    report();
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 1);
+    log_expect(MCA_BASE_LOG_WARN, "OPALMEM_MCA_SOURCE_fake_base_verbose has the value \"FLIE:/x:1\"");
+}
+END_TEST
+
+START_TEST(warnings_can_be_turned_off)
+{
+    setenv("OPALMEM_MCA_nosuch", "1", 1);
+    wrapped_add(MCA_BASE_FILE_PARAMS, "nosuch_either", "0", "/params", 1);
+    ck_assert_int_eq(take_arguments("--mca", "btl", "self", "--mca", "mca_base_warn_unknown", "0", NULL),
+                     OPAL_SUCCESS);
+    report();
+    expect_quiet();
+}
+END_TEST
+
 /* ---- OMPI_MCA_* ---------------------------------------------------------------------------------- */
 
 START_TEST(open_mpi_names_of_other_frameworks_are_its_own)
@@ -175,6 +303,15 @@ static void add(TCase *tests)
     tcase_add_test(tests, name_from_two_sources_is_reported_once);
     tcase_add_test(tests, each_unknown_name_is_reported);
     tcase_add_test(tests, very_long_name_is_reported);
+    tcase_add_loop_test(tests, unknown_name_in_a_file_is_a_warning, 0, 3);
+    tcase_add_loop_test(tests, unknown_name_in_several_places_is_reported_once, 0, 4);
+    tcase_add_test(tests, open_mpis_own_name_hides_no_mistake_in_a_file);
+    tcase_add_test(tests, synonym_is_a_known_name);
+    tcase_add_test(tests, synonym_may_be_what_was_meant);
+    tcase_add_loop_test(tests, what_a_parent_hands_on_is_reported_with_its_place, 0, 2);
+    tcase_add_test(tests, markers_are_no_names);
+    tcase_add_test(tests, marker_that_says_nothing_is_a_warning);
+    tcase_add_test(tests, warnings_can_be_turned_off);
     tcase_add_test(tests, open_mpi_names_of_other_frameworks_are_its_own);
     tcase_add_test(tests, open_mpi_names_unlike_ours_are_no_warning);
     tcase_add_test(tests, open_mpi_name_with_a_slip_is_a_warning);

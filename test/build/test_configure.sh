@@ -27,6 +27,8 @@ refused 'needs a C identifier, not ""' --with-symbol-prefix=
 refused 'takes no value, not "maybe"' --enable-embedded=maybe
 refused 'needs an absolute path, not "lib/opalmem"' --with-component-dir=lib/opalmem
 refused 'no colon, quote, dollar or backslash may be in "/a:/b"' --with-component-dir=/a:/b
+refused 'prefix=/a b: libtool cannot install' --prefix="/a b"
+refused 'libdir=/a b: libtool cannot install' --libdir="/a b"
 if grep -q '^#define OPALMEM_HAVE_LTDL 1' "$top_builddir/opalmem_private_config.h"; then
     refused '--enable-mca-dso and --enable-embedded exclude each other' --enable-mca-dso --enable-embedded
 fi

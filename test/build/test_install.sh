@@ -7,7 +7,8 @@ set -eu
 command -v pkg-config >/dev/null || { echo "SKIP: pkg-config"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-make -C "$top_builddir" install DESTDIR="$work/root" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+# One installation at a time: libtool links anew in the build tree.
+flock "$top_builddir/config.status" make -C "$top_builddir" install DESTDIR="$work/root" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 pc=$(find "$work/root" -name opalmem.pc)
 [ -n "$pc" ] || { echo "opalmem.pc was not installed"; exit 1; }
 export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$work/root"
@@ -20,9 +21,34 @@ out=$(LD_LIBRARY_PATH=$libdir "$work/minimal" --mca memory noop) ||
     { # Components as DSOs lie in the folder they are configured for, which is not there yet.
         out=$(LD_LIBRARY_PATH=$libdir OPALMEM_MCA_mca_base_component_path=$libdir/opalmem "$work/minimal" --mca memory noop); }
 [ "$out" = "noop: 0 release(s)" ] || { echo "minimal printed: $out"; exit 1; }
-found=$(find "$work/root" -type f -name opalmem-info)
+# A C++ program finds the same names.
+cat > "$work/plus.cc" <<'EOT'
+#include <opal/opalmem.h>
+#include <opal/mca/rcache/provider.h>
+int main()
+{
+    mca_rcache_provider_t *provider = nullptr;
+    if (opalmem_init(nullptr, nullptr) != OPAL_SUCCESS || opal_memory == nullptr || opal_memory_changed()) return 1;
+    if (mca_rcache_provider_open("none", &provider) != OPAL_SUCCESS) return 1;
+    mca_rcache_provider_close(provider);
+    return opalmem_finalize() != OPAL_SUCCESS;
+}
+EOT
+if command -v "${CXX:-c++}" > /dev/null; then
+    # shellcheck disable=SC2046,SC2086 # lists of options
+    ${CXX:-c++} $TEST_CFLAGS -Wall -Wextra -Werror -o "$work/plus" "$work/plus.cc" $(pkg-config --cflags --libs opalmem)
+    LD_LIBRARY_PATH=$libdir OPALMEM_MCA_mca_base_component_path=$libdir/opalmem "$work/plus" || { echo "the C++ program: exit status $?"; exit 1; }
+fi
+prefix=$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=symbol_prefix opalmem)
+nm "$work/minimal" | grep -q " U ${prefix}init" || { echo "pkg-config's prefix $prefix is not the library's"; exit 1; }
+found=$(find "$work/root" -type f -path '*/bin/opalmem-info')
 [ -n "$found" ] || { echo "opalmem-info was not installed"; exit 1; }
 LD_LIBRARY_PATH=$libdir "$found" --version >/dev/null
+for name in opalmem-info opalmem-msg; do
+    [ -e "$top_builddir/$name" ] || continue
+    [ -n "$(find -L "$work/root" -type f -path "*/bash-completion/completions/$name")" ] ||
+        { echo "the completion of $name was not installed"; exit 1; }
+done
 for page in $(cd "$top_srcdir/man" && ls ./*.[1-9]); do
     case $page in *msg*) [ -e "$top_builddir/opalmem-msg" ] || continue ;; esac
     [ -n "$(find "$work/root" -name "${page#./}*")" ] || { echo "${page#./} was not installed"; exit 1; }

@@ -1,178 +1,167 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# opalmem-info: both forms of the report, options, exit codes.
+# opalmem-info: the short report, the whole one, and the form for programs.
 set -u
-info=${top_builddir:-.}/opalmem-info
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
-failures=0
+# shellcheck source=test/info/info_common.sh
+. "${top_srcdir:-.}/test/info/info_common.sh"
 
-fail() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
+# Fields, a colon, and a value: quoted, or without colon, quote and backslash.
+fits_grammar() {
+    bad=$(grep -v -E '^[A-Za-z0-9_.:+-]+:("([^"\\]|\\.)*"|[^:"\\]*)$' "$work/out")
+    [ -z "$bad" ] || fail "$what: lines that do not fit the grammar: $bad"
 }
 
-# run EXPECTED-STATUS ARGUMENT...: output in $work/out and $work/err.
-run() {
-    expected=$1
-    shift
-    "$info" "$@" > "$work/out" 2> "$work/err"
-    status=$?
-    [ "$status" = "$expected" ] || fail "opalmem-info $*: exit status $status, not $expected: $(cat "$work/err")"
+short_report_has_its_parts() {
+    run_quietly
+    has '^opalmem [0-9]'
+    has '^  component folder  *.*/opalmem$'
+    has '^Machine$'
+    has '^  processors  *[1-9]'
+    has '^  page sizes  *4 KiB'
+    has '^  lockable memory '
+    has '^  io_uring  *\(yes\|no\)$'
+    has '^  RDMA devices '
+    has '^  hooks notice '
+    has '^Components$'
+    has '^  memory noop [0-9.]* (.*): '
 }
 
-has() {
-    grep -q -- "$1" "$work/$2" || fail "$3: no line matches '$1' in: $(head -c 2000 "$work/$2")"
+short_report_has_no_variables_but_says_how_to_see_them() {
+    run_quietly
+    lacks 'memory_base_verbose'
+    lacks '^Variables'
+    tail -n 1 "$work/out" | grep -q -e '--all.*--param' || fail "$what: the last line does not tell of variables"
+    run_quietly --parsable
+    lacks ':param:'
+    lacks -- '--param'
 }
 
-lacks() {
-    ! grep -q -- "$1" "$work/$2" || fail "$3: a line matches '$1'"
-}
-
-report_for_people_has_its_parts() {
-    run 0
-    has '^opalmem [0-9]' out report
-    has '^  component folder  *.*/opalmem$' out report
-    has '^Machine$' out report
-    has '^  processors  *[1-9]' out report
-    has '^  page sizes  *4 KiB' out report
-    has '^  lockable memory ' out report
-    has '^  io_uring  *\(yes\|no\)$' out report
-    has '^  RDMA devices ' out report
-    has '^Components$' out report
-    has '^  memory noop [0-9.]* (.*): ' out report
-    has '^  memory = "" (default, string, level 2 user/detail)$' out report
-    has '^  memory_base_verbose = "0" ' out report
-    [ ! -s "$work/err" ] || fail "something on stderr: $(cat "$work/err")"
+whole_report_has_every_part() {
+    run_quietly --all
+    has '^Configuration$'
+    has '^Paths$'
+    has '^Machine$'
+    has '^Components$'
+    has '^Variables '
+    has '^  memory = "" (default, string, level 2 user/detail'
+    has '^  memory_base_verbose = "0" '
+    lacks 'more above level'
+    cp "$work/out" "$work/long"
+    run_quietly -a
+    cmp -s "$work/long" "$work/out" || fail "-a is not --all"
+    run_quietly --all --level 2
+    has '^  memory = '
+    lacks '^  memory_base_verbose = '
 }
 
 parsable_lines_have_the_grammar() {
-    run 0 --parsable
-    [ ! -s "$work/err" ] || fail "something on stderr: $(cat "$work/err")"
-    # Fields, a colon, and a value: quoted, or without colon, quote and backslash.
-    bad=$(grep -v -E '^[A-Za-z0-9_.:+-]+:("([^"\\]|\\.)*"|[^:"\\]*)$' "$work/out")
-    [ -z "$bad" ] || fail "lines that do not fit the grammar: $bad"
-    has '^opalmem:version:full:[0-9][0-9.a-z]*$' out parsable
-    has '^machine:processors:[1-9][0-9]*$' out parsable
-    has '^machine:page_sizes:4096' out parsable
-    has '^machine:lockable:limit:\([0-9]*\|unlimited\)$' out parsable
-    has '^machine:io_uring:allowed:\(yes\|no\)$' out parsable
-    has '^mca:memory:noop:version:component:[0-9]' out parsable
-    has '^mca:memory:noop:linkage:\(static\|dso\)$' out parsable
-    has '^mca:memory:noop:selected:\(yes\|no\)$' out parsable
-    has '^mca:memory:base:param:memory:value:$' out parsable
-    has '^mca:memory:base:param:memory_base_verbose:value:0$' out parsable
-    has '^mca:memory:base:param:memory_base_verbose:source:default$' out parsable
-    has '^mca:memory:base:param:memory_base_verbose:level:8$' out parsable
-    has '^mca:memory:base:param:memory_base_verbose:type:int$' out parsable
-    has '^mca:memory:base:param:memory_base_verbose:help:' out parsable
-    has '^mca:mca:base:param:mca_base_component_path:value:' out parsable
-    has '^mca:rcache:base:param:rcache_base_leave_pinned:enumerator:value:' out parsable
+    run_quietly --all --parsable
+    fits_grammar
+    has '^opalmem:version:full:[0-9][0-9.a-z]*$'
+    has '^machine:processors:[1-9][0-9]*$'
+    has '^machine:page_sizes:4096'
+    has '^machine:lockable:limit:\([0-9]*\|unlimited\)$'
+    has '^machine:io_uring:allowed:\(yes\|no\)$'
+    has '^opalmem:hooks:support:'
+    has '^build:prefix:/'
+    has '^config:arguments:'
+    has '^path:prefix:/'
+    has '^mca:memory:noop:version:component:[0-9]'
+    has '^mca:memory:noop:linkage:\(static\|dso\)$'
+    has '^mca:memory:noop:selected:\(yes\|no\)$'
+    has '^mca:memory:noop:failed:no$'
+    has '^mca:memory:base:param:memory:value:$'
+    has '^mca:memory:base:param:memory_base_verbose:value:0$'
+    has '^mca:memory:base:param:memory_base_verbose:source:default$'
+    has '^mca:memory:base:param:memory_base_verbose:status:writeable$'
+    has '^mca:memory:base:param:memory:status:read-only$'
+    has '^mca:memory:base:param:memory_base_verbose:level:8$'
+    has '^mca:memory:base:param:memory_base_verbose:type:int$'
+    has '^mca:memory:base:param:memory_base_verbose:help:'
+    has '^mca:memory:base:param:memory_base_verbose:deprecated:no$'
+    has '^mca:mca:base:param:mca_base_component_path:value:'
+    has '^mca:rcache:base:param:rcache_base_leave_pinned:enumerator:value:1:yes$'
+    has '^mca:rcache:base:param:rcache_base_leave_pinned:synonym:name:mpi_leave_pinned$'
+    has '^mca:rcache:base:param:mpi_leave_pinned:synonym_of:name:rcache_base_leave_pinned$'
+    cp "$work/out" "$work/long"
+    run_quietly --all --parseable
+    cmp -s "$work/long" "$work/out" || fail "--parseable is not --parsable"
 }
 
-every_variable_has_every_line() {
-    run 0 --parsable
-    for what in value source status level help deprecated type; do
-        grep -E "^mca:[^:]*:[^:]*:param:[^:]*:$what:" "$work/out" | cut -d: -f5 | sort > "$work/$what"
-        cmp -s "$work/value" "$work/$what" || fail "not every variable has a line \"$what\""
+every_variable_has_every_line_once() {
+    run_quietly --all --parsable
+    for line in value source status level help deprecated type; do
+        grep -E "^mca:[^:]*:[^:]*:param:[^:]*:$line:" "$work/out" | cut -d: -f5 | sort > "$work/$line"
+        cmp -s "$work/value" "$work/$line" || fail "not every variable has a line \"$line\""
     done
     [ -s "$work/value" ] || fail "no variables"
     [ -z "$(uniq -d "$work/value")" ] || fail "a variable is listed twice"
+    repeated=$(sort "$work/out" | uniq -d)
+    [ -z "$repeated" ] || fail "lines that are there twice: $repeated"
+}
+
+both_forms_list_the_same_variables() {
+    run_quietly --all --parsable
+    sed -n 's/^mca:[^:]*:[^:]*:param:\([^:]*\):value:.*/\1/p' "$work/out" > "$work/programs"
+    run_quietly --all
+    sed -n '/^Variables/,$s/^  \([a-z0-9_]*\) = ".*/\1/p' "$work/out" > "$work/people"
+    cmp -s "$work/programs" "$work/people" || fail "the two forms list other variables"
 }
 
 reason_is_given_for_each_component_not_available() {
     OPALMEM_MCA_memory=noop run 0 --parsable
-    has '^mca:memory:noop:selected:yes$' out "selection of noop"
+    has '^mca:memory:noop:selected:yes$'
     grep ':available:no$' "$work/out" | while IFS=: read -r _ framework component _; do
         grep -q "^mca:$framework:$component:reason:." "$work/out" || echo "$component"
     done > "$work/silent"
     [ ! -s "$work/silent" ] || fail "no reason for $(cat "$work/silent")"
-    has '^mca:memory:linux:reason:.*not in the list' out "reason of linux"
+    has '^mca:memory:linux:reason:.*not in the list'
 }
 
 settings_show_value_and_source() {
-    OPALMEM_MCA_memory_base_verbose=3 run 0 --parsable
-    has '^mca:memory:base:param:memory_base_verbose:value:3$' out environment
-    has '^mca:memory:base:param:memory_base_verbose:source:environment$' out environment
-    has ':source_detail:OPALMEM_MCA_memory_base_verbose$' out environment
-    OMPI_MCA_memory_base_verbose=4 run 0 --parsable
-    has ':source_detail:OMPI_MCA_memory_base_verbose$' out "Open MPI's environment"
-    run 0 --mca memory_base_verbose 5 --parsable
-    has '^mca:memory:base:param:memory_base_verbose:value:5$' out "command line"
-    has '^mca:memory:base:param:memory_base_verbose:source:command line$' out "command line"
-    has ':source_detail:argument 1$' out "command line"
+    OPALMEM_MCA_memory_base_verbose=3 run 0 --all --parsable
+    has '^mca:memory:base:param:memory_base_verbose:value:3$'
+    has '^mca:memory:base:param:memory_base_verbose:source:environment$'
+    has ':source_detail:OPALMEM_MCA_memory_base_verbose$'
+    OMPI_MCA_memory_base_verbose=4 run 0 --all --parsable
+    has ':source_detail:OMPI_MCA_memory_base_verbose$'
+    run 0 --all --mca memory_base_verbose 5 --parsable
+    has '^mca:memory:base:param:memory_base_verbose:value:5$'
+    has '^mca:memory:base:param:memory_base_verbose:source:command line$'
+    has ':source_detail:argument 2$'
+    OPALMEM_MCA_memory_base_verbose=3 run 0 --all
+    has '^  memory_base_verbose = "3" (environment OPALMEM_MCA_memory_base_verbose, int, level 8 dev/detail'
 }
 
-values_with_colons_are_quoted() {
-    run 0 --parsable --mca mca_base_component_path "/usr:/\"x\\"
-    has '^mca:mca:base:param:mca_base_component_path:value:"/usr:/\\"x\\\\"$' out quoting
+long_value_is_shown_whole() {
+    value=$(printf '/nosuch/%0400d' 1)
+    run 0 --all --parsable --mca mca_base_component_path "$value"
+    has "^mca:mca:base:param:mca_base_component_path:value:$value\$"
+    run 0 --all --mca mca_base_component_path "$value"
+    has "^  mca_base_component_path = \"$value\" "
 }
 
-help_and_version_work_without_the_library() {
-    OPALMEM_MCA_memory=nosuch run 0 --help
-    has '^Usage: opalmem-info' out help
-    has '--parsable' out help
-    OPALMEM_MCA_memory=nosuch run 0 --version
-    has '^opalmem-info [0-9]' out version
-    [ "$(wc -l < "$work/out")" = 1 ] || fail "--version prints more than one line"
+odd_characters_keep_the_line_whole() {
+    value="/usr:/\"x\\"
+    run 0 --all --parsable --mca mca_base_component_path "$value"
+    has '^mca:mca:base:param:mca_base_component_path:value:"/usr:/\\"x\\\\"$'
+    value=$(printf '/a\nb\rc\033[2J')
+    run 0 --all --parsable --mca mca_base_component_path "$value"
+    fits_grammar
+    has "^mca:mca:base:param:mca_base_component_path:value:\"/a\\\\nb\\\\rc$(printf '\033')\\[2J\"\$"
+    # A terminal is not given control characters.
+    run 0 --all --mca mca_base_component_path "$value"
+    has '^  mca_base_component_path = "/a\\x0ab\\x0dc\\x1b\[2J" '
 }
 
-wrong_options_are_refused_with_one_message() {
-    for option in --nosuch -x extra ''; do
-        run 2 "$option"
-        [ "$(wc -l < "$work/err")" = 1 ] || fail "\"$option\": $(wc -l < "$work/err") messages"
-        has "unknown option \"$option\" (argument 1)" err "\"$option\""
-        [ ! -s "$work/out" ] || fail "\"$option\": output"
-    done
-}
-
-wrong_settings_are_refused_with_one_message() {
-    run 1 --mca memory nosuch
-    has 'framework memory has no component "nosuch" (command line, argument 1); there are: .*noop' err "unknown component"
-    run 1 --mca memory
-    has '"--mca memory" at argument 1: expected --mca NAME VALUE' err "missing value"
-    run 1 --mca memory_base_verbose 12abc
-    has '"12abc" (command line, argument 1)' err "bad value"
-    run 1 --mca memory 'linux+noop,x'
-    has 'cannot be mixed' err "bad selection"
-    OPALMEM_MCA_mca_base_verbose=-2 run 1
-    has 'environment variable OPALMEM_MCA_mca_base_verbose' err "bad environment"
-    [ "$(wc -l < "$work/err")" = 1 ] || fail "more than one message: $(cat "$work/err")"
-}
-
-unknown_settings_are_warned_of() {
-    run 0 --mca memroy noop
-    has 'warning: there is no variable memroy (command line, argument 1); did you mean memory?' err "slip"
-    run 0 --mca nosuch_x 1
-    has 'warning: there is no variable nosuch_x' err "unknown name"
-}
-
-full_disk_is_an_error() {
-    if [ ! -c /dev/full ]; then
-        echo "no /dev/full: not tested"
-        return
-    fi
-    "$info" > /dev/full 2> "$work/err"
-    [ $? = 1 ] || fail "a report that was not written is no error"
-    has 'cannot be written' err "full disk"
-}
-
-# The makefile names the folder of uninstalled DSOs; a build that cannot load any warns of that.
-if "$info" --parsable 2> "$work/err" | grep -q '^option:libltdl:no'; then
-    unset OPALMEM_MCA_mca_base_component_path
-fi
-
-report_for_people_has_its_parts
+short_report_has_its_parts
+short_report_has_no_variables_but_says_how_to_see_them
+whole_report_has_every_part
 parsable_lines_have_the_grammar
-every_variable_has_every_line
+every_variable_has_every_line_once
+both_forms_list_the_same_variables
 reason_is_given_for_each_component_not_available
 settings_show_value_and_source
-values_with_colons_are_quoted
-help_and_version_work_without_the_library
-wrong_options_are_refused_with_one_message
-wrong_settings_are_refused_with_one_message
-unknown_settings_are_warned_of
-full_disk_is_an_error
-
-[ "$failures" = 0 ] || exit 1
-echo "opalmem-info: all good"
+long_value_is_shown_whole
+odd_characters_keep_the_line_whole
+finish

@@ -358,6 +358,17 @@ START_TEST(code_of_finalize_is_that_of_destroy_and_keeps_the_component)
 }
 END_TEST
 
+START_TEST(component_with_a_callback_left_stays_loaded)
+{
+    setenv("OPALMEM_MCA_rcache_base_verbose", "10", 1);
+    start(1, "hook");
+    ck_assert_int_eq(mca_rcache_base_module_destroy(create_good(NULL)), OPAL_SUCCESS);
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    ck_assert(is_mapped("hook"));
+    expect_message("component hook stays loaded: it has left a callback behind");
+}
+END_TEST
+
 /* ---- Structures of other versions ----------------------------------------------------------------------- */
 
 START_TEST(shorter_module_is_completed_by_the_base)
@@ -441,6 +452,7 @@ int main(void)
     if (WAYS > 1) {
         tcase_add_test(tests, component_that_cannot_run_is_explained);
         tcase_add_test(tests, component_is_unloaded_after_its_caches);
+        tcase_add_test(tests, component_with_a_callback_left_stays_loaded);
         tcase_add_test(tests, shorter_module_is_completed_by_the_base);
         tcase_add_loop_test(tests, module_that_does_not_fit_is_refused, 0,
                             (int) (sizeof(wrong_modules) / sizeof(wrong_modules[0])));

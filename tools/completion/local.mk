@@ -6,7 +6,7 @@ bashcompletion_DATA = tools/completion/opalmem-info
 if HAVE_LIBURING
 install-data-hook:
 	cd '$(DESTDIR)$(bashcompletiondir)' && rm -f opalmem-msg && $(LN_S) opalmem-info opalmem-msg
-uninstall-hook:
+uninstall-local:
 	rm -f '$(DESTDIR)$(bashcompletiondir)/opalmem-msg'
 endif
 endif

@@ -13,8 +13,10 @@
  *   5. parameter files ~/.opalmem/mca-params.conf, $sysconfdir/opalmem-mca-params.conf
  *   6. its default
  *
- * Within one of them, the variable's own name comes before its synonyms. A value
- * that cannot be used is an error: it is never cut, rounded or replaced.
+ * Within one of them, the variable's own name comes before its synonyms. What a
+ * parent has handed on (mca_base_cmd_line_environ()) ranks as command line or tune
+ * file, behind this process's own. A value that cannot be used is an error: it is
+ * never cut, rounded or replaced. Set-uid processes ignore the environment.
  */
 #ifndef OPAL_MCA_BASE_VAR_H
 #define OPAL_MCA_BASE_VAR_H
@@ -29,10 +31,10 @@ BEGIN_C_DECLS
 
 typedef enum mca_base_var_type_t {
     MCA_BASE_VAR_TYPE_INT,          /**< int */
-    MCA_BASE_VAR_TYPE_UNSIGNED_INT, /**< unsigned */
+    MCA_BASE_VAR_TYPE_UNSIGNED_INT, /**< unsigned; whole numbers of all types may be hexadecimal: 0x10 */
     MCA_BASE_VAR_TYPE_SIZE_T,       /**< size_t; K, M, G, T multiply by powers of 1024 */
-    MCA_BASE_VAR_TYPE_BOOL,         /**< bool; 0/1, true/false, t/f, yes/no, y/n, enabled/disabled */
-    MCA_BASE_VAR_TYPE_DOUBLE,       /**< double; decimal, with a point in every locale */
+    MCA_BASE_VAR_TYPE_BOOL,         /**< bool; 0/1, true/false, t/f, yes/no, y/n, enabled/disabled, in any case */
+    MCA_BASE_VAR_TYPE_DOUBLE,       /**< double; decimal, finite, with a point in every locale */
     MCA_BASE_VAR_TYPE_STRING,       /**< char *; the library owns what it stores there */
     MCA_BASE_VAR_TYPE_ENUM          /**< int; the names are listed in `enumerator` */
 } mca_base_var_type_t;
@@ -50,10 +52,10 @@ typedef enum mca_base_var_scope_t {
 
 /* Flags; values of Open MPI. */
 #define MCA_BASE_VAR_FLAG_INTERNAL 0x0001     /**< Listed only where everything is asked for. */
-#define MCA_BASE_VAR_FLAG_DEFAULT_ONLY 0x0002 /**< Nobody may set it. As scope CONSTANT. */
+#define MCA_BASE_VAR_FLAG_DEFAULT_ONLY 0x0002 /**< Nobody may set it: a setting is an error. As scope CONSTANT. */
 #define MCA_BASE_VAR_FLAG_SETTABLE 0x0004     /**< May change at run time; needs scope LOCAL or wider. */
 #define MCA_BASE_VAR_FLAG_DEPRECATED 0x0008 /**< Setting it draws a warning; the help says what to use instead. */
-#define MCA_BASE_VAR_FLAG_ENVIRONMENT_ONLY 0x0020 /**< Settings elsewhere are refused. */
+#define MCA_BASE_VAR_FLAG_ENVIRONMENT_ONLY 0x0020 /**< A setting elsewhere is an error. */
 
 /** Where a value came from, the weakest first. */
 typedef enum mca_base_var_source_t {
@@ -79,9 +81,10 @@ typedef struct mca_base_var_def_t {
     const char *name;      /**< Last part of the name; NULL for the selection variable. */
     const char *help;      /**< One or two sentences. */
     mca_base_var_type_t type;
-    int info_level;                              /**< 1 to 9: user, tuner, developer x basic, detail, all. */
+    int info_level; /**< 1 to 9, not 0: user, tuner, developer x basic, detail, all. */
     const mca_base_var_enum_value_t *enumerator; /**< ENUM: all names. INT: names besides the numbers, or NULL. */
-    long min, max; /**< INT, UNSIGNED_INT, SIZE_T, DOUBLE: both ends allowed; checked where min < max. */
+    long min, max; /**< INT, UNSIGNED_INT, SIZE_T, DOUBLE: both ends allowed; checked where min < max. The names of
+                        an INT, and the default, may lie outside. */
     void *storage; /**< Holds the default on entry, the value afterwards; outlives the registration. */
     mca_base_var_scope_t scope;
     uint32_t flags; /**< OR of MCA_BASE_VAR_FLAG_*. */
@@ -90,9 +93,11 @@ typedef struct mca_base_var_def_t {
 
 /** Make a variable known and give it its value.
  *
- * Before opalmem_init() the variable keeps its default, and gets its value within init.
- * @retval OPAL_SUCCESS              storage holds the value. Registering the same name again only
- *     sets the new storage.
+ * Before opalmem_init() the variable keeps its default, and gets its value within init; a value that cannot be used
+ * makes init fail. The last finalize, and an init that fails, forget every variable, and put the defaults back.
+ * @param[in] def  See there. The full name has letters, digits, '_', '.' and '-', at most 200.
+ * @retval OPAL_SUCCESS              storage holds the value. Registering the same variable again leaves its value as it
+ *     is, and puts it into the new storage; the old one gets its default back.
  * @retval OPAL_ERR_BAD_PARAM        A value was given that cannot be used, or the description contradicts itself or an
  *     earlier one; a message names the value, where it came from and what is allowed; storage keeps its default.
  * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory.
@@ -106,19 +111,26 @@ OPAL_DECLSPEC int mca_base_var_register(const mca_base_var_def_t *def);
  * @param[in] synonym    The second full name ("mpi_leave_pinned").
  * @param[in] flags      MCA_BASE_VAR_FLAG_DEPRECATED or 0.
  * A variable whose value was given under the synonym gets it now, if no stronger source has set it.
- * @retval OPAL_SUCCESS / OPAL_ERR_NOT_FOUND / OPAL_ERR_OUT_OF_RESOURCE
- * @retval OPAL_ERR_BAD_PARAM  The synonym names another variable, or a value that cannot be used was given under it,
- *     or the command line sets both names to different values; after a message.
+ * Where one place (but the command line) sets both names to different values, the variable's own name counts, after a
+ * warning.
+ * @retval OPAL_SUCCESS              Also if it is a synonym of this variable already.
+ * @retval OPAL_ERR_NOT_FOUND        There is no such variable; no message.
+ * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory.
+ * @retval OPAL_ERR_BAD_PARAM        The synonym names another variable, or a value that cannot be used was given under
+ *     it, or the command line sets both names to different values; after a message. The variable keeps its value.
  * Thread-safe. Not from hook context.
  */
 OPAL_DECLSPEC int mca_base_var_register_synonym(const char *full_name, const char *synonym, uint32_t flags);
 
 /** Forget a variable and its synonyms; its storage gets the default back and is not touched any more.
- * @retval OPAL_SUCCESS / OPAL_ERR_NOT_FOUND. Thread-safe. Not from hook context. */
+ *
+ * @param[in] full_name  Of the variable: a synonym is not found here. No thread may read its strings any more.
+ * @retval OPAL_SUCCESS / OPAL_ERR_NOT_FOUND
+ * Thread-safe. Not from hook context. */
 OPAL_DECLSPEC int mca_base_var_deregister(const char *full_name);
 
-/** Read a variable in its storage while other threads may set it: one load. Strings stay as they are until the last
- * finalize. Every context. */
+/** Read a variable in its storage while other threads may set it: one load. Strings stay as they are until the
+ * variable is deregistered or the last finalize. In C++ the storage must not be const. Every context. */
 #define mca_base_var_load(storage)                                         \
     __extension__({                                                        \
         __typeof__(((void) 0, (storage))) mca_base_var_value_;             \
@@ -137,22 +149,32 @@ OPAL_DECLSPEC int mca_base_var_deregister(const char *full_name);
 OPAL_DECLSPEC int mca_base_var_get_value(const char *full_name, mca_base_var_type_t type, void *value);
 
 /** The whole value as text that mca_base_var_set() would take; the caller frees it.
+ *
+ * Only a default may have no such text: a string that is NULL shows as "", a number outside the bounds as a number.
  * @retval OPAL_SUCCESS / OPAL_ERR_NOT_FOUND / OPAL_ERR_OUT_OF_RESOURCE. Thread-safe. Not from hook context. */
 OPAL_DECLSPEC int mca_base_var_get_text(const char *full_name, char **text);
 
 /** Change a SETTABLE variable, from text; parsed as from any other source.
  *
+ * A variable that is not yet initialised may be set, too, and keeps that value in opalmem_init(). For each different
+ * text that a string is set to, a copy is kept as long as the variable: threads may be reading it.
  * @param[in] text  NULL: back to the value it had after registration.
  * @retval OPAL_SUCCESS              Threads that read the storage see the old value or the new one.
  * @retval OPAL_ERR_NOT_FOUND        No such variable; the message has the nearest name.
- * @retval OPAL_ERR_PERM             It is not settable, or the override file fixes it; after a message.
+ * @retval OPAL_ERR_PERM             It is not settable, or the override file fixes it, or its component was unloaded;
+ *     after a message.
  * @retval OPAL_ERR_BAD_PARAM        The value cannot be used; after a message.
  * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory. After every error the old value stays.
  * Thread-safe. Not from hook context.
  */
 OPAL_DECLSPEC int mca_base_var_set(const char *full_name, const char *text);
 
-/** Change a SETTABLE variable, from a value of its type (see mca_base_var_get_value()); codes of mca_base_var_set(). */
+/** Change a SETTABLE variable, from a value of its type.
+ *
+ * @param[in] type   Must be the variable's; an ENUM may be set as INT.
+ * @param[in] value  Points to int, unsigned, size_t, bool, double or const char * (NULL allowed; it is copied).
+ * Codes, threads and context of mca_base_var_set(); another type is OPAL_ERR_BAD_PARAM.
+ */
 OPAL_DECLSPEC int mca_base_var_set_value(const char *full_name, mca_base_var_type_t type, const void *value);
 
 /** What is known of a variable, for listings. Strings live until the next registration, deregistration or finalize. */
@@ -166,12 +188,14 @@ typedef struct mca_base_var_info_t {
     const mca_base_var_enum_value_t *enumerator;
     mca_base_var_source_t source;
     char source_detail
-        [256];       /**< "OMPI_MCA_memory", "argument 3", "/etc/opalmem-mca-params.conf:12"; "" for defaults. */
+        [256];       /**< "OMPI_MCA_memory", "argument 3", "/etc/opalmem-mca-params.conf:12"; of a parent's command
+                          line "OPALMEM_MCA_memory"; "" for defaults and for values that were set. */
     char value[256]; /**< As text, cut to fit; mca_base_var_get_text() has all of it. */
     mca_base_var_scope_t scope;
     uint32_t flags;
     long min, max;          /**< As in the description. */
-    const char *synonym_of; /**< Full name of the variable that this is another name of; else NULL. */
+    const char *synonym_of; /**< Full name of the variable that this is another name of; else NULL. The rest of a
+                                 synonym is the variable's, but flags may have DEPRECATED in addition. */
 } mca_base_var_info_t;
 
 /** Number of variables registered, synonyms included. Thread-safe. */

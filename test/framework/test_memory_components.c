@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Memory components of others: linked into the program, and DSOs that were
+ * compiled against a module structure of another length. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "opal/opalmem.h"
+#include "test/test_main.h"
+
+static char messages[4096];
+
+static void collect(mca_base_log_level_t level, const char *message, void *arg)
+{
+    (void) level, (void) arg;
+    size_t used = strlen(messages);
+    snprintf(messages + used, sizeof(messages) - used, "%s\n", message);
+}
+
+static void expect_message(const char *text)
+{
+    ck_assert_msg(strstr(messages, text) != NULL, "\"%s\" is not in: %s", text, messages);
+}
+
+/* ---- Linked in ------------------------------------------------------------------------------------------ */
+
+static bool has_module;
+static opal_memory_base_module_t module = { .struct_size = sizeof(module) };
+
+static int query(mca_base_module_t **out_module, int *priority)
+{
+    *out_module = has_module ? (mca_base_module_t *) &module : NULL;
+    *priority = 99;
+    return OPAL_SUCCESS;
+}
+
+static opal_memory_base_component_t own = {
+    .memoryc_version = { OPAL_MEMORY_BASE_VERSION_2_0_0, .mca_component_name = "own",
+                         .mca_query_component = query },
+    .memoryc_register = opal_memory_base_component_register_empty,
+    .memoryc_deregister = opal_memory_base_component_deregister_empty,
+};
+
+static int add(const char *framework, const opal_memory_base_component_t *component)
+{
+    return mca_base_component_add_static(framework, &component->memoryc_version);
+}
+
+START_TEST(component_that_is_added_is_selected)
+{
+    has_module = _i == 1;
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    for (int round = 0; round < 3; round++) { /* It stays added. */
+        ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+        ck_assert_ptr_eq(opal_memory, &own);
+        ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+        ck_assert_ptr_ne(opal_memory, &own);
+    }
+    ck_assert_str_eq(messages, "");
+}
+END_TEST
+
+START_TEST(first_component_of_a_name_stays)
+{
+    opal_memory_base_component_t second = own;
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &second), OPAL_EXISTS);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_ptr_eq(opal_memory, &own);
+    ck_assert_str_eq(messages, "");
+}
+END_TEST
+
+START_TEST(name_of_the_librarys_own_component_stays_its)
+{
+    strcpy(own.memoryc_version.mca_component_name, "noop");
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    setenv("OPALMEM_MCA_memory", "noop", 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+#ifdef OPALMEM_STATIC_MEMORY_NOOP
+    ck_assert_ptr_ne(opal_memory, &own);
+#else
+    ck_assert_ptr_eq(opal_memory, &own); /* What is linked in comes before DSOs. */
+#endif
+}
+END_TEST
+
+START_TEST(component_of_another_version_is_explained)
+{
+    own.memoryc_version.mca_type_major_version = 3;
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_str_eq(messages, ""); /* Nobody asked for it. */
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    setenv("OPALMEM_MCA_memory", "own", 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_ERR_NOT_FOUND);
+    expect_message("own: made for version 3.0 of framework memory, not 2.0");
+}
+END_TEST
+
+START_TEST(wrong_additions_are_refused_with_a_message)
+{
+    opal_memory_base_component_t bad = own;
+    ck_assert_int_eq(add(NULL, &own), OPAL_ERR_BAD_PARAM);
+    ck_assert_int_eq(mca_base_component_add_static("memory", NULL), OPAL_ERR_BAD_PARAM);
+    ck_assert_int_eq(add("", &own), OPAL_ERR_BAD_PARAM);
+    static const char *const names[] = { "", "a,b", "a+b", "^a", "a b" };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        strcpy(bad.memoryc_version.mca_component_name, names[i]);
+        messages[0] = '\0';
+        ck_assert_int_eq(add("memory", &bad), OPAL_ERR_BAD_PARAM);
+        expect_message("a component cannot be added: its name is empty, too long, or holds a blank");
+    }
+    memset(bad.memoryc_version.mca_component_name, 'x', sizeof(bad.memoryc_version.mca_component_name));
+    ck_assert_int_eq(add("memory", &bad), OPAL_ERR_BAD_PARAM);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &own), OPAL_ERR_RESOURCE_BUSY);
+    expect_message("component own cannot be added to framework memory: the library runs already");
+    ck_assert_ptr_ne(opal_memory, &own);
+}
+END_TEST
+
+START_TEST(framework_that_does_not_exist_is_reported)
+{
+    ck_assert_int_eq(add("memroy", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_str_eq(messages, "component own was added to framework \"memroy\", which does not exist\n");
+}
+END_TEST
+
+/* ---- Modules that are not sound ------------------------------------------------------------------------- */
+
+static bool is_valid(void *base, size_t len, const opal_memory_watch_t *watch)
+{
+    (void) base, (void) len, (void) watch;
+    return true;
+}
+
+static const struct {
+    uint32_t flags;
+    bool has_valid;
+    const char *reason;
+} unsound[] = {
+    { OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_POLLED, false, "it says that it is both PUSH and POLLED" },
+    { OPAL_MEMORY_MODULE_POLLED, false, "it is POLLED but has no counter" },
+    { OPAL_MEMORY_MODULE_SLOW_VALID, false, "it is SLOW_VALID but has no valid function" },
+    { OPAL_MEMORY_MODULE_SLOW_VALID, true, NULL },
+};
+
+START_TEST(module_that_contradicts_itself_cannot_run)
+{
+    has_module = true;
+    module.flags = unsound[_i].flags;
+    module.valid = unsound[_i].has_valid ? is_valid : NULL;
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_str_eq(messages, "");
+    ck_assert(unsound[_i].reason != NULL ? opal_memory != &own : opal_memory == &own);
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    if (unsound[_i].reason != NULL) {
+        setenv("OPALMEM_MCA_memory", "own", 1);
+        ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_ERR_NOT_FOUND);
+        expect_message(unsound[_i].reason);
+    }
+}
+END_TEST
+
+#ifdef OPALMEM_HAVE_LTDL
+/* ---- DSOs of other versions ------------------------------------------------------------------------------- */
+
+static void use_dso(const char *name)
+{
+    const char *build = getenv("top_builddir");
+    char path[1024];
+    snprintf(path, sizeof(path), "%s/test/framework/.libs", build != NULL ? build : ".");
+    setenv("OPALMEM_MCA_mca_base_component_path", path, 1);
+    setenv("OPALMEM_MCA_memory", name, 1);
+}
+
+START_TEST(module_of_this_version_is_used_whole)
+{
+    use_dso("same");
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_uint_eq(opal_memory_base_sees(), OPAL_MEMORY_SEES_LIBC | OPAL_MEMORY_SEES_SHM);
+    ck_assert_int_eq(opal_mem_hooks_support_level(), OPAL_MEMORY_MUNMAP_SUPPORT);
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+}
+END_TEST
+
+START_TEST(what_a_shorter_module_lacks_is_zero)
+{
+    use_dso("shorter");
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_uint_eq(opal_memory_base_sees(), OPAL_MEMORY_SEES_LIBC); /* Its enable is behind its end. */
+    ck_assert_int_eq(opal_mem_hooks_support_level(), 0);
+    opal_memory_watch_t watch = { .cookie = opal_memory_base_new_cookie() };
+    ck_assert_int_eq(opal_memory_base_watch(&watch, 1, &watch), OPAL_SUCCESS);
+    ck_assert(opal_memory_watch_holds(&watch) && opal_memory_base_valid(&watch, 1, &watch));
+    ck_assert_int_eq(opal_memory_base_unwatch(&watch, 1, &watch), OPAL_SUCCESS);
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    ck_assert_str_eq(messages, "");
+}
+END_TEST
+
+static const char *const wrong_sizes[][2] = {
+    { "longer",
+      "longer: its module structure is longer than this library's: it was compiled for a later version" },
+    { "tooshort", "tooshort: its module structure is too short" },
+};
+
+START_TEST(module_of_a_wrong_length_is_explained)
+{
+    use_dso(wrong_sizes[_i][0]);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_ERR_NOT_FOUND);
+    expect_message(wrong_sizes[_i][1]);
+    unsetenv("OPALMEM_MCA_memory");
+    messages[0] = '\0';
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_str_eq(messages, "");
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+}
+END_TEST
+
+#endif
+
+static void set_up(void)
+{
+    mca_base_set_log(collect, NULL);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("memory_components");
+    TCase *tests = tcase_create("memory_components");
+    tcase_add_checked_fixture(tests, set_up, NULL);
+    tcase_add_loop_test(tests, component_that_is_added_is_selected, 0, 2);
+    tcase_add_test(tests, first_component_of_a_name_stays);
+    tcase_add_test(tests, name_of_the_librarys_own_component_stays_its);
+    tcase_add_test(tests, component_of_another_version_is_explained);
+    tcase_add_test(tests, wrong_additions_are_refused_with_a_message);
+    tcase_add_test(tests, framework_that_does_not_exist_is_reported);
+    tcase_add_loop_test(tests, module_that_contradicts_itself_cannot_run, 0,
+                        (int) (sizeof(unsound) / sizeof(unsound[0])));
+#ifdef OPALMEM_HAVE_LTDL
+    tcase_add_test(tests, module_of_this_version_is_used_whole);
+    tcase_add_test(tests, what_a_shorter_module_lacks_is_zero);
+    tcase_add_loop_test(tests, module_of_a_wrong_length_is_explained, 0,
+                        (int) (sizeof(wrong_sizes) / sizeof(wrong_sizes[0])));
+#else
+    printf("no libltdl: components as DSOs are not tested\n");
+#endif
+    suite_add_tcase(suite, tests);
+    return test_run(suite);
+}
