@@ -1,9 +1,9 @@
 # Helper targets beside make check; `make help` lists them.
 EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/check-headers.sh \
-	config/check-symbols.sh config/check-names.sh config/lint.sh config/check-variant.sh .clang-format .clang-tidy
+	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh .clang-format .clang-tidy
 
 .PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
-	check-prefix check-without check-all bench
+	check-prefix check-without check-all fuzz bench
 
 help:
 	@echo "all             build"; \
@@ -20,6 +20,7 @@ help:
 	echo "check-prefix    tests of builds with another symbol prefix, components static and as DSOs"; \
 	echo "check-without   tests of builds without each optional library, and without all"; \
 	echo "check-all       all of these"; \
+	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
 	echo "bench           what the hooks and reading a variable cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
@@ -57,6 +58,9 @@ check-without:
 	$(variant) without-libibverbs --without-libibverbs
 	$(variant) without-liburing --without-liburing
 	$(variant) without-all --without-hwloc --without-libltdl --without-libibverbs --without-liburing
+
+fuzz:
+	$(SHELL) $(srcdir)/config/fuzz.sh
 
 check-all: check check-model check-headers check-symbols lint check-dso check-prefix check-clang check-without check-asan check-tsan \
 	check-valgrind distcheck

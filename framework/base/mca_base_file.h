@@ -7,8 +7,9 @@
  * Files of --tune may also hold, any number on a line:
  *   --mca NAME VALUE    -mca, --gmca, -gmca: the same
  *   -x VARIABLE[=VALUE] for the environment of children only
- * where a VALUE with blanks stands between " " or ' '. Blanks are spaces and tabs. A byte order mark of UTF-8, CR
- * before a line's end, and a last line without an end are accepted.
+ * where a VALUE with blanks stands between " " or ' '. Blanks are spaces and tabs; there are no other control
+ * characters but in comments. A byte order mark of UTF-8, CR before a line's end, and a last line without an end are
+ * accepted.
  *
  *   mca_base_file_parse.c  makes settings of a text
  *   mca_base_file_read.c   brings a file's text into memory, if the file may be used

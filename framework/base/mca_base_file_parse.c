@@ -31,23 +31,28 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+static bool is_control(char c)
+{
+    return (unsigned char) c < ' ' || c == '\x7f';
+}
+
 /* ---- Messages ---------------------------------------------------------------------------------- */
 
 /* A piece of the line between quotes, fit to be printed. In a set-uid process the file may be one that its
  * user cannot read: nothing of it is shown. */
 static void show(char shown[SHOWN_MAX + 8], const char *text, size_t length)
 {
-    if (!mca_base_trusts_user()) {
-        strcpy(shown, "this");
-        return;
+    char printable[SHOWN_MAX + 1];
+    size_t count = length < SHOWN_MAX ? length : SHOWN_MAX;
+    for (size_t i = 0; i < count; i++) {
+        printable[i] = is_control(text[i]) ? '?' : text[i];
     }
-    size_t used = 0;
-    shown[used++] = '"';
-    for (size_t i = 0; i < length && i < SHOWN_MAX; i++) {
-        bool printable = (unsigned char) text[i] >= ' ' && text[i] != '\x7f';
-        shown[used++] = printable ? text[i] : '?';
+    printable[count] = '\0';
+    if (mca_base_trusts_user()) {
+        snprintf(shown, SHOWN_MAX + 8, "\"%s%s\"", printable, length > count ? "..." : "");
+    } else {
+        snprintf(shown, SHOWN_MAX + 8, "this");
     }
-    strcpy(shown + used, length > SHOWN_MAX ? "...\"" : "\"");
 }
 
 static int complain(const line_t *line, const char *text, size_t length, const char *what)
@@ -119,14 +124,14 @@ static int sort_table(mca_base_file_table_t *table)
     if (table->count == 0) {
         return OPAL_SUCCESS;
     }
-    table->by_name = malloc(table->count * sizeof *table->by_name);
+    table->by_name = malloc(table->count * sizeof(mca_base_file_setting_t *));
     if (table->by_name == NULL) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     for (size_t i = 0; i < table->count; i++) {
         table->by_name[i] = &table->all[i];
     }
-    qsort(table->by_name, table->count, sizeof *table->by_name, compare_settings);
+    qsort(table->by_name, table->count, sizeof(mca_base_file_setting_t *), compare_settings);
     drop_earlier(table);
     return OPAL_SUCCESS;
 }
@@ -142,7 +147,7 @@ const mca_base_file_setting_t *mca_base_file_table_find(const mca_base_file_tabl
         return NULL;
     }
     const mca_base_file_setting_t *const *found =
-        bsearch(name, table->by_name, table->name_count, sizeof *table->by_name, compare_name);
+        bsearch(name, table->by_name, table->name_count, sizeof(mca_base_file_setting_t *), compare_name);
     return found != NULL ? *found : NULL;
 }
 
@@ -350,6 +355,16 @@ static bool begins_with_option(const line_t *line)
     return is_mca(line->p, length) || is_export(line->p, length);
 }
 
+/* One in the middle of a line is a mistake: a file whose lines end with CR alone would be one long value. */
+static bool holds_control(const line_t *line)
+{
+    const char *p = line->p;
+    while (p < line->end && (!is_control(*p) || *p == '\t')) {
+        p++;
+    }
+    return p < line->end;
+}
+
 static int parse_line(mca_base_file_kind_t kind, mca_base_file_t *file, line_t *line)
 {
     size_t length = (size_t) (line->end - line->p);
@@ -363,6 +378,9 @@ static int parse_line(mca_base_file_kind_t kind, mca_base_file_t *file, line_t *
     trim(&line->p, &line->end);
     if (line->p == line->end || is_comment(line)) {
         return OPAL_SUCCESS;
+    }
+    if (holds_control(line)) {
+        return complain(line, line->p, (size_t) (line->end - line->p), "holds a control character: expected text");
     }
     if (line->p[0] == '-' && kind == MCA_BASE_FILE_TUNE) {
         return parse_options(file, line);

@@ -16,15 +16,16 @@ BEGIN_C_DECLS
 /** Start the library: read variables, open the frameworks, select components.
  *
  * @param[in,out] argc  Number of arguments, or NULL.
- * @param[in,out] argv  Arguments, or NULL. Each `--mca NAME VALUE` is taken out; the rest keeps its
- *     order, and argv stays NULL-terminated. The strings stay the caller's and must outlive the library.
+ * @param[in,out] argv  Arguments, or NULL. Settings (`--mca NAME VALUE`, `--tune FILE`: opal/mca/base/cmd_line.h) are
+ *     taken out, and added to those that mca_base_cmd_line_take() has kept; the rest keeps its order, and argv stays
+ *     NULL-terminated. The strings stay the caller's and must outlive the library.
  * @retval OPAL_SUCCESS              Started, or already running: then only counted. Settings on the
  *     command line of a later init are taken out and reported as too late.
- * @retval OPAL_ERR_BAD_PARAM        A setting cannot be used; the message says which and why.
+ * @retval OPAL_ERR_BAD_PARAM        A setting, or a file of settings, cannot be used; the message says which and why.
  * @retval OPAL_ERR_NOT_FOUND        A component asked for by name does not exist or cannot run here.
  * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory.
  * @retval OPAL_ERR_NOT_AVAILABLE    This process was forked while another thread was in init or finalize.
- * After an error nothing is started, and argv has lost no argument.
+ * After an error nothing is started, argv has lost no argument, and what was kept before is kept still.
  * Thread-safe; may race with other inits and finalizes. Not from a callback.
  */
 OPAL_DECLSPEC int opalmem_init(int *argc, char ***argv);

@@ -58,7 +58,7 @@ END_TEST
 
 START_TEST(files_from_other_systems_are_understood)
 {
-    mca_base_file_t *file = parse_as(MCA_BASE_FILE_PARAMS, BYTES("\xEF\xBB\xBF# first\r\na = 1\r\n\r\nb = 2\r"));
+    mca_base_file_t *file = parse_as(MCA_BASE_FILE_PARAMS, BYTES("\xEF\xBB\xBF# first\f\r\na = 1\r\n\r\nb = 2\r"));
     expect_setting(&file->settings, "a", "1", 2);
     expect_setting(&file->settings, "b", "2", 4);
     mca_base_file_drop(file);
@@ -140,6 +140,9 @@ static const bad_text_t bad_texts[] = {
     { MCA_BASE_FILE_PARAMS, BYTES("SOURCE_a = COMMAND"), "\"SOURCE_a\" is not the name" },
     { MCA_BASE_FILE_PARAMS, BYTES("a\tb = 1"), ":1: \"a?b\" is not the name" },
     { MCA_BASE_FILE_PARAMS, BYTES("a = 1\nb = \0002\n"), ":2: \"b = ?2\" holds a NUL byte: expected text" },
+    { MCA_BASE_FILE_PARAMS, BYTES("a = 1\rb = 2\r"),
+      ":1: \"a = 1?b = 2\" holds a control character: expected text" },
+    { MCA_BASE_FILE_TUNE, BYTES("--mca a \033[1m"), "\"--mca a ?[1m\" holds a control character" },
     { MCA_BASE_FILE_PARAMS, BYTES("--mca a 1"),
       "\"--mca a 1\" is an option, for files of --tune only: expected NAME = VALUE" },
     { MCA_BASE_FILE_OVERRIDE, BYTES("-x A=1"), "\"-x A=1\" is an option, for files of --tune only" },

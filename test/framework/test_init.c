@@ -127,6 +127,85 @@ START_TEST(settings_of_a_later_init_are_taken_out_and_reported)
 }
 END_TEST
 
+static int take(const char *const *words, int count)
+{
+    static char *arguments[8];
+    char **argv = arguments;
+    int argc = count;
+    for (int i = 0; i < count; i++) {
+        arguments[i] = (char *) (uintptr_t) words[i];
+    }
+    arguments[count] = NULL;
+    return mca_base_cmd_line_take(&argc, &argv);
+}
+
+START_TEST(settings_taken_before_init_are_used_together_with_those_of_init)
+{
+    static const char *const words[] = { "launcher", "--mca", "memory", "noop" };
+    char *arguments[] = { W("program"), W("--mca"), W("rcache_base_max_count"), W("7"), NULL };
+    char **argv = arguments;
+    int argc = 4;
+    ck_assert_int_eq(take(words, 4), OPAL_SUCCESS);
+    ck_assert_int_eq(opalmem_init(&argc, &argv), OPAL_SUCCESS);
+    ck_assert_str_eq(opal_memory->memoryc_version.mca_component_name, "noop");
+    mca_base_var_info_t info;
+    ck_assert_int_eq(mca_base_var_find_info("rcache_base_max_count", &info), OPAL_SUCCESS);
+    ck_assert_str_eq(info.value, "7");
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    mca_base_cmd_line_setting_t setting;
+    ck_assert_int_eq(mca_base_cmd_line_get(0, &setting), OPAL_ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(settings_taken_before_an_init_that_fails_stay_for_the_next_one)
+{
+    static const char *const words[] = { "launcher", "--mca", "memory", "noop" };
+    char *arguments[] = { W("program"), W("--mca"), W("rcache_base_max_count"), W("much"), NULL };
+    char **argv = arguments;
+    int argc = 4;
+    ck_assert_int_eq(take(words, 4), OPAL_SUCCESS);
+    ck_assert_int_eq(opalmem_init(&argc, &argv), OPAL_ERR_BAD_PARAM);
+    ck_assert_int_eq(argc, 4);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_str_eq(opal_memory->memoryc_version.mca_component_name, "noop");
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+}
+END_TEST
+
+START_TEST(other_value_than_before_init_fails)
+{
+    static const char *const words[] = { "launcher", "--mca", "memory", "linux" };
+    char *more[] = { W("program"), W("--mca"), W("memory"), W("noop") };
+    ck_assert_int_eq(take(words, 4), OPAL_SUCCESS);
+    init_fails(more, 4, OPAL_ERR_BAD_PARAM, "variable memory is set twice");
+}
+END_TEST
+
+START_TEST(tune_file_that_is_missing_fails)
+{
+    char *words[] = { W("program"), W("--mca"), W("memory"), W("noop"), W("--tune"), W("/nonexistent/file") };
+    init_fails(words, 6, OPAL_ERR_BAD_PARAM, "\"/nonexistent/file\" cannot be used (--tune, argument 4)");
+}
+END_TEST
+
+START_TEST(bad_parameter_file_fails_and_a_good_one_counts)
+{
+    char path[] = "/tmp/opalmem-test-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_eq(write(fd, "memory = noop\nmistake\n", 22), 22);
+    setenv("OPALMEM_MCA_mca_base_param_files", path, 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_ERR_BAD_PARAM);
+    ck_assert_int_eq(messages, 1);
+    ck_assert_ptr_nonnull(strstr(last_message, ":2: \"mistake\" has no"));
+    ck_assert_int_eq(ftruncate(fd, 14), 0);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    ck_assert_str_eq(opal_memory->memoryc_version.mca_component_name, "noop");
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    close(fd);
+    unlink(path);
+}
+END_TEST
+
 static int events;
 
 static void count(void *buf, size_t length, void *cbdata, bool from_alloc)
@@ -232,6 +311,11 @@ int main(void)
     tcase_add_test(tests, bad_number_fails_with_name_and_value);
     tcase_add_test(tests, init_is_counted_together_with_hooks_init);
     tcase_add_test(tests, settings_of_a_later_init_are_taken_out_and_reported);
+    tcase_add_test(tests, settings_taken_before_init_are_used_together_with_those_of_init);
+    tcase_add_test(tests, settings_taken_before_an_init_that_fails_stay_for_the_next_one);
+    tcase_add_test(tests, other_value_than_before_init_fails);
+    tcase_add_test(tests, tune_file_that_is_missing_fails);
+    tcase_add_test(tests, bad_parameter_file_fails_and_a_good_one_counts);
     tcase_add_test(tests, a_hundred_rounds_of_init_and_finalize_work_each_time);
     tcase_add_test(tests, inits_and_finalizes_of_four_threads_may_race);
     tcase_add_test(tests, fork_child_can_go_on_and_start_anew);

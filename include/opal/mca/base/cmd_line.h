@@ -33,29 +33,32 @@ typedef struct mca_base_cmd_line_setting_t {
 /** Take all settings out of the arguments and keep them for the next opalmem_init().
  *
  * Parses before it changes anything: after an error argc and argv are as they were, and nothing is kept that
- * was not kept before. Further calls add to what is kept. Files of --tune are read here.
+ * was not kept before. Further calls add to what is kept. Files of --tune are read here; of several, all count, the
+ * first one most. --tune FILE is the same as --mca mca_base_tune_files FILE. A set-uid process ignores it, after a warning.
  * @param[in,out] argc, argv  May be NULL. The rest keeps its order, argv stays NULL-terminated; its strings stay the
  *     caller's and must live until the last finalize, or mca_base_cmd_line_release().
  * @retval OPAL_SUCCESS              Also when there was none.
- * @retval OPAL_ERR_BAD_PARAM        A value is missing, a name is empty, one name is given twice with different values, or
- *     a tune file cannot be read or parsed; after a message with the argument's position or the file's line.
+ * @retval OPAL_ERR_BAD_PARAM        A value is missing, a name is none, one name is given twice with different values (also in
+ *     different calls), or a tune file cannot be read or parsed; after a message with the argument's position or the file's line.
  * @retval OPAL_ERR_RESOURCE_BUSY    The library runs: settings are taken out and dropped, after a warning.
  * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory.
  * Thread-safe. Not from hook context.
  */
 OPAL_DECLSPEC int mca_base_cmd_line_take(int *argc, char ***argv);
 
-/** Forget what was taken and not yet used. Thread-safe. */
+/** Forget what was taken and not yet used. While the library runs, it uses it all. Thread-safe. */
 OPAL_DECLSPEC void mca_base_cmd_line_release(void);
 
-/** The index-th setting that is kept, in the order of argv, tune files not included.
+/** The index-th setting that is kept, or that the running library uses, in the order of argv; tune files not included.
  * @retval OPAL_SUCCESS / OPAL_ERR_NOT_FOUND. Thread-safe. */
 OPAL_DECLSPEC int mca_base_cmd_line_get(size_t index, mca_base_cmd_line_setting_t *setting);
 
 /** An environment that gives children the settings that are kept, as mpirun does.
  *
  * OPALMEM_MCA_<name> for each setting, with OPALMEM_MCA_SOURCE_<name> that tells its rank: what came from the command line
- * is as strong in the child, what came from a tune file as weak. Variables of "-x" lines in tune files are included.
+ * is as strong in the child, what came from a tune file as weak. An entry that is there already is replaced, but not by a
+ * setting of a tune file: there the environment is stronger. Variables of "-x" lines in tune files are included; one
+ * without a value comes from environ, and draws a warning if it is not there.
  * @param[in]  environment  What to add to, ends with NULL; NULL: environ.
  * @param[out] result       One block, the caller's: free(*result). Ends with NULL. Untouched on error.
  * @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE. Thread-safe, as far as nobody changes the environment. Not from hook context.
