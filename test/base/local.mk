@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Tests of the MCA base, and the component DSOs that they load.
 base_tests = \
+	test/base/test_abi \
 	test/base/test_mca_base_cmd_line \
 	test/base/test_mca_base_cmd_line_environ \
 	test/base/test_mca_base_file \
@@ -31,6 +32,7 @@ base_test_ldadd = libbase_test.la libopalmem_internal.la $(CHECK_LIBS)
 base_test_cppflags = $(AM_CPPFLAGS) -DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"'
 base_test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
+test_base_test_abi_LDADD = libopalmem.la
 test_base_test_mca_base_cmd_line_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_cmd_line_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_cmd_line_environ_CFLAGS = $(base_test_cflags)
