@@ -22,7 +22,10 @@ base_tests = \
 	test/base/test_mca_base_var_synonym \
 	test/base/test_mca_base_var_threads
 check_PROGRAMS += $(base_tests)
-TESTS += $(base_tests) test/base/test_launcher.sh
+check_PROGRAMS += test/base/rounds
+test_base_rounds_LDADD = libopalmem.la
+TESTS += $(base_tests) test/base/test_launcher.sh test/base/test_rounds_valgrind.sh
+EXTRA_DIST += test/base/test_rounds_valgrind.sh
 
 check_LTLIBRARIES += libbase_test.la
 libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h
