@@ -51,20 +51,11 @@ static const char *find_fault(const opal_memory_base_module_t *module)
     return NULL;
 }
 
-static bool has_functions(const opal_memory_base_component_t *component)
-{
-    return component->memoryc_register != NULL && component->memoryc_deregister != NULL;
-}
-
 /* A plain 2.0.0 component has no module, and that is sound. */
 static int take_module(mca_base_component_item_t *item, opal_memory_base_active_t *candidate)
 {
     opal_memory_base_module_t *module = item->module != NULL ? &modules[opal_memory_base_active_count] : NULL;
-    const char *fault =
-        has_functions(candidate->component) ? NULL : "it lacks memoryc_register or memoryc_deregister";
-    if (fault == NULL && module != NULL) {
-        fault = copy_module(item, module);
-    }
+    const char *fault = module != NULL ? copy_module(item, module) : NULL;
     if (fault == NULL && module != NULL) {
         fault = find_fault(module);
     }

@@ -143,7 +143,7 @@ START_TEST(component_without_its_functions_cannot_run)
     setenv("OPALMEM_MCA_memory", "own", 1);
     ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
     ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_ERR_NOT_FOUND);
-    expect_message("own: it lacks memoryc_register or memoryc_deregister");
+    expect_message("own: its component structure has no memoryc_register, or no memoryc_deregister");
 }
 END_TEST
 
