@@ -90,7 +90,7 @@ told 'rcache_base_leave_pinned is 1, but no memory component notices releases he
 mv "$componentdir/mca_memory_arena.so" "$componentdir/memory_arena.so"
 told 'framework memory has no component "arena"' arena --mca memory arena
 echo text > "$componentdir/mca_memory_arena.so"
-told 'it is not a shared object for this machine' arena --mca memory arena
+told 'it is not a shared object' arena --mca memory arena
 cp "$componentdir/memory_arena.so" "$componentdir/mca_memory_arena.so"
 truncate -s -100 "$componentdir/mca_memory_arena.so"
 told 'it is damaged: ' arena --mca memory arena
