@@ -28,7 +28,7 @@ has '^1 event(s)' "the program"
 
 
 # The answer to a wrong setting that it shows.
-if OPALMEM_MCA_mca_base_component_path=$PWD ./count --mca memory linux+flush --mca memory_flush_signal HUP \
+if OPALMEM_MCA_mca_base_component_path=$componentdir:$PWD ./count --mca memory linux+flush --mca memory_flush_signal HUP \
     > "$work/out" 2>&1; then fail "signal HUP is taken"; fi
 grep -qxFf "$work/out" "$document" || fail "the document does not show this message"
 
