@@ -180,6 +180,7 @@
 #define mca_base_var_free OPALMEM_NAME(mca_base_var_free)
 #define mca_base_var_free_def OPALMEM_NAME(mca_base_var_free_def)
 #define mca_base_var_int_bounds OPALMEM_NAME(mca_base_var_int_bounds)
+#define mca_base_var_is_fixed OPALMEM_NAME(mca_base_var_is_fixed)
 #define mca_base_var_is_known OPALMEM_NAME(mca_base_var_is_known)
 #define mca_base_var_keep_text OPALMEM_NAME(mca_base_var_keep_text)
 #define mca_base_var_lock OPALMEM_NAME(mca_base_var_lock)

@@ -59,8 +59,8 @@ int mca_base_open(void);
 
 /** After all frameworks are open: report settings that nobody asked for, with the nearest known name.
  *
- * Looks at the command line and at OPALMEM_MCA_*; at OMPI_MCA_* only where the name begins with one of
- * our frameworks and '_'. @return OPAL_SUCCESS always: unknown names are warnings.
+ * Looks at the command line, files and OPALMEM_MCA_*; at OMPI_MCA_* only where the name begins with one of
+ * our frameworks and '_'. Nothing with mca_base_warn_unknown off. @return OPAL_SUCCESS always: unknown names are warnings.
  */
 int mca_base_report_unknown(void);
 

@@ -240,9 +240,22 @@ static int register_own(void)
     return rc != OPAL_SUCCESS ? rc : mca_base_var_register(&mca_base_suppress_override_warning_def);
 }
 
+/* They were registered before all files had been read; a setting there is a mistake like any other. */
+static void look_again_at_fixed(void)
+{
+    mca_base_var_lock();
+    for (mca_base_var_t *var = first; var != NULL; var = var->next) {
+        if (mca_base_var_is_fixed(&var->def) && !var->refused) {
+            var->resolved = false;
+        }
+    }
+    mca_base_var_unlock();
+}
+
 int mca_base_var_resolve_all(void)
 {
     int rc = register_own();
+    look_again_at_fixed();
     for (int next = OPAL_SUCCESS; resolve_one(&next); next = OPAL_SUCCESS) {
         rc = rc != OPAL_SUCCESS ? rc : next;
     }

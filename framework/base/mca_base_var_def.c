@@ -75,10 +75,15 @@ static const char *type_fault(const mca_base_var_def_t *def)
     return NULL;
 }
 
+bool mca_base_var_is_fixed(const mca_base_var_def_t *def)
+{
+    return (def->flags & MCA_BASE_VAR_FLAG_DEFAULT_ONLY) != 0 || def->scope == MCA_BASE_VAR_SCOPE_CONSTANT;
+}
+
 static const char *scope_fault(const mca_base_var_def_t *def)
 {
     bool settable = (def->flags & MCA_BASE_VAR_FLAG_SETTABLE) != 0;
-    bool fixed = (def->flags & MCA_BASE_VAR_FLAG_DEFAULT_ONLY) != 0 || def->scope == MCA_BASE_VAR_SCOPE_CONSTANT;
+    bool fixed = mca_base_var_is_fixed(def);
     if ((unsigned) def->scope > MCA_BASE_VAR_SCOPE_ALL_EQ || (def->flags & ~(uint32_t) KNOWN_FLAGS) != 0) {
         return "its scope or flags are none that exist";
     }

@@ -57,7 +57,7 @@ static int check_allowed(const mca_base_var_t *var, const found_t *found, mca_ba
 {
     const mca_base_setting_t *setting = &found->setting;
     const char *fault = NULL;
-    if ((var->flags & MCA_BASE_VAR_FLAG_DEFAULT_ONLY) != 0 || var->def.scope == MCA_BASE_VAR_SCOPE_CONSTANT) {
+    if (mca_base_var_is_fixed(&var->def)) {
         fault = "nothing can set it";
     } else if ((var->flags & MCA_BASE_VAR_FLAG_ENVIRONMENT_ONLY) != 0
                && setting->source != MCA_BASE_VAR_SOURCE_ENV) {

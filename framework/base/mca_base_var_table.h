@@ -102,6 +102,9 @@ const char *mca_base_var_fault(const mca_base_var_def_t *def, const char *full_n
 /** What is wrong with a name, or NULL. */
 const char *mca_base_var_name_fault(const char *full_name);
 
+/** May nobody set it? */
+bool mca_base_var_is_fixed(const mca_base_var_def_t *def);
+
 /** Does a later registration describe the same variable as the first one? */
 bool mca_base_var_same_def(const mca_base_var_def_t *a, const mca_base_var_def_t *b);
 

@@ -235,6 +235,14 @@ START_TEST(set_uid_process_shows_nothing_of_a_file)
 }
 END_TEST
 
+START_TEST(marker_of_a_parent_gives_the_environment_no_rights)
+{
+    setenv("OPALMEM_MCA_SOURCE_fake_base_verbose", "COMMAND", 1);
+    ck_assert_int_eq(run_copy(0755, "--child", NOWHERE), CHILD_SEES_ALL);
+    ck_assert_int_eq(run_copy(04755, "--secure-child", NOWHERE), CHILD_SEES_NOTHING);
+}
+END_TEST
+
 START_TEST(folder_of_the_user_who_installed_the_library_is_used)
 {
     const char *folder = make_folder();
@@ -295,6 +303,7 @@ static void add(TCase *tests)
     }
     tcase_add_test(tests, set_uid_process_ignores_the_environment_and_the_path);
     tcase_add_test(tests, same_process_without_set_uid_takes_both);
+    tcase_add_test(tests, marker_of_a_parent_gives_the_environment_no_rights);
     tcase_add_test(tests, set_uid_process_reads_files_of_the_system_only);
     tcase_add_test(tests, same_process_without_set_uid_reads_them_all);
     tcase_add_test(tests, set_uid_process_shows_nothing_of_a_file);
