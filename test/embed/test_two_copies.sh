@@ -38,6 +38,8 @@ for linked in installed embedded; do
         for scenario in $("$work/two_copies_$linked"); do
             status=0
             "$work/two_copies_$linked" "$scenario" "$first" > "$work/out" 2>&1 || status=$?
+            # The path to the installed copy's DSOs is read by the other copy, too, which has its own linked in and says so.
+            sed -i '/opalmem: warning: .*the one that is linked in comes first$/d' "$work/out"
             case $status in
                 0) [ ! -s "$work/out" ] || { echo "$scenario, $first first, $linked linked first, says:"; cat "$work/out"; rc=1; } ;;
                 77) cat "$work/out"; exit 77 ;;
