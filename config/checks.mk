@@ -21,7 +21,7 @@ help:
 	echo "check-without   tests of builds without each optional library, and without all"; \
 	echo "check-all       all of these"; \
 	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
-	echo "bench           what the hooks and reading a variable cost"; \
+	echo "bench           what the hooks, reading a variable, and starting the library cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
 check-model:
@@ -70,9 +70,13 @@ bench_bench_hooks_SOURCES = bench/bench_hooks.c
 bench_bench_hooks_LDADD = libopalmem.la
 noinst_PROGRAMS += bench/bench_vars
 bench_bench_vars_SOURCES = bench/bench_vars.c
-bench: bench/bench_hooks bench/bench_vars
+noinst_PROGRAMS += bench/bench_init
+bench_bench_init_SOURCES = bench/bench_init.c
+bench_bench_init_LDADD = libopalmem.la
+bench: bench/bench_hooks bench/bench_vars bench/bench_init
 	bench/bench_hooks
 	bench/bench_vars
+	$(tests_component_path) bench/bench_init
 
 clean-local:
 	rm -rf variants test/embed/outer.d*

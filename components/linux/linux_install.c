@@ -5,6 +5,7 @@
  * init lock of the library. */
 #include "components/linux/linux.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -146,6 +147,22 @@ static uint32_t calls_held_in_loader(void)
     return held & ~missed;
 }
 
+/* A thread may be in a stub at any time, and then runs this code: what holds it is never unloaded, even if it was not
+ * linked with -z nodelete (the library that an embedded copy is a part of). The program itself is not found by its
+ * name, and needs it not. */
+static void stay_loaded(void)
+{
+    Dl_info info;
+    void *self;
+
+    if (dladdr(sites, &info) != 0 && info.dli_fname != NULL) {
+        self = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+        if (self != NULL) {
+            dlclose(self);
+        }
+    }
+}
+
 #define BIT(id) LINUX_CALL_BIT(LINUX_CALL_##id)
 
 /* What each promise needs of libc, and of ld.so, which maps and unmaps objects by itself. */
@@ -222,6 +239,7 @@ int linux_install(uint32_t disabled, int *support, uint64_t *sees)
     if (result != OPAL_SUCCESS) {
         return result;
     }
+    stay_loaded();
     linux_calls_go_live(true);
     if (replace(~disabled, true, &sys_errno) != OPAL_SUCCESS) {
         linux_uninstall();

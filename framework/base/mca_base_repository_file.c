@@ -125,7 +125,7 @@ static bool is_complete(int fd, uint64_t file_size, char *cause, size_t size)
     elf_header_t header;
     /* Identification, type and machine are at the same place for 32 and 64 bits. */
     if (!read_at(fd, &header, sizeof header, 0) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
-        snprintf(cause, size, "it is not a shared object");
+        snprintf(cause, size, "it is not a shared object for this machine");
         return false;
     }
     if (!is_for_this_machine(&header, cause, size)) {

@@ -71,6 +71,9 @@ static int add_part(const char *start, size_t length, const char *standard)
             return rc;
         }
     } else if (is_token(start, length, MCA_BASE_SYSTEM_DEFAULT)) {
+        if (standard[0] == '\0') {
+            return OPAL_SUCCESS; /* An embedded copy without --with-component-dir has none. */
+        }
         directory.path = strdup(standard);
     } else {
         directory.named = !is_token(start, length, standard);

@@ -10,7 +10,12 @@
 #include "framework/base/mca_base_var.h"
 
 #define PATH_NAME "mca_base_component_path"
+#ifdef OPALMEM_EMBEDDED
+/* The components in the user's folder belong to an installed copy. */
+#define PATH_DEFAULT MCA_BASE_SYSTEM_DEFAULT
+#else
 #define PATH_DEFAULT MCA_BASE_SYSTEM_DEFAULT ":" MCA_BASE_USER_DEFAULT
+#endif
 #define SHOW_NAME "mca_base_component_show_load_errors"
 
 /* All under the init lock. */

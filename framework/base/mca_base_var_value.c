@@ -27,16 +27,17 @@ mca_base_var_value_t mca_base_var_read(mca_base_var_type_t type, const void *sto
 
 void mca_base_var_write(mca_base_var_type_t type, const mca_base_var_value_t *value, void *storage)
 {
+    mca_base_var_value_t from = *value; /* clang 14's __atomic_store() wants a source that is not const. */
     switch (type) {
     case MCA_BASE_VAR_TYPE_INT:
-    case MCA_BASE_VAR_TYPE_ENUM: __atomic_store((int *) storage, &value->integer, __ATOMIC_RELEASE); break;
+    case MCA_BASE_VAR_TYPE_ENUM: __atomic_store((int *) storage, &from.integer, __ATOMIC_RELEASE); break;
     case MCA_BASE_VAR_TYPE_UNSIGNED_INT:
-        __atomic_store((unsigned *) storage, &value->natural, __ATOMIC_RELEASE);
+        __atomic_store((unsigned *) storage, &from.natural, __ATOMIC_RELEASE);
         break;
-    case MCA_BASE_VAR_TYPE_SIZE_T: __atomic_store((size_t *) storage, &value->size, __ATOMIC_RELEASE); break;
-    case MCA_BASE_VAR_TYPE_BOOL: __atomic_store((bool *) storage, &value->boolean, __ATOMIC_RELEASE); break;
-    case MCA_BASE_VAR_TYPE_DOUBLE: __atomic_store((double *) storage, &value->real, __ATOMIC_RELEASE); break;
-    case MCA_BASE_VAR_TYPE_STRING: __atomic_store((char **) storage, &value->string, __ATOMIC_RELEASE); break;
+    case MCA_BASE_VAR_TYPE_SIZE_T: __atomic_store((size_t *) storage, &from.size, __ATOMIC_RELEASE); break;
+    case MCA_BASE_VAR_TYPE_BOOL: __atomic_store((bool *) storage, &from.boolean, __ATOMIC_RELEASE); break;
+    case MCA_BASE_VAR_TYPE_DOUBLE: __atomic_store((double *) storage, &from.real, __ATOMIC_RELEASE); break;
+    case MCA_BASE_VAR_TYPE_STRING: __atomic_store((char **) storage, &from.string, __ATOMIC_RELEASE); break;
     default: break;
     }
 }

@@ -54,13 +54,9 @@ static const char *find_fault(const opal_memory_base_module_t *module)
 /* A plain 2.0.0 component has no module, and that is sound. */
 static int take_module(mca_base_component_item_t *item, opal_memory_base_active_t *candidate)
 {
-    candidate->module = NULL;
-    if (item->module == NULL) {
-        return OPAL_SUCCESS;
-    }
-    opal_memory_base_module_t *module = &modules[opal_memory_base_active_count];
-    const char *fault = copy_module(item, module);
-    if (fault == NULL) {
+    opal_memory_base_module_t *module = item->module != NULL ? &modules[opal_memory_base_active_count] : NULL;
+    const char *fault = module != NULL ? copy_module(item, module) : NULL;
+    if (fault == NULL && module != NULL) {
         fault = find_fault(module);
     }
     if (fault != NULL) {

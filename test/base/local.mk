@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Tests of the MCA base, and the component DSOs that they load.
 base_tests = \
+	test/base/test_abi \
 	test/base/test_mca_base_cmd_line \
 	test/base/test_mca_base_cmd_line_environ \
 	test/base/test_mca_base_file \
@@ -21,7 +22,10 @@ base_tests = \
 	test/base/test_mca_base_var_synonym \
 	test/base/test_mca_base_var_threads
 check_PROGRAMS += $(base_tests)
-TESTS += $(base_tests) test/base/test_launcher.sh
+check_PROGRAMS += test/base/rounds
+test_base_rounds_LDADD = libopalmem.la
+TESTS += $(base_tests) test/base/test_launcher.sh test/base/test_rounds_valgrind.sh
+EXTRA_DIST += test/base/test_rounds_valgrind.sh
 
 check_LTLIBRARIES += libbase_test.la
 libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h
@@ -31,6 +35,7 @@ base_test_ldadd = libbase_test.la libopalmem_internal.la $(CHECK_LIBS)
 base_test_cppflags = $(AM_CPPFLAGS) -DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"'
 base_test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
+test_base_test_abi_LDADD = libopalmem.la
 test_base_test_mca_base_cmd_line_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_cmd_line_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_cmd_line_environ_CFLAGS = $(base_test_cflags)

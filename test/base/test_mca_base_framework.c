@@ -117,6 +117,91 @@ START_TEST(equal_priorities_are_sorted_by_name)
 }
 END_TEST
 
+START_TEST(priority_of_the_user_wins_over_query)
+{
+    of_a.priority = 10, of_b.priority = 90, of_c.priority = 50;
+    setenv("OPALMEM_MCA_fake_a_priority", "95", 1);
+    setenv("OPALMEM_MCA_fake_b_priority", "0", 1);
+    ck_assert_int_eq(open_all(), OPAL_SUCCESS);
+    expect_order("acb");
+    ck_assert_int_eq(fake_item("a")->priority, 95);
+    mca_base_report_unknown();
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 0);
+}
+END_TEST
+
+START_TEST(priority_of_the_user_may_make_a_tie_that_the_name_decides)
+{
+    of_a.priority = 10, of_b.priority = 90, of_c.priority = 90;
+    setenv("OPALMEM_MCA_fake_a_priority", "90", 1);
+    ck_assert_int_eq(open_all(), OPAL_SUCCESS);
+    expect_order("abc");
+}
+END_TEST
+
+START_TEST(default_of_a_priority_is_what_query_says)
+{
+    mca_base_var_info_t info;
+    of_a.priority = 10;
+    of_b.query_rc = OPAL_ERR_NOT_AVAILABLE;
+    setenv("OPALMEM_MCA_fake_b_priority", "7", 1); /* Of no use now, but no mistake either. */
+    ck_assert_int_eq(open_all(), OPAL_SUCCESS);
+    ck_assert_int_eq(mca_base_var_find_info("fake_a_priority", &info), OPAL_SUCCESS);
+    ck_assert_str_eq(info.value, "10");
+    ck_assert_int_eq(info.source, MCA_BASE_VAR_SOURCE_DEFAULT);
+    ck_assert(info.info_level == 5 && info.min == 0 && info.max == 100);
+    ck_assert_int_eq(mca_base_var_find_info("fake_b_priority", &info), OPAL_SUCCESS);
+    ck_assert_str_eq(info.value, "7");
+    mca_base_report_unknown();
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 0);
+    mca_base_component_release(fake_item("a"));
+    ck_assert_int_eq(fake_item("a")->priority, 10);
+}
+END_TEST
+
+START_TEST(priority_that_is_none_is_an_error)
+{
+    setenv("OPALMEM_MCA_fake_c_priority", "101", 1);
+    ck_assert_int_eq(open_all(), OPAL_ERR_BAD_PARAM);
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_ERROR), 1);
+    log_expect(MCA_BASE_LOG_ERROR, "variable fake_c_priority cannot have the value \"101\"");
+    ck_assert_uint_eq(of_a.opened, of_a.closed);
+    ck_assert_uint_eq(of_c.opened, of_c.closed);
+}
+END_TEST
+
+static char told[2048];
+
+static void collect(mca_base_log_level_t level, const char *message, void *arg)
+{
+    (void) level, (void) arg;
+    strncat(told, message, sizeof told - strlen(told) - 2);
+    strcat(told, "\n");
+}
+
+START_TEST(verbose_framework_explains_each_decision_in_order)
+{
+    of_a.priority = 10, of_b.query_rc = OPAL_ERR_NOT_AVAILABLE, of_c.priority = 60;
+    of_b.query_reason = "there is no device";
+    setenv("OPALMEM_MCA_fake_base_verbose", "10", 1);
+    setenv("OPALMEM_MCA_fake_a_priority", "60", 1);
+    fake_framework.static_components = components;
+    mca_base_set_log(collect, NULL);
+    ck_assert_int_eq(mca_base_open(), OPAL_SUCCESS);
+    ck_assert_int_eq(mca_base_framework_open(&fake_framework), OPAL_SUCCESS);
+    fake_item("a")->selected = true;
+    mca_base_framework_explain_losers(&fake_framework);
+    ck_assert_str_eq(
+        told, "fake: component a is tried (linked in)\n"
+              "fake: component a can run here, priority 60 (environment variable OPALMEM_MCA_fake_a_priority)\n"
+              "fake: component b is tried (linked in)\n"
+              "fake: component b cannot run here: there is no device\n"
+              "fake: component c is tried (linked in)\n"
+              "fake: component c can run here, priority 60 (default)\n"
+              "fake: component c is not selected: a has the same priority 60, and comes first by name\n");
+}
+END_TEST
+
 START_TEST(unavailable_components_come_last)
 {
     of_a.query_rc = OPAL_ERR_NOT_AVAILABLE, of_a.priority = 99;
@@ -419,6 +504,11 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, components_are_sorted_by_falling_priority);
     tcase_add_test(tests, equal_priorities_are_sorted_by_name);
+    tcase_add_test(tests, priority_of_the_user_wins_over_query);
+    tcase_add_test(tests, priority_of_the_user_may_make_a_tie_that_the_name_decides);
+    tcase_add_test(tests, default_of_a_priority_is_what_query_says);
+    tcase_add_test(tests, priority_that_is_none_is_an_error);
+    tcase_add_test(tests, verbose_framework_explains_each_decision_in_order);
     tcase_add_test(tests, unavailable_components_come_last);
     tcase_add_test(tests, priority_outside_its_range_is_clamped_with_a_message);
     tcase_add_test(tests, failed_query_keeps_its_reason_and_is_closed);

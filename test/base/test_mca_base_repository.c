@@ -371,7 +371,7 @@ START_TEST(file_that_is_no_object_is_refused)
     }
     fclose(file);
     ck_assert_int_eq(open_all(), OPAL_SUCCESS);
-    expect_reason("text", "it is not a shared object");
+    expect_reason("text", "it is not a shared object for this machine");
 }
 END_TEST
 

@@ -25,7 +25,8 @@ enum {
     CHILD_SEES_ALL = 4,
     CHILD_SEES_SOME = 5,
     CHILD_NOT_SECURE = 6,
-    CHILD_LIKES_FOLDER = 7
+    CHILD_LIKES_FOLDER = 7,
+    CHILD_USES_HOME = 8
 };
 /* What a child of --files says: a sum of these. */
 enum {
@@ -70,6 +71,9 @@ static int be_child(bool secure, int argc, char **argv)
         if (mca_base_var_get_info(index++, &path) != OPAL_SUCCESS) {
             return 1;
         }
+    }
+    if (mca_base_component_count() > 0) {
+        return CHILD_USES_HOME;
     }
     bool path_taken = path.source != MCA_BASE_VAR_SOURCE_DEFAULT;
     /* In a set-uid process: one warning that the path of the command line is ignored, none of the name that nobody
@@ -251,9 +255,41 @@ START_TEST(folder_of_anybody_else_is_not)
 }
 END_TEST
 
+/* A home with something that looks like a component; whether it can be loaded does not matter. */
+static int run_with_home(mode_t mode, const char *option)
+{
+    char command[512];
+    const char *home = make_folder();
+    ck_assert_int_eq(chmod(home, 0755), 0);
+    snprintf(
+        command, sizeof command,
+        "mkdir -p %s/.opalmem/components && touch %s/.opalmem/components/mca_fake_x.so && chown -R %d %s/.opalmem",
+        home, home, OTHER_USER, home);
+    ck_assert_int_eq(system(command), 0);
+    setenv("HOME", home, 1);
+    int rc = run_copy(mode, option, "USER_DEFAULT");
+    snprintf(command, sizeof command, "rm -r %s", home);
+    ck_assert_int_eq(system(command), 0);
+    return rc;
+}
+
+START_TEST(set_uid_process_ignores_the_home)
+{
+    ck_assert_int_eq(run_with_home(04755, "--secure-child"), CHILD_SEES_NOTHING);
+}
+END_TEST
+
+START_TEST(same_process_without_set_uid_looks_there)
+{
+    ck_assert_int_eq(run_with_home(0755, "--child"), CHILD_USES_HOME);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     if (mca_base_loader_works) {
+        tcase_add_test(tests, set_uid_process_ignores_the_home);
+        tcase_add_test(tests, same_process_without_set_uid_looks_there);
         tcase_add_test(tests, folder_of_the_user_who_installed_the_library_is_used);
         tcase_add_test(tests, folder_of_anybody_else_is_not);
     }

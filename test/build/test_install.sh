@@ -37,7 +37,10 @@ EOT
 if command -v "${CXX:-c++}" > /dev/null; then
     # shellcheck disable=SC2046,SC2086 # lists of options
     ${CXX:-c++} $TEST_CFLAGS -Wall -Wextra -Werror -o "$work/plus" "$work/plus.cc" $(pkg-config --cflags --libs opalmem)
-    LD_LIBRARY_PATH=$libdir OPALMEM_MCA_mca_base_component_path=$libdir/opalmem "$work/plus" || { echo "the C++ program: exit status $?"; exit 1; }
+    if [ -d "$libdir/opalmem" ]; then
+        export OPALMEM_MCA_mca_base_component_path="$libdir/opalmem"
+    fi
+    LD_LIBRARY_PATH=$libdir "$work/plus" || { echo "the C++ program: exit status $?"; exit 1; }
 fi
 prefix=$(PKG_CONFIG_SYSROOT_DIR='' pkg-config --variable=symbol_prefix opalmem)
 nm "$work/minimal" | grep -q " U ${prefix}init" || { echo "pkg-config's prefix $prefix is not the library's"; exit 1; }

@@ -50,7 +50,20 @@ runs_as() { # EXPECTED ARGUMENT...
     out=$(root/bin/myprogram "$@") || fail "myprogram $*: exit status $?: $out"
     [ "$out" = "$expected" ] || fail "myprogram $*: $out"
 }
-case $("$top_builddir/examples/minimal") in
+# In the user's folder lies a component that an installed copy would complain of.
+mkdir -p home/.opalmem/components
+chmod go-w home home/.opalmem home/.opalmem/components
+echo nonsense > home/.opalmem/components/mca_memory_nonsense.so
+loud="--mca mca_base_component_show_load_errors all"
+# shellcheck disable=SC2086 # words
+if grep -q '^#define OPALMEM_HAVE_LTDL 1' "$top_builddir/opalmem_private_config.h"; then
+    complaint=$(HOME=$outer/home "$top_builddir/examples/minimal" $loud --mca mca_base_component_path USER_DEFAULT 2>&1 || :)
+    case $complaint in *nonsense*) ;; *) fail "the installed copy does not complain: $complaint" ;; esac
+fi
+# shellcheck disable=SC2086
+out=$(HOME=$outer/home root/bin/myprogram $loud 2>&1) || fail "myprogram $loud: $out"
+case $out in *nonsense*) fail "an embedded copy looks for components in the user's folder: $out" ;; esac
+case $(OPALMEM_MCA_mca_base_component_path=$top_builddir/.libs "$top_builddir/examples/minimal") in
     linux:*) runs_as "caching yes, held before yes, held after no, releases yes" ;;
     *) runs_as "caching no, held before no, held after no, releases no" ;;
 esac

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck disable=SC2154 # the upper Makefile sets top_builddir and top_srcdir
 # Two copies of the library in one process, with different prefixes: libopalmem.so of this build and the copy that
-# test_embedded.sh has built within another project. Each keeps to itself, in every order of start and stop.
+# test_embedded.sh has built within another project. Each keeps to itself, in every order of start and stop. And a
+# library that contains a copy stays loaded, once the copy has replaced code of libc.
 set -eu
 embedded=$top_builddir/test/embed/outer.d/opalmem
 skip() { echo "SKIP: $*"; exit 77; }
@@ -21,7 +22,8 @@ libs=$(sed -n "s/^dependency_libs='\(.*\)'/\1/p" "$embedded/libopalmem_embedded.
     ${CC:-cc} $cflags -fPIC -shared -DSIDE=side_installed -I"$top_builddir/include" -I"$top_srcdir/include" \
         -o "$work/libside_installed.so" "$sources/side.c" "$top_builddir/.libs/libopalmem.so"
     ${CC:-cc} $cflags -fPIC -shared -DSIDE=side_embedded -I"$embedded/include" \
-        -o "$work/libside_embedded.so" "$sources/side.c" "$embedded/.libs/libopalmem_embedded.a" $libs -Wl,-z,nodelete
+        -o "$work/libside_embedded.so" "$sources/side.c" "$embedded/.libs/libopalmem_embedded.a" $libs
+    ${CC:-cc} $cflags -o "$work/unload" "$sources/unload.c" -ldl
     for order in "installed embedded" "embedded installed"; do
         ${CC:-cc} $cflags -o "$work/two_copies_${order%% *}" "$sources/two_copies.c" \
             "$work/libside_${order%% *}.so" "$work/libside_${order##* }.so" -Wl,-rpath-link,"$top_builddir/.libs"
@@ -29,6 +31,8 @@ libs=$(sed -n "s/^dependency_libs='\(.*\)'/\1/p" "$embedded/libopalmem_embedded.
 }
 export LD_LIBRARY_PATH=$work:$top_builddir/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 rc=0
+# Nobody linked that library with -z nodelete: it must not be unloaded even so.
+"$work/unload" "$work/libside_embedded.so" > "$work/out" 2>&1 || { echo "unload: exit status $?"; cat "$work/out"; rc=1; }
 for linked in installed embedded; do
     for first in installed embedded; do
         for scenario in $("$work/two_copies_$linked"); do

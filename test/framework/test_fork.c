@@ -213,7 +213,7 @@ static void fork_while_another_thread_cycles(void)
 
 START_TEST(children_forked_during_init_or_finalize_never_crash)
 {
-    setenv("OPALMEM_MCA_memory", "noop", 1);
+    fake_memory_select();
     fork_while_another_thread_cycles();
 }
 END_TEST
@@ -285,7 +285,7 @@ static void forks_inside_init(mca_base_log_level_t level, const char *message, v
 START_TEST(fork_inside_ones_own_init_leaves_both_processes_with_a_library)
 {
     mca_base_set_log(ignore_message, NULL);
-    setenv("OPALMEM_MCA_memory", "noop", 1);
+    fake_memory_select();
     ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
     ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
     mca_base_set_log(forks_inside_init, NULL);

@@ -137,6 +137,16 @@ static bool is_valid(void *base, size_t len, const opal_memory_watch_t *watch)
     return true;
 }
 
+START_TEST(component_without_its_functions_cannot_run)
+{
+    own.memoryc_deregister = NULL;
+    setenv("OPALMEM_MCA_memory", "own", 1);
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_ERR_NOT_FOUND);
+    expect_message("own: its component structure has no memoryc_register, or no memoryc_deregister");
+}
+END_TEST
+
 static const struct {
     uint32_t flags;
     bool has_valid;
@@ -240,6 +250,7 @@ int main(void)
     tcase_add_test(tests, component_of_another_version_is_explained);
     tcase_add_test(tests, wrong_additions_are_refused_with_a_message);
     tcase_add_test(tests, framework_that_does_not_exist_is_reported);
+    tcase_add_test(tests, component_without_its_functions_cannot_run);
     tcase_add_loop_test(tests, module_that_contradicts_itself_cannot_run, 0,
                         (int) (sizeof(unsound) / sizeof(unsound[0])));
 #ifdef OPALMEM_HAVE_LTDL

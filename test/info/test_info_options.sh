@@ -37,6 +37,8 @@ param_chooses_framework_and_component() {
     run_quietly --param memory base --level 9 --parsable
     is components ''
     is owners 'memory-base '
+    run_quietly --param memory base --level 9
+    lacks '^Components'
     run_quietly --param mca base --level 9 --parsable
     is owners 'mca-base '
     run_quietly --param all linux --level 9 --parsable
@@ -69,7 +71,9 @@ level_is_1_and_says_what_is_left_out() {
     run_quietly --level=8 --param memory base --parsable
     is variables 'memory memory_base_verbose '
     run_quietly --level 2 --parsable
-    is variables 'memory rcache '
+    has ':param:memory:value:'
+    has ':param:rcache:value:'
+    lacks 'memory_base_verbose'
     is components ''
 }
 

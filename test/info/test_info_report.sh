@@ -133,6 +133,30 @@ settings_show_value_and_source() {
     has '^  memory_base_verbose = "3" (environment OPALMEM_MCA_memory_base_verbose, int, level 8 dev/detail'
 }
 
+settings_of_files_show_path_and_line() {
+    printf '# Settings\nmemory_base_verbose = 3\n' > "$work/file"
+    run_quietly --all --parsable --tune "$work/file"
+    has ':memory_base_verbose:value:3$'
+    has ":memory_base_verbose:source:\"file ($work/file:2)\"\$"
+    has ":memory_base_verbose:source_detail:\"$work/file:2\"\$"
+    run_quietly --all --tune "$work/file"
+    has "^  memory_base_verbose = \"3\" (tune file $work/file:2, int"
+    run_quietly --all --json --tune "$work/file"
+    has '^      "source": "tune file",$'
+    OPALMEM_MCA_mca_base_param_files=$work/file
+    export OPALMEM_MCA_mca_base_param_files
+    run_quietly --all
+    has "^  memory_base_verbose = \"3\" (parameter file $work/file:2, int"
+    run_quietly --all --json
+    has '^      "source": "parameter file",$'
+    # Stronger than files.
+    run_quietly --all --parsable --gmca memory_base_verbose 4
+    has ':memory_base_verbose:value:4$'
+    unset OPALMEM_MCA_mca_base_param_files
+    run 1 --all --tune "$work/nosuch"
+    [ "$(wc -l < "$work/err")" = 1 ] || fail "$what: $(cat "$work/err")"
+}
+
 long_value_is_shown_whole() {
     value=$(printf '/nosuch/%0400d' 1)
     run 0 --all --parsable --mca mca_base_component_path "$value"
@@ -162,6 +186,7 @@ every_variable_has_every_line_once
 both_forms_list_the_same_variables
 reason_is_given_for_each_component_not_available
 settings_show_value_and_source
+settings_of_files_show_path_and_line
 long_value_is_shown_whole
 odd_characters_keep_the_line_whole
 finish

@@ -32,6 +32,9 @@ typedef struct fake_registration_t {
 /** Resources that use `fake`; flags and limits are the caller's to add. */
 mca_rcache_base_resources_t fake_resources(fake_provider_t *fake);
 
+/** Let the next opalmem_init() take a memory component of the test's own, which does nothing. */
+void fake_memory_select(void);
+
 /** Start the library with a memory component that does nothing, but so that caches keep registrations
  * and hear of releases that the test raises with opal_mem_hooks_release_hook(). */
 void fake_library_start(void);

@@ -59,7 +59,7 @@ static fake_provider_t fake;
 static void set_up(void)
 {
     mca_base_set_log(be_silent, NULL);
-    setenv("OPALMEM_MCA_memory", "noop", 1);
+    fake_memory_select();
 }
 
 /* Returns how many of the calls failed. */

@@ -107,25 +107,36 @@ static void print(const mca_base_component_info_t *info)
 
 static bool is_asked_for(const mca_base_component_info_t *info, const info_options_t *options)
 {
-    bool failed = info->failed && (options->sections & INFO_SECTION_FAILED) != 0;
-    if ((options->sections & INFO_SECTION_COMPONENTS) == 0 || options->selected_only) {
-        if (!failed && (!info->selected || (options->sections & INFO_SECTION_COMPONENTS) == 0)) {
-            return false;
+    bool listed =
+        (options->sections & INFO_SECTION_COMPONENTS) != 0 && (!options->selected_only || info->selected);
+    bool failed = (options->sections & INFO_SECTION_FAILED) != 0 && info->failed;
+    return (listed || failed) && info_is_asked_for(options, info->framework, info->name);
+}
+
+static bool any_is_asked_for(const info_options_t *options)
+{
+    mca_base_component_info_t info;
+    for (size_t i = 0; mca_base_component_get_info(i, &info) == OPAL_SUCCESS; i++) {
+        if (is_asked_for(&info, options)) {
+            return true;
         }
     }
-    return info_is_asked_for(options, info->framework, info->name);
+    return false;
 }
 
 void info_print_components(const info_options_t *options)
 {
     mca_base_component_info_t info;
-    bool only_failed = (options->sections & INFO_SECTION_COMPONENTS) == 0;
-    bool any = false;
-    info_array_begin("components", only_failed ? "Components that could not be loaded" : "Components");
+    bool any = any_is_asked_for(options);
+    if (!any && options->param_count > 0 && info_form() == INFO_FORM_PRETTY) {
+        return; /* --param names a framework's own variables. */
+    }
+    info_array_begin("components", (options->sections & INFO_SECTION_COMPONENTS) != 0
+                                       ? "Components"
+                                       : "Components that could not be loaded");
     for (size_t i = 0; mca_base_component_get_info(i, &info) == OPAL_SUCCESS; i++) {
         if (is_asked_for(&info, options)) {
             print(&info);
-            any = true;
         }
     }
     info_array_end(any);

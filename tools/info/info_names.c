@@ -86,7 +86,8 @@ static bool exists(const char *framework, const char *component)
 /* Collects names, each once, for a message; where there are too many for it, the first ones. */
 typedef struct list_t {
     const char *framework; /* List its components; NULL: list the frameworks. */
-    char text[LIST_MAX];   /* ", a, b," */
+    size_t length;
+    char text[LIST_MAX]; /* " a, b," */
 } list_t;
 
 static bool collect(const char *framework, const char *component, void *arg)
@@ -97,18 +98,19 @@ static bool collect(const char *framework, const char *component, void *arg)
     if (list->framework != NULL && !fits(list->framework, framework)) {
         return true;
     }
-    snprintf(entry, sizeof entry, " %s,", name);
-    if (strstr(list->text, entry) == NULL && strlen(list->text) + strlen(entry) < sizeof list->text) {
-        strcat(list->text, entry);
+    int length = snprintf(entry, sizeof entry, " %s,", name);
+    if (length > 0 && list->length + (size_t) length < sizeof list->text && strstr(list->text, entry) == NULL) {
+        memcpy(list->text + list->length, entry, (size_t) length + 1);
+        list->length += (size_t) length;
     }
     return true;
 }
 
 static void print_list(const char *framework)
 {
-    list_t list = { .framework = framework, .text = "" };
+    list_t list = { .framework = framework };
     visit_all(collect, &list);
-    fprintf(stderr, "; there are:%.*s\n", (int) strlen(list.text) - 1, list.text);
+    fprintf(stderr, "; there are:%.*s\n", (int) list.length - 1, list.text);
 }
 
 static bool is_known(const info_param_t *param)

@@ -118,40 +118,40 @@ static bool take_setting(info_options_t *options, const argument_t *argument)
 
 typedef struct option_t {
     const char *names[3]; /* One or more. */
-    unsigned value_count;
     bool (*take)(info_options_t *options, const argument_t *argument);
+    const char *expected; /* Values; NULL: nothing can be wrong. */
+    unsigned value_count;
     unsigned parameter;
-    const char *expected;
 } option_t;
 
 #define ONE_FORM "only one of --pretty, --parsable and --json"
 
 static const option_t table[] = {
-    { { "--all", "-a" }, 0, take_sections, INFO_SECTIONS_ALL, NULL },
+    { { "--all", "-a" }, take_sections, NULL, 0, INFO_SECTIONS_ALL },
     { { "--param", "--params" },
-      2,
       take_param,
-      INFO_SECTION_COMPONENTS | INFO_SECTION_VARIABLES,
-      "FRAMEWORK COMPONENT, each a name or all" },
-    { { "--level", "-l" }, 1, take_level, INFO_SECTION_VARIABLES, "a number from 1 to 9" },
-    { { "--internal" }, 0, take_internal, INFO_SECTION_VARIABLES, NULL },
+      "FRAMEWORK COMPONENT, each a name or all",
+      2,
+      INFO_SECTION_COMPONENTS | INFO_SECTION_VARIABLES },
+    { { "--level", "-l" }, take_level, "a number from 1 to 9", 1, INFO_SECTION_VARIABLES },
+    { { "--internal" }, take_internal, NULL, 0, INFO_SECTION_VARIABLES },
     { { "--type" },
-      1,
       take_type,
-      INFO_SECTION_VARIABLES,
-      "int, unsigned_int, size_t, bool, double, string or enum" },
-    { { "--selected", "--selected-only", "-s" }, 0, take_selected, 0, NULL },
-    { { "--show-failed" }, 0, take_sections, INFO_SECTION_FAILED, NULL },
-    { { "--path" }, 1, take_path, INFO_SECTION_PATHS, "all or " INFO_PATH_NAMES },
-    { { "--config", "-c" }, 0, take_sections, INFO_SECTION_BUILD | INFO_SECTION_CONFIG, NULL },
-    { { "--pretty", "--pretty-print" }, 0, take_form, INFO_FORM_PRETTY, ONE_FORM },
-    { { "--parsable", "--parseable" }, 0, take_form, INFO_FORM_PARSABLE, ONE_FORM },
-    { { "--json" }, 0, take_form, INFO_FORM_JSON, ONE_FORM },
-    { { "--mca", "-mca" }, 2, take_setting, 0, "NAME VALUE" },
-    { { "--gmca", "-gmca" }, 2, take_setting, 0, "NAME VALUE" },
-    { { "--tune", "-tune" }, 1, take_setting, 0, "FILE[,FILE]..." },
-    { { "--version", "-V" }, 0, take_version, 0, NULL },
-    { { "--help", "-h" }, 0, take_help, 0, NULL },
+      "int, unsigned_int, size_t, bool, double, string or enum",
+      1,
+      INFO_SECTION_VARIABLES },
+    { { "--selected", "--selected-only", "-s" }, take_selected, NULL, 0, 0 },
+    { { "--show-failed" }, take_sections, NULL, 0, INFO_SECTION_FAILED },
+    { { "--path" }, take_path, "all or " INFO_PATH_NAMES, 1, INFO_SECTION_PATHS },
+    { { "--config", "-c" }, take_sections, NULL, 0, INFO_SECTION_BUILD | INFO_SECTION_CONFIG },
+    { { "--pretty", "--pretty-print" }, take_form, ONE_FORM, 0, INFO_FORM_PRETTY },
+    { { "--parsable", "--parseable" }, take_form, ONE_FORM, 0, INFO_FORM_PARSABLE },
+    { { "--json" }, take_form, ONE_FORM, 0, INFO_FORM_JSON },
+    { { "--mca", "-mca" }, take_setting, "NAME VALUE", 2, 0 },
+    { { "--gmca", "-gmca" }, take_setting, "NAME VALUE", 2, 0 },
+    { { "--tune", "-tune" }, take_setting, "FILE[,FILE]...", 1, 0 },
+    { { "--version", "-V" }, take_version, NULL, 0, 0 },
+    { { "--help", "-h" }, take_help, NULL, 0, 0 },
 };
 
 /* Is this the option's name? With *value set behind the '=' of "--level=9", where it takes one value. */

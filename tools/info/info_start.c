@@ -13,11 +13,17 @@
 
 extern char **environ;
 
-/* What the settings say about where components are; NULL: nothing. */
-static const char *component_path(int argc, char **argv)
+static bool is_mca(const char *argument)
+{
+    const char *name = argument + strspn(argument, "-");
+    return strcmp(name, "mca") == 0 || strcmp(name, "gmca") == 0;
+}
+
+/* What the settings say about where components are; NULL: nothing. The string stays when they are dropped. */
+static char *component_path(int argc, char **argv)
 {
     for (int i = 1; i + 2 < argc; i++) {
-        if (strcmp(argv[i] + strspn(argv[i], "-"), "mca") == 0 && strcmp(argv[i + 1], COMPONENT_PATH) == 0) {
+        if (is_mca(argv[i]) && strcmp(argv[i + 1], COMPONENT_PATH) == 0) {
             return argv[i + 2];
         }
     }
@@ -52,9 +58,9 @@ bool info_start(int argc, char **argv)
 
 bool info_start_without_settings(int argc, char **argv)
 {
-    const char *path = component_path(argc, argv);
-    char name[] = "opalmem-info", option[] = "--mca", variable[] = COMPONENT_PATH;
-    char *value = path != NULL ? strdup(path) : NULL;
+    char *value = component_path(argc, argv);
+    /* The library keeps these until it stops. */
+    static char name[] = "opalmem-info", option[] = "--mca", variable[] = COMPONENT_PATH;
     char *arguments[] = { name, option, variable, value, NULL };
     char **settings = arguments;
     int count = value != NULL ? 4 : 1;

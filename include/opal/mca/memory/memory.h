@@ -45,13 +45,13 @@ typedef int (*opal_memory_base_component_register_fn_t)(void *base, size_t len, 
  */
 typedef int (*opal_memory_base_component_deregister_fn_t)(void *base, size_t len, uint64_t cookie);
 
-/** A component of the framework. */
+/** A component of the framework. Filled in by the component, constant; version 2.0.0, which never changes. */
 typedef struct opal_memory_base_component_2_0_0_t {
     mca_base_component_t memoryc_version;
     mca_base_component_data_t memoryc_data;
-    opal_memory_base_component_process_fn_t memoryc_process; /**< NULL: nothing to fetch. */
-    opal_memory_base_component_register_fn_t memoryc_register;
-    opal_memory_base_component_deregister_fn_t memoryc_deregister;
+    opal_memory_base_component_process_fn_t memoryc_process;       /**< NULL: nothing to fetch (PUSH). */
+    opal_memory_base_component_register_fn_t memoryc_register;     /**< Required; often the empty one below. */
+    opal_memory_base_component_deregister_fn_t memoryc_deregister; /**< Required, likewise. */
 } opal_memory_base_component_2_0_0_t;
 typedef opal_memory_base_component_2_0_0_t opal_memory_base_component_t;
 
@@ -66,7 +66,8 @@ OPAL_DECLSPEC int opal_memory_base_component_deregister_empty(void *base, size_t
 
 /* ---- The module: what a component of today says of itself --------------------------------------- */
 
-/** One watched registration. Filled by opal_memory_base_watch(); kept by the cache. */
+/** One watched registration. Filled by opal_memory_base_watch(); kept by the cache. Its size never changes within 2.x:
+ * it is a part of registrations. */
 typedef struct opal_memory_watch_t {
     uint64_t cookie;
     const volatile uint32_t *generation; /**< Never NULL after watch. */
@@ -86,24 +87,38 @@ typedef struct opal_memory_watch_t {
 #define OPAL_MEMORY_SEES_FILE 0x20    /**< Truncation and holes in mapped files. */
 #define OPAL_MEMORY_SEES_ALLOC 0x40   /**< Also raises alloc callbacks. */
 
-/** Returned by a component's MCA query function. The base copies nothing: it lives until close. */
+/** Returned by a component's MCA query function, as its module; NULL instead: a plain 2.0.0 component, which has
+ * what the component structure holds and has set its support level by itself.
+ *
+ * The component fills in every member before query returns. The base reads it when the component is selected, and
+ * again after enable, which may change `support` and `sees`; not later, and never behind struct_size (the rules of
+ * versions are in opal/mca/mca.h; down to `sees` every module reaches). Functions are called outside hook context,
+ * unless something else is said.
+ */
 typedef struct opal_memory_base_module_t {
-    size_t struct_size; /**< sizeof of this structure, as the component was compiled; checked. */
-    uint32_t flags;     /**< OPAL_MEMORY_MODULE_*; exactly one of PUSH and POLLED, or neither (noop). */
-    int support;        /**< OPAL_MEMORY_*_SUPPORT; read after open, when the self-test has run. */
-    uint64_t sees;      /**< OPAL_MEMORY_SEES_*. */
-    /** POLLED: grows whenever something happened. NULL otherwise. */
+    size_t struct_size; /**< sizeof of this structure, as the component was compiled. Required. */
+    uint32_t flags;     /**< OR of OPAL_MEMORY_MODULE_*; exactly one of PUSH and POLLED, or neither (noop). */
+    int support;        /**< OR of OPAL_MEMORY_*_SUPPORT: what a self-test has seen to work here; 0 allowed. */
+    uint64_t sees;      /**< OR of OPAL_MEMORY_SEES_*; 0 allowed. */
+    /** POLLED: required; grows whenever something happened, written by the kernel or the component with release
+     * order. NULL otherwise. */
     const volatile uint64_t *counter;
-    /** Start to watch; fills generation and expected, cookie is set. NULL: memoryc_register and a constant word. */
+    /** Start to watch [base, base + len); fills generation and expected, cookie is set. Thread-safe.
+     * NULL: memoryc_register is called, and the word is a constant.
+     * @retval OPAL_SUCCESS / OPAL_EXISTS / OPAL_ERR_OUT_OF_RESOURCE, as opal_memory_base_watch() says. */
     int (*watch)(void *base, size_t len, opal_memory_watch_t *watch);
-    /** Stop; NULL: memoryc_deregister. */
+    /** Stop; the parameters are those of watch. Thread-safe. NULL: memoryc_deregister is called.
+     * @retval OPAL_SUCCESS / OPAL_ERR_NOT_FOUND */
     int (*unwatch)(void *base, size_t len, opal_memory_watch_t *watch);
-    /** SLOW_VALID: are the pages of the range still the ones that were watched? May take a system call. */
+    /** Are the pages of the range still the ones that were watched? Thread-safe; may take a system call.
+     * SLOW_VALID: required. NULL otherwise: nobody asks. */
     bool (*valid)(void *base, size_t len, const opal_memory_watch_t *watch);
-    /** Begin to deliver; after selection. NULL allowed. Sets `support` by self-test.
-     * @retval OPAL_ERR_NOT_AVAILABLE  With a reason: the next component by priority is taken. */
+    /** Begin to deliver; once, after selection. Sets `support` and `sees` by self-test. NULL: it delivers since open.
+     * @retval OPAL_SUCCESS
+     * @retval OPAL_ERR_NOT_AVAILABLE  With a reason: the next component by priority is taken. Other codes likewise. */
     int (*enable)(void);
-    /** No event is delivered after it has returned. NULL allowed. */
+    /** No event is delivered after it has returned. Once for each successful enable. NULL: close does it.
+     * @return OPAL_SUCCESS; other codes are ignored. */
     int (*disable)(void);
 } opal_memory_base_module_t;
 

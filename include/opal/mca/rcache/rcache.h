@@ -39,7 +39,8 @@ BEGIN_C_DECLS
 
 typedef struct mca_rcache_base_module_t mca_rcache_base_module_t;
 
-/** A registration. A provider's own structure begins with it (resources.sizeof_reg).
+/** A registration. A provider's own structure begins with it (resources.sizeof_reg): its size never changes within 2.x.
+ * Filled in by the cache; what the provider keeps stands behind it.
  * Everything but `flags` is constant while a reference is held; users only read. */
 typedef struct mca_rcache_base_registration_t {
     mca_rcache_base_module_t *rcache;
@@ -63,22 +64,23 @@ typedef enum mca_rcache_in_use_policy_t {
 /** resources.flags: deregister_mem is one system call, takes no user-space lock and allocates nothing. */
 #define MCA_RCACHE_RESOURCES_HOOK_SAFE 0x1
 
-/** How a cache registers memory. Copied at creation; trailing members may be left zero. */
+/** How a cache registers memory. Filled in by the user, copied at creation; unused members are zero. */
 typedef struct mca_rcache_base_resources_t {
-    const char *cache_name; /**< For reports; copied. */
-    void *reg_data;         /**< First argument of the functions. */
+    const char *cache_name; /**< For reports; copied. NULL: "unnamed". */
+    void *reg_data;         /**< First argument of the functions; NULL allowed. */
     size_t sizeof_reg;      /**< Size of the provider's registration; at least that of the base one. */
-    /** Register [base, base + size), whole pages. reg->access_flags says what for.
+    /** Required. Register [base, base + size), whole pages. reg->access_flags says what for.
      * @retval OPAL_ERR_OUT_OF_RESOURCE  A limit: the cache evicts and tries again.
      * Called without a lock, from several threads at once. */
     int (*register_mem)(void *reg_data, void *base, size_t size, mca_rcache_base_registration_t *reg);
-    /** Undo. Called without a lock. In hook context, if HOOK_SAFE is set. */
+    /** Required. Undo. Called without a lock. In hook context, if HOOK_SAFE is set.
+     * @return OPAL_SUCCESS, or a code that goes to whoever caused it. */
     int (*deregister_mem)(void *reg_data, mca_rcache_base_registration_t *reg);
 
-    uint32_t flags;   /**< MCA_RCACHE_RESOURCES_*. */
-    size_t max_count; /**< Registrations at most; 0: the variable rcache_base_max_count. */
-    size_t max_bytes; /**< Bytes at most; 0: the variable rcache_base_max_bytes. */
-    mca_rcache_in_use_policy_t in_use_policy;
+    uint32_t flags;                           /**< OR of MCA_RCACHE_RESOURCES_*; usually 0. */
+    size_t max_count;                         /**< Registrations at most; 0: the variable rcache_base_max_count. */
+    size_t max_bytes;                         /**< Bytes at most; 0: the variable rcache_base_max_bytes. */
+    mca_rcache_in_use_policy_t in_use_policy; /**< DEFAULT: the variable. */
     /** First use in a fork child: forget what was inherited, without touching it. May be NULL. */
     int (*after_fork)(void *reg_data);
     void *reserved[4]; /**< Zero. */
@@ -171,12 +173,14 @@ typedef bool (*mca_rcache_base_module_is_caching_fn_t)(const mca_rcache_base_mod
 
 /** A cache, as its users see it: the first member of the component's own structure.
  *
- * Filled in by the component, constant afterwards. Users call the functions through this table, down to rcache_stats;
- * those members are never NULL for them: the base puts empty functions where the component has none.
+ * Filled in by the component in rcache_init, constant afterwards, but that the base puts empty functions in the place of
+ * optional ones that are NULL: users call through this table down to rcache_stats, and none of those is NULL for
+ * them. Every module reaches down to there; what it lacks after that reads as NULL (the rules of versions are in
+ * opal/mca/mca.h).
  */
 struct mca_rcache_base_module_t {
-    size_t struct_size;         /**< sizeof of this structure, as the component was compiled; see above. */
-    const char *component_name; /**< Required; outlives the cache. */
+    size_t struct_size;         /**< sizeof of this structure, as the component was compiled. Required. */
+    const char *component_name; /**< Required: "grdma"; outlives the cache. */
     mca_rcache_base_module_register_fn_t rcache_register;                 /**< Required. */
     mca_rcache_base_module_deregister_fn_t rcache_deregister;             /**< Required. */
     mca_rcache_base_module_find_fn_t rcache_find;                         /**< Required. */
