@@ -4,13 +4,14 @@
 #include "framework/base/mca_base_var.h"
 #include "fuzz/fuzz.h"
 
+/* Names may look like numbers, if they are none that the variable may have: as "-1" for verbosities. */
 static const mca_base_var_enum_value_t names[] = {
-    { "none", 0 }, { "all", 7 }, { "-1", -5 }, { "0x", 1000 }, { NULL, 0 }
+    { "none", 0 }, { "all", 7 }, { "-1", 0 }, { "0x", 1000 }, { NULL, 0 }
 };
 
 static const mca_base_var_def_t defs[] = {
     { .type = MCA_BASE_VAR_TYPE_INT },
-    { .type = MCA_BASE_VAR_TYPE_INT, .min = -10, .max = 100, .enumerator = names },
+    { .type = MCA_BASE_VAR_TYPE_INT, .min = 0, .max = 100, .enumerator = names },
     { .type = MCA_BASE_VAR_TYPE_UNSIGNED_INT },
     { .type = MCA_BASE_VAR_TYPE_UNSIGNED_INT, .min = 3, .max = 70000 },
     { .type = MCA_BASE_VAR_TYPE_SIZE_T },
