@@ -28,7 +28,7 @@ awk 'FNR == 1 { start = 0 } /^{/ { start = FNR } /^}/ { if (start && FNR - start
     FNR > 600 && !seen[FILENAME]++ { print FILENAME ": over 600 lines"; bad = 1 } END { exit bad }' $sources || rc=1
 # The quotes are meant to reach the compiler.
 # shellcheck disable=SC2089
-flags="-std=gnu11 -DINFO_PREFIX=\"\" -DINFO_STATIC_COMPONENTS=\"\" -DINFO_DSO_COMPONENTS=\"\" -DOPALMEM_COMPONENTDIR=\"\" -DOPALMEM_SYSCONFDIR=\"\" -I$build/include -Iinclude -I. -I$build -include opalmem_private_config.h -DMCA_BASE_COMPONENT_IS_STATIC"
+flags="-std=gnu11 -DOPALMEM_COMPONENTDIR=\"\" -DOPALMEM_SYSCONFDIR=\"\" -I$build/include -Iinclude -I. -I$build -include opalmem_private_config.h -DMCA_BASE_COMPONENT_IS_STATIC"
 product=$(echo "$sources" | grep -E '^(framework|components|rcache|tools)/.*\.c$')
 [ -z "$(command -v pkg-config)" ] || flags="$flags $(pkg-config --cflags hwloc 2>/dev/null || true)"
 echo "lint: documentation comments"
@@ -42,7 +42,7 @@ printf '%s\n' $product | xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- $flag
 echo "lint: cppcheck"
 # shellcheck disable=SC2086
 cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-    --suppress=missingIncludeSystem -I"$build/include" -Iinclude -I. -DOPALMEM_COMPONENTDIR='""' -DOPALMEM_SYSCONFDIR='""' $product 2>"$build/cppcheck.err" || {
+    --suppress=missingIncludeSystem -I"$build/include" -Iinclude -I. -D__LP64__ -D__linux__ -DOPALMEM_COMPONENTDIR='""' -DOPALMEM_SYSCONFDIR='""' $product 2>"$build/cppcheck.err" || {
     cat "$build/cppcheck.err"; rc=1; }
 [ $rc != 0 ] || echo "lint: clean"
 exit $rc
