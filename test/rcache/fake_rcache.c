@@ -137,6 +137,7 @@ static int init(const mca_rcache_base_resources_t *resources, void *user_data, b
     module->super.struct_size = struct_size;
     module->seen = seen;
     seen->created++;
+    seen->last = module;
     seen->caching = caching;
     seen->resources = *resources;
     strncpy(seen->cache_name, resources->cache_name, sizeof(seen->cache_name) - 1);

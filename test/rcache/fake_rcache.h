@@ -13,6 +13,7 @@ typedef struct fake_rcache_t {
     bool caching;
     char cache_name[32];
     mca_rcache_base_resources_t resources;
+    void *last; /* The last module made, on the heap: a test that loses it on purpose frees it. */
     void *addr; /* Of the last invalidation. */
     size_t size;
 } fake_rcache_t;
