@@ -171,6 +171,7 @@
 #define mca_base_var_copy_def OPALMEM_NAME(mca_base_var_copy_def)
 #define mca_base_var_count_refused_locked OPALMEM_NAME(mca_base_var_count_refused_locked)
 #define mca_base_var_detach OPALMEM_NAME(mca_base_var_detach)
+#define mca_base_var_detach_object OPALMEM_NAME(mca_base_var_detach_object)
 #define mca_base_var_detach_storage OPALMEM_NAME(mca_base_var_detach_storage)
 #define mca_base_var_expected OPALMEM_NAME(mca_base_var_expected)
 #define mca_base_var_fault OPALMEM_NAME(mca_base_var_fault)

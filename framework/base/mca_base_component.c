@@ -173,6 +173,16 @@ static void keep_if_needed(mca_base_component_item_t *item)
     mca_base_repository_keep(item);
 }
 
+/* Before the DSO goes: the variables' storage lies in it, also that of variables with names of others. */
+static void detach_variables(const mca_base_component_item_t *item)
+{
+    uintptr_t start, end;
+    mca_base_var_detach(item->component->mca_type_name, item->name);
+    if (mca_base_object_find(item->component, &start, &end)) {
+        mca_base_var_detach_object(start, end);
+    }
+}
+
 void mca_base_component_release(mca_base_component_item_t *item)
 {
     close_component(item);
@@ -182,8 +192,7 @@ void mca_base_component_release(mca_base_component_item_t *item)
     }
     keep_if_needed(item);
     if ((item->component->flags & MCA_BASE_COMPONENT_FLAG_RESIDENT) == 0) {
-        /* Before the DSO goes: the variables' storage lies in it. */
-        mca_base_var_detach(item->component->mca_type_name, item->name);
+        detach_variables(item);
     }
     mca_base_repository_unload(item);
 }

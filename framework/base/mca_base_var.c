@@ -301,6 +301,18 @@ void mca_base_var_detach(const char *framework, const char *component)
     mca_base_var_unlock();
 }
 
+void mca_base_var_detach_object(uintptr_t start, uintptr_t end)
+{
+    mca_base_var_lock();
+    for (mca_base_var_t *var = first; var != NULL; var = var->next) {
+        uintptr_t storage = (uintptr_t) var->def.storage;
+        if (storage >= start && storage < end) {
+            mca_base_var_detach_storage(var);
+        }
+    }
+    mca_base_var_unlock();
+}
+
 unsigned mca_base_var_refused(void)
 {
     mca_base_var_lock();

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "opal/mca/base/base.h"
 
@@ -112,6 +113,9 @@ unsigned mca_base_var_refused(void);
 /** The storage of a component's variables is about to go: put the defaults back, and never write there again.
  * The variables stay in the listings. */
 void mca_base_var_detach(const char *framework, const char *component);
+
+/** Likewise for all variables, of whatever names, whose storage lies in an object that is about to be unloaded. */
+void mca_base_var_detach_object(uintptr_t start, uintptr_t end);
 
 /** From now on registrations look for settings. Until then, they keep the defaults: the files are not read. */
 void mca_base_var_open(void);

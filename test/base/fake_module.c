@@ -34,11 +34,15 @@ static int priority = 50;
 static const mca_base_var_enum_value_t kinds[] = { { "round", 1 }, { "flat", 2 }, { NULL, 0 } };
 static int kind = 1;
 
+#ifndef MODULE_VARIABLES /* The component in its variables' names. */
+#define MODULE_VARIABLES TEXT(MODULE_CALLED)
+#endif
+
 static int register_one(const char *name, mca_base_var_type_t type, void *storage)
 {
     return mca_base_var_register(&(mca_base_var_def_t){
         .framework = "fake",
-        .component = TEXT(MODULE_CALLED),
+        .component = MODULE_VARIABLES,
         .name = name,
         .help = "Of a component that exists for a test.",
         .type = type,

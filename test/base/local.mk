@@ -95,6 +95,7 @@ test_base_test_mca_base_var_synonym_LDADD = $(base_test_ldadd)
 
 if HAVE_LTDL
 check_LTLIBRARIES += \
+	test/base/mca_fake_base_variables.la \
 	test/base/mca_fake_copy.la \
 	test/base/mca_fake_good.la \
 	test/base/mca_fake_hook_alloc.la \
@@ -112,6 +113,9 @@ check_LTLIBRARIES += \
 endif
 # -rpath makes libtool build a shared object although nothing is installed.
 fake_module_ldflags = -module -avoid-version -shared -Wl,-z,now -rpath /nowhere
+test_base_mca_fake_base_variables_la_SOURCES = test/base/fake_module.c
+test_base_mca_fake_base_variables_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=base_variables -DMODULE_VARIABLES='"base"'
+test_base_mca_fake_base_variables_la_LDFLAGS = $(fake_module_ldflags)
 test_base_mca_fake_good_la_SOURCES = test/base/fake_module.c
 test_base_mca_fake_good_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE=good
 test_base_mca_fake_good_la_LDFLAGS = $(fake_module_ldflags)

@@ -15,6 +15,7 @@
 
 #include "base_test.h"
 #include "framework/base/mca_base_repository.h"
+#include "framework/base/mca_base_var.h"
 #include "test/test_main.h"
 
 #define COUNT(array) ((int) (sizeof(array) / sizeof(array)[0]))
@@ -142,6 +143,18 @@ START_TEST(released_dso_is_unloaded_and_stays_listed)
         }
     }
     ck_assert_uint_eq(found, 2);
+    close_all();
+}
+END_TEST
+
+/* Without being detached by where their storage is, finalize would write their defaults to where the DSO was. */
+START_TEST(variables_of_a_dso_with_names_of_the_framework_end_with_it)
+{
+    install_module(folder, "base_variables", "base_variables", WHOLE);
+    ck_assert_int_eq(open_all(), OPAL_SUCCESS);
+    ck_assert(mca_base_var_is_known("fake_base_colour"));
+    mca_base_component_release(fake_item("base_variables"));
+    ck_assert(!is_mapped("mca_fake_base_variables.so"));
     close_all();
 }
 END_TEST
@@ -532,6 +545,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, variables_of_a_dso_are_set);
     tcase_add_test(tests, symbols_of_a_dso_stay_local);
     tcase_add_test(tests, released_dso_is_unloaded_and_stays_listed);
+    tcase_add_test(tests, variables_of_a_dso_with_names_of_the_framework_end_with_it);
     tcase_add_test(tests, resident_dso_stays_and_is_the_same_when_opened_again);
     tcase_add_test(tests, component_name_may_hold_underscores);
     tcase_add_test(tests, static_component_wins_over_a_dso);
