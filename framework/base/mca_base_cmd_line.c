@@ -8,6 +8,7 @@
 
 #include "framework/base/base_internal.h"
 #include "framework/base/mca_base_cmd_line.h"
+#include "framework/util/fork.h"
 
 /* Protects what follows. Nothing is called under it that logs, or that takes another lock but malloc's; the
  * variables' lock may be held around it. The list changes by one store: a fork child can go on with it. */
@@ -20,9 +21,16 @@ void mca_base_cmd_line_reset_child(void)
     pthread_mutex_init(&lock, NULL);
 }
 
+/* Launchers take settings and fork without ever starting the library. */
+static void lock_settings(void)
+{
+    opal_fork_prepare();
+    pthread_mutex_lock(&lock);
+}
+
 const mca_base_cmd_line_batch_t *mca_base_cmd_line_lock(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_settings();
     return batches;
 }
 
@@ -57,7 +65,7 @@ static const mca_base_cmd_line_setting_t *tune_files_locked(void)
 
 const mca_base_cmd_line_setting_t *mca_base_cmd_line_find(const char *name)
 {
-    pthread_mutex_lock(&lock);
+    lock_settings();
     const mca_base_cmd_line_setting_t *found =
         strcmp(name, MCA_BASE_TUNE_FILES) == 0 ? tune_files_locked() : find_locked(name);
     pthread_mutex_unlock(&lock);
@@ -67,7 +75,7 @@ const mca_base_cmd_line_setting_t *mca_base_cmd_line_find(const char *name)
 int mca_base_cmd_line_get(size_t index, mca_base_cmd_line_setting_t *setting)
 {
     int rc = OPAL_ERR_NOT_FOUND;
-    pthread_mutex_lock(&lock);
+    lock_settings();
     const mca_base_cmd_line_batch_t *batch = batches;
     while (batch != NULL && index >= batch->count) {
         index -= batch->count;
@@ -85,7 +93,7 @@ int mca_base_cmd_line_tune_files(mca_base_file_list_t **list)
 {
     mca_base_file_list_t *made = NULL;
     int rc = OPAL_SUCCESS;
-    pthread_mutex_lock(&lock);
+    lock_settings();
     for (const mca_base_cmd_line_batch_t *batch = batches; batch != NULL && rc == OPAL_SUCCESS;
          batch = batch->next) {
         rc = batch->tune != NULL ? mca_base_file_list_append(&made, batch->tune) : OPAL_SUCCESS;
@@ -170,7 +178,7 @@ static int keep_locked(mca_base_cmd_line_batch_t *batch, conflict_t *conflict)
 static int keep(mca_base_cmd_line_batch_t *batch)
 {
     conflict_t conflict;
-    pthread_mutex_lock(&lock);
+    lock_settings();
     int rc = keep_locked(batch, &conflict);
     pthread_mutex_unlock(&lock);
     if (rc == OPAL_ERR_BAD_PARAM) {
@@ -229,7 +237,7 @@ static void free_all(mca_base_cmd_line_batch_t *batch)
 
 void mca_base_cmd_line_drop(mca_base_cmd_line_batch_t *batch)
 {
-    pthread_mutex_lock(&lock);
+    lock_settings();
     mca_base_cmd_line_batch_t **link = &batches;
     while (*link != NULL && *link != batch) {
         link = &(*link)->next;
@@ -255,7 +263,7 @@ static void forget_and_unlock(void)
 
 void mca_base_cmd_line_release(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_settings();
     if (in_use) {
         pthread_mutex_unlock(&lock);
         return;
@@ -265,14 +273,14 @@ void mca_base_cmd_line_release(void)
 
 void mca_base_cmd_line_start(void)
 {
-    pthread_mutex_lock(&lock);
+    lock_settings();
     in_use = true;
     pthread_mutex_unlock(&lock);
 }
 
 void mca_base_cmd_line_stop(bool keep_settings)
 {
-    pthread_mutex_lock(&lock);
+    lock_settings();
     in_use = false;
     if (keep_settings) {
         pthread_mutex_unlock(&lock);

@@ -8,6 +8,7 @@
 #include "framework/base/base_internal.h"
 #include "framework/base/mca_base_static.h"
 #include "framework/opalmem_internal.h"
+#include "framework/util/fork.h"
 
 typedef struct added_t {
     struct added_t *next; /* In the order of adding. */
@@ -85,6 +86,7 @@ int mca_base_component_add_static(const char *framework, const mca_base_componen
     }
     memcpy(added->framework, framework, strlen(framework) + 1); /* check() has measured it. */
     added->component = component;
+    opal_fork_prepare();
     pthread_mutex_lock(&lock);
     rc = append_locked(added, &appended);
     pthread_mutex_unlock(&lock);
@@ -97,6 +99,7 @@ int mca_base_component_add_static(const char *framework, const mca_base_componen
 /* The index-th entry of a framework, or of all of them; NULL behind the last. */
 static const added_t *find(const char *framework, size_t index)
 {
+    opal_fork_prepare();
     pthread_mutex_lock(&lock);
     const added_t *added = all;
     while (added != NULL && ((framework != NULL && strcmp(added->framework, framework) != 0) || index-- > 0)) {

@@ -11,6 +11,7 @@
 #include "framework/base/base_internal.h"
 #include "framework/base/mca_base_cmd_line.h"
 #include "framework/base/mca_base_var_table.h"
+#include "framework/util/fork.h"
 
 /* Protects everything below, and all entries of the table. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,6 +27,7 @@ void mca_base_reset_child(void)
 
 void mca_base_var_lock(void)
 {
+    opal_fork_prepare();
     pthread_mutex_lock(&lock);
 }
 

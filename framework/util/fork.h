@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "opal/constants.h"
+
 /** Install the handlers, if that is not done. Thread-safe, waits for nobody. @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE */
 int opal_fork_start(void);
 
@@ -27,6 +29,15 @@ static inline void opal_fork_check(void)
     const atomic_int *word = atomic_load_explicit(&opal_fork_word, memory_order_acquire);
     if (__builtin_expect(atomic_load_explicit(word, memory_order_acquire) != OPAL_FORK_ALIVE, 0)) {
         opal_fork_notice();
+    }
+}
+
+/** Before a lock is taken that may be used before opalmem_init(): a child that is forked meanwhile makes it anew.
+ * Without memory for the handler the next one to come tries again. Not from hook context. */
+static inline void opal_fork_prepare(void)
+{
+    if (opal_fork_start() == OPAL_SUCCESS) {
+        opal_fork_check();
     }
 }
 

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #include "base_test.h"
-#include "framework/base/mca_base_var.h"
+#include "framework/base/mca_base_var_table.h"
+#include "test/children.h"
 
 #define COUNT(array) ((int) (sizeof(array) / sizeof(array)[0]))
 
@@ -165,6 +166,21 @@ START_TEST(fork_child_can_use_the_variables)
     int status;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* The parent's thread that holds the lock is not in the child, and nobody has called opalmem_init(). */
+START_TEST(fork_child_can_use_the_variables_while_the_parent_holds_the_lock)
+{
+    ck_assert_int_eq(register_number(), OPAL_SUCCESS);
+    mca_base_var_lock();
+    pid_t child = fork();
+    if (child == 0) {
+        child_must_end_within(20);
+        child_says(mca_base_var_count() == 1);
+    }
+    mca_base_var_unlock();
+    child_must_be_good(child);
 }
 END_TEST
 
@@ -500,6 +516,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, bad_value_names_value_source_and_what_is_allowed);
     tcase_add_loop_test(tests, bad_value_of_each_type_says_what_is_allowed, 0, 6);
     tcase_add_test(tests, fork_child_can_use_the_variables);
+    tcase_add_test(tests, fork_child_can_use_the_variables_while_the_parent_holds_the_lock);
     tcase_add_test(tests, own_variables_ignore_open_mpi);
     tcase_add_test(tests, verbosity_takes_the_names_that_open_mpi_uses);
     tcase_add_test(tests, bad_own_variable_opens_nothing);
