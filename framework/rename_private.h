@@ -200,6 +200,7 @@
 #define mca_base_var_read OPALMEM_NAME(mca_base_var_read)
 #define mca_base_var_refused OPALMEM_NAME(mca_base_var_refused)
 #define mca_base_var_resolve_all OPALMEM_NAME(mca_base_var_resolve_all)
+#define mca_base_var_resolve_if_open_locked OPALMEM_NAME(mca_base_var_resolve_if_open_locked)
 #define mca_base_var_resolve_locked OPALMEM_NAME(mca_base_var_resolve_locked)
 #define mca_base_var_same_def OPALMEM_NAME(mca_base_var_same_def)
 #define mca_base_var_same_value OPALMEM_NAME(mca_base_var_same_value)

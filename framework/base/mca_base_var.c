@@ -131,6 +131,11 @@ static int move_locked(mca_base_var_t *var, const mca_base_var_def_t *def, mca_b
     return OPAL_SUCCESS;
 }
 
+int mca_base_var_resolve_if_open_locked(mca_base_var_t *var, mca_base_var_notes_t *notes)
+{
+    return is_open && (!var->resolved || var->refused) ? mca_base_var_resolve_locked(var, notes) : OPAL_SUCCESS;
+}
+
 /* Takes over full_name. */
 static int register_locked(const mca_base_var_def_t *def, char *full_name, mca_base_var_notes_t *notes)
 {
@@ -142,10 +147,7 @@ static int register_locked(const mca_base_var_def_t *def, char *full_name, mca_b
         rc = move_locked(var, def, notes);
         free(full_name);
     }
-    if (rc == OPAL_SUCCESS && is_open && (!var->resolved || var->refused)) {
-        rc = mca_base_var_resolve_locked(var, notes);
-    }
-    return rc;
+    return rc == OPAL_SUCCESS ? mca_base_var_resolve_if_open_locked(var, notes) : rc;
 }
 
 int mca_base_var_register(const mca_base_var_def_t *def)
@@ -242,23 +244,22 @@ static int register_own(void)
     return rc != OPAL_SUCCESS ? rc : mca_base_var_register(&mca_base_suppress_override_warning_def);
 }
 
-/* They were registered before all files had been read; a setting there is a mistake like any other. */
-static void look_again_at_fixed(void)
+/* Some were registered before all files had been read, the base's own and those of threads that do not wait for
+ * init: settings in the files count for them like for any other. */
+static void look_again(void)
 {
     mca_base_var_lock();
     for (mca_base_var_t *var = first; var != NULL; var = var->next) {
-        if (mca_base_var_is_fixed(&var->def) && !var->refused) {
-            var->resolved = false;
-        }
+        var->resolved = var->resolved && var->refused;
     }
     mca_base_var_unlock();
 }
 
 int mca_base_var_resolve_all(void)
 {
-    int rc = register_own();
-    look_again_at_fixed();
-    for (int next = OPAL_SUCCESS; resolve_one(&next); next = OPAL_SUCCESS) {
+    int rc = register_own(), next = OPAL_SUCCESS;
+    look_again();
+    while (next != OPAL_ERR_OUT_OF_RESOURCE && resolve_one(&next)) {
         rc = rc != OPAL_SUCCESS ? rc : next;
     }
     return rc;
@@ -282,6 +283,7 @@ void mca_base_var_unset(const char *full_name)
     mca_base_var_lock();
     mca_base_var_t *var = mca_base_var_find_target_locked(full_name);
     if (var != NULL) {
+        var->unset = true;
         mca_base_var_to_default(var);
     }
     mca_base_var_unlock();

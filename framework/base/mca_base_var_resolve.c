@@ -254,8 +254,8 @@ static int resolve(mca_base_var_t *var, mca_base_var_notes_t *notes)
 
 int mca_base_var_resolve_locked(mca_base_var_t *var, mca_base_var_notes_t *notes)
 {
-    var->resolved = true;
-    int rc = resolve(var, notes);
+    int rc = var->unset ? OPAL_SUCCESS : resolve(var, notes);
+    var->resolved = rc != OPAL_ERR_OUT_OF_RESOURCE;
     var->refused = rc == OPAL_ERR_BAD_PARAM;
     if (var->refused) {
         mca_base_var_count_refused_locked();

@@ -25,7 +25,7 @@ static int add_locked(mca_base_var_t *target, const char *name, uint32_t flags, 
 {
     const mca_base_var_t *known = mca_base_var_find_locked(name);
     if (known != NULL && known->target == target) {
-        return OPAL_SUCCESS;
+        return mca_base_var_resolve_if_open_locked(target, notes);
     }
     if (known != NULL) {
         mca_base_var_note(notes, MCA_BASE_LOG_ERROR, "%s cannot be a synonym of variable %s: it is %s %s", name,
@@ -38,7 +38,8 @@ static int add_locked(mca_base_var_t *target, const char *name, uint32_t flags, 
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     mca_base_var_append_locked(entry);
-    return target->resolved ? mca_base_var_resolve_locked(target, notes) : OPAL_SUCCESS;
+    target->resolved = false;
+    return mca_base_var_resolve_if_open_locked(target, notes);
 }
 
 static const char *find_fault(const char *synonym, uint32_t flags)

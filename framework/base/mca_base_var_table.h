@@ -47,6 +47,7 @@ typedef struct mca_base_var_t {
     bool override_warned;         /**< That the override file fixes it. */
     bool resolved;                /**< Its settings have been looked at, ... */
     bool refused;                 /**< ... and could not be used. */
+    bool unset;                   /**< They do not count: mca_base_var_unset(). */
     mca_base_var_def_t def;       /**< With copies of its strings and names. storage is NULL when detached. */
     mca_base_var_value_t initial; /**< Its string is whoever's it was. */
     mca_base_var_value_t fallback;
@@ -146,8 +147,12 @@ void mca_base_var_write(mca_base_var_type_t type, const mca_base_var_value_t *va
 /* ---- Settings (mca_base_var_resolve.c) -------------------------------------------------------------- */
 
 /** Look at the settings of a variable, under all its names, and give it the strongest value.
- * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM (noted; the value stays) / OPAL_ERR_OUT_OF_RESOURCE */
+ * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM (noted; the value stays)
+ * @retval OPAL_ERR_OUT_OF_RESOURCE  The variable counts as not looked at. */
 int mca_base_var_resolve_locked(mca_base_var_t *var, mca_base_var_notes_t *notes);
+
+/** Likewise, if settings are looked for already (mca_base_var_open()), and that has not been done, or has failed. */
+int mca_base_var_resolve_if_open_locked(mca_base_var_t *var, mca_base_var_notes_t *notes);
 
 /** Variable mca_base_suppress_override_warning. */
 extern const mca_base_var_def_t mca_base_suppress_override_warning_def;

@@ -500,6 +500,29 @@ START_TEST(file_cannot_name_files_that_were_read_before)
 }
 END_TEST
 
+/* ---- Variables that come while files are read ----------------------------------------------------- */
+
+static int early;
+
+/* As a thread would that does not wait for opalmem_init(): the file is parsed, but not in use yet. */
+static void register_early(mca_base_log_level_t level, const char *message, void *arg)
+{
+    (void) level, (void) message;
+    *(int *) arg = mca_base_var_register(&(mca_base_var_def_t){
+        .framework = "fake", .name = "early", .type = MCA_BASE_VAR_TYPE_INT, .info_level = 1, .storage = &early });
+}
+
+START_TEST(variable_that_is_registered_while_files_are_read_gets_its_value)
+{
+    int rc = OPAL_ERROR;
+    use_param_files(write_file("a", "fake_early = 7\nx = 1\nx = 2\n"));
+    mca_base_set_log(register_early, &rc);
+    ck_assert_int_eq(mca_base_open(), OPAL_SUCCESS);
+    ck_assert_int_eq(rc, OPAL_SUCCESS);
+    ck_assert_int_eq(early, 7);
+}
+END_TEST
+
 /* ---- Without memory ------------------------------------------------------------------------------- */
 
 static void open_and_close(void)
@@ -557,6 +580,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, tune_file_is_read_when_it_is_taken);
     tcase_add_test(tests, override_file_is_read_from_where_it_is);
     tcase_add_loop_test(tests, file_cannot_name_files_that_were_read_before, 0, COUNT(late));
+    tcase_add_test(tests, variable_that_is_registered_while_files_are_read_gets_its_value);
     tcase_add_test(tests, no_allocation_that_fails_leaves_anything_behind);
 }
 

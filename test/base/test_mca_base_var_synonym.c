@@ -314,6 +314,50 @@ START_TEST(leave_pinned_with_a_bad_value_stops_the_start)
 }
 END_TEST
 
+/* ---- Without memory ----------------------------------------------------------------------------------- */
+
+static bool lost;
+
+/* A call that had no memory is made again. */
+static void register_until_there_is_memory(void)
+{
+    static char *text;
+    const mca_base_var_def_t def = {
+        .framework = "fake", .name = "text", .type = MCA_BASE_VAR_TYPE_STRING, .info_level = 1, .storage = &text
+    };
+    mca_base_var_open();
+    int rc = mca_base_var_register(&def);
+    rc = rc == OPAL_ERR_OUT_OF_RESOURCE ? mca_base_var_register(&def) : rc;
+    lost = lost || rc != OPAL_SUCCESS || text == NULL || strcmp(text, "of the variable") != 0;
+    mca_base_var_close();
+}
+
+static void name_until_there_is_memory(void)
+{
+    static char *text;
+    mca_base_var_open();
+    int rc = mca_base_var_register(&(mca_base_var_def_t){ .framework = "fake",
+                                                          .name = "plain",
+                                                          .type = MCA_BASE_VAR_TYPE_STRING,
+                                                          .info_level = 1,
+                                                          .storage = &text });
+    if (rc == OPAL_SUCCESS) {
+        rc = mca_base_var_register_synonym("fake_plain", "fake_synonym", 0);
+        rc = rc == OPAL_ERR_OUT_OF_RESOURCE ? mca_base_var_register_synonym("fake_plain", "fake_synonym", 0) : rc;
+        lost = lost || rc != OPAL_SUCCESS || text == NULL || strcmp(text, "of the synonym") != 0;
+    }
+    mca_base_var_close();
+}
+
+START_TEST(setting_is_not_lost_when_memory_was_short)
+{
+    setenv("OPALMEM_MCA_fake_text", "of the variable", 1);
+    setenv("OPALMEM_MCA_fake_synonym", "of the synonym", 1);
+    fail_each_allocation(_i == 0 ? register_until_there_is_memory : name_until_there_is_memory, 50);
+    ck_assert(!lost);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, setting_under_a_synonym_is_the_variables);
@@ -336,6 +380,7 @@ static void add(TCase *tests)
     tcase_add_loop_test(tests, leave_pinned_is_found_under_open_mpis_names_too, 0, 8);
     tcase_add_test(tests, leave_pinned_takes_what_open_mpi_takes);
     tcase_add_test(tests, leave_pinned_with_a_bad_value_stops_the_start);
+    tcase_add_loop_test(tests, setting_is_not_lost_when_memory_was_short, 0, 2);
 }
 
 int main(void)
