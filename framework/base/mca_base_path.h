@@ -18,8 +18,8 @@ bool mca_base_status_is_safe(const struct stat *status, char *cause, size_t size
 
 /** Likewise for what is at a path, and can nobody else put another one in its place?
  *
- * Follows symbolic links, and looks at each directory above what they lead to: one that everybody may write to must
- * have the sticky bit.
+ * Follows symbolic links, and looks at each directory above them and above what they lead to: one that everybody may
+ * write to must have the sticky bit, and there a link of another user is not followed.
  * @param[out] cause  On false, why not, also if there is nothing at the path; cut to fit.
  * @return On false errno tells the system's error, or is 0: it is there, but not safe. Thread-safe.
  */

@@ -154,7 +154,8 @@ bool mca_base_file_is_usable(const char *path, char *cause, size_t size)
         }
         return false;
     }
-    bool good = mca_base_status_is_safe(&status, cause, size);
+    /* The way to it, too: the loader will go it again. */
+    bool good = mca_base_status_is_safe(&status, cause, size) && mca_base_path_is_safe(path, cause, size);
     if (good && !S_ISREG(status.st_mode)) {
         snprintf(cause, size, "it is not a file");
         good = false;

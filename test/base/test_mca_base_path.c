@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base_test.h"
 #include "framework/base/mca_base_path.h"
 
 #define STRANGER 54321
+#define IS_SAFE "--is-safe" /* Of this program, with a path: exit code 0 or 1. */
 
 static const char *folder;
 static char inner[64], file[80], cause[256];
@@ -113,6 +115,64 @@ START_TEST(file_of_a_stranger_is_refused)
 }
 END_TEST
 
+/* Everybody could replace the link between the check and the use of the path. */
+START_TEST(link_that_everybody_can_replace_is_refused)
+{
+    char other[64], link[80], expected[128];
+    snprintf(other, sizeof other, "%s/open", folder);
+    snprintf(link, sizeof link, "%s/link", other);
+    ck_assert_int_eq(mkdir(other, 0755), 0);
+    ck_assert_int_eq(symlink(_i == 0 ? file : "../inner/file", link), 0);
+    ck_assert_msg(mca_base_path_is_safe(link, cause, sizeof cause), "%s", cause);
+    ck_assert_int_eq(chmod(other, 0777), 0);
+    snprintf(expected, sizeof expected, "everybody may write to the directory %s (mode 0777)", other);
+    expect_refused(link, 0, expected);
+    ck_assert_int_eq(chmod(other, 01777), 0);
+    ck_assert_msg(mca_base_path_is_safe(link, cause, sizeof cause), "%s", cause);
+    if (geteuid() == 0) {
+        ck_assert_int_eq(lchown(link, STRANGER, (gid_t) -1), 0);
+        expect_refused(link, 0, "belongs to user 54321, which is neither root nor you");
+    }
+    remove_folder(other);
+}
+END_TEST
+
+START_TEST(link_on_the_way_to_a_link_is_looked_at)
+{
+    char other[64], first[80], second[64], through[96];
+    snprintf(other, sizeof other, "%s/open", folder);
+    snprintf(first, sizeof first, "%s/first", other);
+    snprintf(second, sizeof second, "%s/second", folder);
+    snprintf(through, sizeof through, "%s/file", second);
+    ck_assert_int_eq(mkdir(other, 0755), 0);
+    ck_assert_int_eq(symlink(inner, first), 0);
+    ck_assert_int_eq(symlink("open/first", second), 0);
+    ck_assert_msg(mca_base_path_is_safe(through, cause, sizeof cause), "%s", cause);
+    ck_assert_int_eq(chmod(other, 0777), 0);
+    expect_refused(through, 0, other);
+    remove_folder(other);
+}
+END_TEST
+
+/* A stranger who starts the program, or who owns a file in the directory where it is started, has no more say. */
+START_TEST(name_by_which_the_program_was_started_makes_nobody_trusted)
+{
+    if (geteuid() != 0) {
+        return; /* Only root can give a file away. */
+    }
+    ck_assert_int_eq(chown(file, STRANGER, (gid_t) -1), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/proc/self/exe", file, IS_SAFE, file, (char *) NULL);
+        _exit(2);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 1);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_checked_fixture(tests, make_tree, remove_tree);
@@ -124,9 +184,15 @@ static void add(TCase *tests)
     tcase_add_test(tests, relative_path_is_looked_at_up_to_the_root);
     tcase_add_test(tests, absent_file_is_told_by_errno);
     tcase_add_test(tests, file_of_a_stranger_is_refused);
+    tcase_add_loop_test(tests, link_that_everybody_can_replace_is_refused, 0, 2);
+    tcase_add_test(tests, link_on_the_way_to_a_link_is_looked_at);
+    tcase_add_test(tests, name_by_which_the_program_was_started_makes_nobody_trusted);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], IS_SAFE) == 0) {
+        return mca_base_path_is_safe(argv[2], cause, sizeof cause) ? 0 : 1;
+    }
     return run_tests("mca_base_path", add);
 }
