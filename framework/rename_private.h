@@ -204,6 +204,7 @@
 #define mca_base_var_resolve_locked OPALMEM_NAME(mca_base_var_resolve_locked)
 #define mca_base_var_same_def OPALMEM_NAME(mca_base_var_same_def)
 #define mca_base_var_same_value OPALMEM_NAME(mca_base_var_same_value)
+#define mca_base_var_show OPALMEM_NAME(mca_base_var_show)
 #define mca_base_var_take_default OPALMEM_NAME(mca_base_var_take_default)
 #define mca_base_var_to_default OPALMEM_NAME(mca_base_var_to_default)
 #define mca_base_var_unlock OPALMEM_NAME(mca_base_var_unlock)

@@ -36,15 +36,22 @@ void mca_base_var_unlock(void)
     pthread_mutex_unlock(&lock);
 }
 
+/* Of too many warnings the last ones are lost, but never an error: it says why a call fails. */
 void mca_base_var_note(mca_base_var_notes_t *notes, mca_base_log_level_t level, const char *format, ...)
 {
-    if (notes->count == NOTES_MAX) {
+    static const char cut[] = "...";
+    if (notes->count == NOTES_MAX && level != MCA_BASE_LOG_ERROR) {
         return;
     }
+    notes->count -= notes->count == NOTES_MAX;
+    char *text = notes->list[notes->count].text;
     va_list args;
     va_start(args, format);
-    vsnprintf(notes->list[notes->count].text, MESSAGE_MAX, format, args);
+    int length = vsnprintf(text, MESSAGE_MAX, format, args);
     va_end(args);
+    if (length >= MESSAGE_MAX) {
+        memcpy(text + MESSAGE_MAX - sizeof cut, cut, sizeof cut);
+    }
     notes->list[notes->count++].level = level;
 }
 

@@ -86,8 +86,11 @@ int mca_base_var_parse_double(const char *text, double *value);
 bool mca_base_var_same_value(mca_base_var_type_t type, const mca_base_var_value_t *a,
                              const mca_base_var_value_t *b);
 
-/** What mca_base_var_parse() takes for this variable, in words; always terminated. */
+/** What mca_base_var_parse() takes for this variable, in words; always terminated, with "..." where it is cut. */
 void mca_base_var_expected(const mca_base_var_def_t *def, char *text, size_t size);
+
+/** A text that somebody gave, for a message: control characters replaced, and of one that is too long the start and "...". */
+void mca_base_var_show(const char *text, char *shown, size_t size);
 
 /** A value as text that mca_base_var_parse() would take, cut to fit. @return The length of the whole. */
 size_t mca_base_var_print(const mca_base_var_def_t *def, const mca_base_var_value_t *value, char *text,

@@ -9,6 +9,31 @@
 
 #include "framework/base/mca_base_var_values.h"
 
+/* ---- Texts that are shown ------------------------------------------------------------------------- */
+
+#define CUT "..."
+
+/* Does the byte stand inside a character of UTF-8? */
+static bool is_continued(char c)
+{
+    return ((unsigned char) c & 0xc0) == 0x80;
+}
+
+void mca_base_var_show(const char *text, char *shown, size_t size)
+{
+    size_t length = strlen(text), kept = length;
+    if (length >= size) {
+        kept = size - sizeof CUT;
+        while (kept > 0 && is_continued(text[kept])) {
+            kept--;
+        }
+    }
+    for (size_t i = 0; i < kept; i++) {
+        shown[i] = (unsigned char) text[i] < ' ' || text[i] == '\x7f' ? '?' : text[i];
+    }
+    snprintf(shown + kept, size - kept, "%s", kept < length ? CUT : "");
+}
+
 /* ---- What is expected ------------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 3, 4))) static void append(char *text, size_t size, const char *format, ...)
@@ -16,8 +41,11 @@ __attribute__((format(printf, 3, 4))) static void append(char *text, size_t size
     size_t length = strlen(text);
     va_list args;
     va_start(args, format);
-    vsnprintf(text + length, size - length, format, args);
+    int added = vsnprintf(text + length, size - length, format, args);
     va_end(args);
+    if (added > 0 && (size_t) added >= size - length) {
+        memcpy(text + size - sizeof CUT, CUT, sizeof CUT);
+    }
 }
 
 /* "a, b, c" */

@@ -8,6 +8,8 @@
 #include "framework/base/mca_base_var_table.h"
 
 #define ORIGIN_MAX (MCA_BASE_DETAIL_MAX + 64)
+#define SHOWN_MAX 204      /* Of the value that a message is about, ... */
+#define SHOWN_PAIR_MAX 104 /* ... or of each of two. */
 
 /* What one place says of a variable. */
 typedef struct found_t {
@@ -66,10 +68,11 @@ static int check_allowed(const mca_base_var_t *var, const found_t *found, mca_ba
     if (fault == NULL) {
         return OPAL_SUCCESS;
     }
-    char origin[ORIGIN_MAX];
+    char origin[ORIGIN_MAX], shown[SHOWN_MAX];
     describe_origin(setting, origin);
-    mca_base_var_note(notes, MCA_BASE_LOG_ERROR, "variable %s is set to \"%.200s\" (%s), but %s",
-                      found->entry->full_name, setting->text, origin, fault);
+    mca_base_var_show(setting->text, shown, sizeof shown);
+    mca_base_var_note(notes, MCA_BASE_LOG_ERROR, "variable %s is set to \"%s\" (%s), but %s",
+                      found->entry->full_name, shown, origin, fault);
     return OPAL_ERR_BAD_PARAM;
 }
 
@@ -90,13 +93,16 @@ static int note_conflict(const found_t *used, found_t *other, mca_base_var_notes
 {
     bool on_command_line = used->setting.source == MCA_BASE_VAR_SOURCE_COMMAND_LINE;
     char used_origin[ORIGIN_MAX], other_origin[ORIGIN_MAX];
+    char used_text[SHOWN_PAIR_MAX], other_text[SHOWN_PAIR_MAX];
     describe_origin(&used->setting, used_origin);
     describe_origin(&other->setting, other_origin);
+    mca_base_var_show(used->setting.text, used_text, sizeof used_text);
+    mca_base_var_show(other->setting.text, other_text, sizeof other_text);
     if (on_command_line || !other->entry->conflict_warned) {
         mca_base_var_note(notes, on_command_line ? MCA_BASE_LOG_ERROR : MCA_BASE_LOG_WARN,
-                          "%s and %s are one variable, but are set to \"%.100s\" (%s) and \"%.100s\" (%s)%s",
-                          used->entry->full_name, other->entry->full_name, used->setting.text, used_origin,
-                          other->setting.text, other_origin, on_command_line ? "" : "; the first counts");
+                          "%s and %s are one variable, but are set to \"%s\" (%s) and \"%s\" (%s)%s",
+                          used->entry->full_name, other->entry->full_name, used_text, used_origin, other_text,
+                          other_origin, on_command_line ? "" : "; the first counts");
     }
     other->entry->conflict_warned = true;
     return on_command_line ? OPAL_ERR_BAD_PARAM : OPAL_SUCCESS;
@@ -122,11 +128,12 @@ static int check_names_agree(mca_base_setting_rank_t rank, const mca_base_var_t 
 
 static void note_bad_value(const mca_base_var_t *var, const found_t *found, mca_base_var_notes_t *notes)
 {
-    char expected[MESSAGE_MAX / 2], origin[ORIGIN_MAX];
+    char expected[MESSAGE_MAX / 2], origin[ORIGIN_MAX], shown[SHOWN_MAX];
     mca_base_var_expected(&var->def, expected, sizeof expected);
+    mca_base_var_show(found->setting.text, shown, sizeof shown);
     describe_origin(&found->setting, origin);
-    mca_base_var_note(notes, MCA_BASE_LOG_ERROR, "variable %s cannot have the value \"%.200s\" (%s); expected %s",
-                      found->entry->full_name, found->setting.text, origin, expected);
+    mca_base_var_note(notes, MCA_BASE_LOG_ERROR, "variable %s cannot have the value \"%s\" (%s); expected %s",
+                      found->entry->full_name, shown, origin, expected);
 }
 
 /* Its own setting is looked at, not its storage: other variables may be registered before it. */
@@ -151,11 +158,13 @@ static void note_override(mca_base_var_t *var, const found_t *used, const found_
         return;
     }
     char used_origin[ORIGIN_MAX], other_origin[ORIGIN_MAX];
+    char used_text[SHOWN_PAIR_MAX], other_text[SHOWN_PAIR_MAX];
     describe_origin(&used->setting, used_origin);
     describe_origin(&other->setting, other_origin);
-    mca_base_var_note(notes, MCA_BASE_LOG_WARN,
-                      "variable %s is fixed to \"%.100s\" (%s); \"%.100s\" (%s) has no effect", var->full_name,
-                      used->setting.text, used_origin, other->setting.text, other_origin);
+    mca_base_var_show(used->setting.text, used_text, sizeof used_text);
+    mca_base_var_show(other->setting.text, other_text, sizeof other_text);
+    mca_base_var_note(notes, MCA_BASE_LOG_WARN, "variable %s is fixed to \"%s\" (%s); \"%s\" (%s) has no effect",
+                      var->full_name, used_text, used_origin, other_text, other_origin);
     var->override_warned = true;
 }
 

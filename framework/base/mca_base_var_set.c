@@ -36,10 +36,11 @@ static int check_settable_locked(const mca_base_var_t *var, const char *name, mc
 
 static int refuse_text(const mca_base_var_t *var, const char *name, const char *text, mca_base_var_notes_t *notes)
 {
-    char expected[MESSAGE_MAX / 2];
+    char expected[MESSAGE_MAX / 2], shown[204];
     mca_base_var_expected(&var->def, expected, sizeof expected);
+    mca_base_var_show(text, shown, sizeof shown);
     mca_base_var_note(notes, MCA_BASE_LOG_ERROR,
-                      "variable %s cannot have the value \"%.200s\" (" BY_PROGRAM "); expected %s", name, text,
+                      "variable %s cannot have the value \"%s\" (" BY_PROGRAM "); expected %s", name, shown,
                       expected);
     return OPAL_ERR_BAD_PARAM;
 }

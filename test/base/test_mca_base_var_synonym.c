@@ -314,6 +314,70 @@ START_TEST(leave_pinned_with_a_bad_value_stops_the_start)
 }
 END_TEST
 
+/* ---- Messages ------------------------------------------------------------------------------------------- */
+
+START_TEST(error_is_told_after_any_number_of_warnings)
+{
+    log_start();
+    setenv("OPALMEM_MCA_fake_number", "many", 1);
+    ck_assert_int_eq(mca_base_var_register(&number_def), OPAL_SUCCESS);
+    for (char name[] = "fake_a"; name[5] < 'm'; name[5]++) {
+        char variable[32];
+        snprintf(variable, sizeof variable, "OPALMEM_MCA_%s", name);
+        setenv(variable, name, 1);
+        ck_assert_int_eq(mca_base_var_register_synonym("fake_number", name, 0), OPAL_SUCCESS);
+    }
+    mca_base_var_open();
+    ck_assert_int_eq(mca_base_var_resolve_all(), OPAL_ERR_BAD_PARAM);
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_ERROR), 1);
+    log_expect(MCA_BASE_LOG_ERROR, "cannot have the value \"many\"");
+}
+END_TEST
+
+/* A value that was cut looked like another one, and a line in it like another message. */
+START_TEST(long_value_is_marked_and_control_characters_are_replaced)
+{
+    char value[300] = "1\n2\x1b";
+    memset(value + strlen(value), 'x', 250);
+    setenv("OPALMEM_MCA_fake_number", value, 1);
+    ck_assert_int_eq(register_all(0), OPAL_ERR_BAD_PARAM);
+    log_expect(MCA_BASE_LOG_ERROR, "\"1?2?xxx");
+    log_expect(MCA_BASE_LOG_ERROR, "xxx...\" (environment variable OPALMEM_MCA_fake_number)");
+}
+END_TEST
+
+START_TEST(long_list_of_names_is_marked)
+{
+    static mca_base_var_enum_value_t names[200];
+    for (int i = 0; i < 199; i++) {
+        names[i] = (mca_base_var_enum_value_t){ "name", i };
+    }
+    mca_base_var_def_t def = number_def;
+    def.type = MCA_BASE_VAR_TYPE_ENUM;
+    def.enumerator = names;
+    log_start();
+    mca_base_var_open();
+    setenv("OPALMEM_MCA_fake_number", "many", 1);
+    ck_assert_int_eq(mca_base_var_register(&def), OPAL_ERR_BAD_PARAM);
+    const char *message = log_last(MCA_BASE_LOG_ERROR);
+    ck_assert_str_eq(message + strlen(message) - 3, "...");
+}
+END_TEST
+
+START_TEST(cut_does_not_split_a_character)
+{
+    char shown[8];
+    mca_base_var_show("1234567", shown, sizeof shown);
+    ck_assert_str_eq(shown, "1234567");
+    mca_base_var_show("12345678", shown, sizeof shown);
+    ck_assert_str_eq(shown, "1234...");
+    mca_base_var_show("123\xc3\xa4\xc3\xa4", shown, sizeof shown);
+    ck_assert_str_eq(shown, "123\xc3\xa4\xc3\xa4");
+    mca_base_var_show("123\xc3\xa4\xc3\xa4x", shown, sizeof shown);
+    ck_assert_str_eq(shown, "123...");
+}
+END_TEST
+
 /* ---- Without memory ----------------------------------------------------------------------------------- */
 
 static bool lost;
@@ -381,6 +445,10 @@ static void add(TCase *tests)
     tcase_add_test(tests, leave_pinned_takes_what_open_mpi_takes);
     tcase_add_test(tests, leave_pinned_with_a_bad_value_stops_the_start);
     tcase_add_loop_test(tests, setting_is_not_lost_when_memory_was_short, 0, 2);
+    tcase_add_test(tests, error_is_told_after_any_number_of_warnings);
+    tcase_add_test(tests, long_value_is_marked_and_control_characters_are_replaced);
+    tcase_add_test(tests, long_list_of_names_is_marked);
+    tcase_add_test(tests, cut_does_not_split_a_character);
 }
 
 int main(void)
