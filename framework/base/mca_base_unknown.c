@@ -216,6 +216,10 @@ static void report_entry(const char *entry)
     }
     size_t length = start != NULL ? strcspn(start, "=") : 0;
     char name[MCA_BASE_VAR_NAME_MAX + 1];
+    if (own && length == 0) {
+        mca_base_log(MCA_BASE_LOG_WARN,
+                     "environment variable " MCA_BASE_ENV_PREFIX " lacks the name of a variable");
+    }
     if (length == 0) {
         return;
     }

@@ -85,6 +85,15 @@ START_TEST(unknown_name_in_the_environment_is_a_warning)
 }
 END_TEST
 
+START_TEST(environment_variable_without_a_name_is_a_warning)
+{
+    setenv("OPALMEM_MCA_", "1", 1);
+    report();
+    ck_assert_uint_eq(log_count(MCA_BASE_LOG_WARN), 1);
+    log_expect(MCA_BASE_LOG_WARN, "environment variable OPALMEM_MCA_ lacks the name of a variable");
+}
+END_TEST
+
 START_TEST(known_names_are_not_reported)
 {
     setenv("OPALMEM_MCA_fake_alpha_tuning", "1", 1);
@@ -298,6 +307,7 @@ static void add(TCase *tests)
 {
     tcase_add_loop_test(tests, unknown_name_on_the_command_line_is_a_warning, 0, COUNT(slips));
     tcase_add_test(tests, unknown_name_in_the_environment_is_a_warning);
+    tcase_add_test(tests, environment_variable_without_a_name_is_a_warning);
     tcase_add_test(tests, known_names_are_not_reported);
     tcase_add_test(tests, variables_of_a_component_that_was_not_tried_are_not_reported);
     tcase_add_test(tests, name_from_two_sources_is_reported_once);

@@ -100,7 +100,9 @@ typedef struct mca_base_var_def_t {
  *     is, and puts it into the new storage; the old one gets its default back.
  * @retval OPAL_ERR_BAD_PARAM        A value was given that cannot be used, or the description contradicts itself or an
  *     earlier one; a message names the value, where it came from and what is allowed; storage keeps its default.
- * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory.
+ *     With a value that cannot be used the variable is registered all the same, and can be set and listed:
+ *     mca_base_var_deregister() before its storage goes.
+ * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory. Deregister likewise (it may be unknown), or register again.
  * Thread-safe. Not from hook context.
  */
 OPAL_DECLSPEC int mca_base_var_register(const mca_base_var_def_t *def);
