@@ -94,9 +94,9 @@ int mca_base_framework_open(mca_base_framework_t *framework);
  * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
 int mca_base_framework_unavailable(const mca_base_framework_t *framework);
 
-/** The program asked for a component by name that is not available: likewise.
- * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
-int mca_base_framework_unusable(const mca_base_framework_t *framework, const char *component);
+/** That message for the caller to print: of the selection, or where component is not NULL, of that one, which the program
+ * has asked for by name. @return To be freed; NULL without memory. */
+char *mca_base_framework_describe_refusal(const mca_base_framework_t *framework, const char *component);
 
 /** At verbosity 10, say of each component that could run why it was not selected. */
 void mca_base_framework_explain_losers(const mca_base_framework_t *framework);
