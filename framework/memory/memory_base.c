@@ -37,13 +37,27 @@ static const char *copy_module(const mca_base_component_item_t *item, opal_memor
     return NULL;
 }
 
-static const char *find_fault(const opal_memory_base_module_t *module)
+#define KNOWN_FLAGS (OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_POLLED | OPAL_MEMORY_MODULE_SLOW_VALID)
+
+/* Whether events arrive depends on these: a component that would lose them without a word is none. */
+static const char *find_fault(const opal_memory_base_component_t *component,
+                              const opal_memory_base_module_t *module)
 {
-    if ((module->flags & OPAL_MEMORY_MODULE_PUSH) && (module->flags & OPAL_MEMORY_MODULE_POLLED)) {
+    bool polled = (module->flags & OPAL_MEMORY_MODULE_POLLED) != 0;
+    if ((module->flags & ~(uint32_t) KNOWN_FLAGS) != 0) {
+        return "its module structure has a flag that this library does not know";
+    }
+    if (polled && (module->flags & OPAL_MEMORY_MODULE_PUSH)) {
         return "it says that it is both PUSH and POLLED";
     }
-    if ((module->flags & OPAL_MEMORY_MODULE_POLLED) && module->counter == NULL) {
+    if (polled && module->counter == NULL) {
         return "it is POLLED but has no counter";
+    }
+    if (polled && component->memoryc_process == NULL) {
+        return "it is POLLED but has no memoryc_process";
+    }
+    if (!polled && component->memoryc_process != NULL) {
+        return "it has a memoryc_process, which nobody would call: it is not POLLED";
     }
     if ((module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) && module->valid == NULL) {
         return "it is SLOW_VALID but has no valid function";
@@ -57,7 +71,7 @@ static int take_module(mca_base_component_item_t *item, opal_memory_base_active_
     opal_memory_base_module_t *module = item->module != NULL ? &modules[opal_memory_base_active_count] : NULL;
     const char *fault = module != NULL ? copy_module(item, module) : NULL;
     if (fault == NULL && module != NULL) {
-        fault = find_fault(module);
+        fault = find_fault(candidate->component, module);
     }
     if (fault != NULL) {
         snprintf(item->reason, sizeof(item->reason), "%s", fault);

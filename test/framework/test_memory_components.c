@@ -147,15 +147,30 @@ START_TEST(component_without_its_functions_cannot_run)
 }
 END_TEST
 
+static volatile uint64_t counter;
+
+static int process(void)
+{
+    return OPAL_SUCCESS;
+}
+
 static const struct {
     uint32_t flags;
-    bool has_valid;
+    bool has_valid, has_counter, has_process;
     const char *reason;
 } unsound[] = {
-    { OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_POLLED, false, "it says that it is both PUSH and POLLED" },
-    { OPAL_MEMORY_MODULE_POLLED, false, "it is POLLED but has no counter" },
-    { OPAL_MEMORY_MODULE_SLOW_VALID, false, "it is SLOW_VALID but has no valid function" },
-    { OPAL_MEMORY_MODULE_SLOW_VALID, true, NULL },
+    { .flags = OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_POLLED,
+      .reason = "it says that it is both PUSH and POLLED" },
+    { .flags = OPAL_MEMORY_MODULE_POLLED, .has_process = true, .reason = "it is POLLED but has no counter" },
+    { .flags = OPAL_MEMORY_MODULE_POLLED,
+      .has_counter = true,
+      .reason = "it is POLLED but has no memoryc_process" },
+    { .flags = OPAL_MEMORY_MODULE_POLLED, .has_counter = true, .has_process = true },
+    { .has_counter = true, .has_process = true, .reason = "it has a memoryc_process, which nobody would call" },
+    { .flags = OPAL_MEMORY_MODULE_PUSH, .has_process = true, .reason = "it is not POLLED" },
+    { .flags = 0x100, .reason = "its module structure has a flag that this library does not know" },
+    { .flags = OPAL_MEMORY_MODULE_SLOW_VALID, .reason = "it is SLOW_VALID but has no valid function" },
+    { .flags = OPAL_MEMORY_MODULE_SLOW_VALID, .has_valid = true },
 };
 
 START_TEST(module_that_contradicts_itself_cannot_run)
@@ -163,6 +178,8 @@ START_TEST(module_that_contradicts_itself_cannot_run)
     has_module = true;
     module.flags = unsound[_i].flags;
     module.valid = unsound[_i].has_valid ? is_valid : NULL;
+    module.counter = unsound[_i].has_counter ? &counter : NULL;
+    own.memoryc_process = unsound[_i].has_process ? process : NULL;
     ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
     ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
     ck_assert_str_eq(messages, "");

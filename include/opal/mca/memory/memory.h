@@ -74,8 +74,8 @@ typedef struct opal_memory_watch_t {
     uint32_t expected;                   /**< The registration is good while *generation has this value. */
 } opal_memory_watch_t;
 
-#define OPAL_MEMORY_MODULE_PUSH 0x1       /**< Raises callbacks by itself. */
-#define OPAL_MEMORY_MODULE_POLLED 0x2     /**< Has a counter, and process. At most one such component runs. */
+#define OPAL_MEMORY_MODULE_PUSH 0x1   /**< Raises callbacks by itself. */
+#define OPAL_MEMORY_MODULE_POLLED 0x2 /**< Has a counter, and memoryc_process. At most one such component runs. */
 #define OPAL_MEMORY_MODULE_SLOW_VALID 0x4 /**< A lookup must ask valid() of each hit. */
 
 /* What a component sees, for reports and for docs. */
@@ -97,7 +97,8 @@ typedef struct opal_memory_watch_t {
  */
 typedef struct opal_memory_base_module_t {
     size_t struct_size; /**< sizeof of this structure, as the component was compiled. Required. */
-    uint32_t flags;     /**< OR of OPAL_MEMORY_MODULE_*; exactly one of PUSH and POLLED, or neither (noop). */
+    uint32_t flags;     /**< OR of OPAL_MEMORY_MODULE_*; exactly one of PUSH and POLLED, or neither (noop). With a
+                         * flag that the library does not know it is refused, as a longer structure is. */
     int support;        /**< OR of OPAL_MEMORY_*_SUPPORT: what a self-test has seen to work here; 0 allowed. */
     uint64_t sees;      /**< OR of OPAL_MEMORY_SEES_*; 0 allowed. */
     /** POLLED: required; grows whenever something happened, written by the kernel or the component with release
