@@ -102,10 +102,16 @@ static bool is_polled(const opal_memory_base_active_t *active)
                                   : active->component->memoryc_process != NULL;
 }
 
-static const opal_memory_base_active_t *find_polled(void)
+/* A registration has room for one word that says whether it is good. */
+static bool has_watch(const opal_memory_base_active_t *active)
+{
+    return active->module != NULL && active->module->watch != NULL;
+}
+
+static const opal_memory_base_active_t *find_active(bool (*is)(const opal_memory_base_active_t *active))
 {
     for (size_t i = 0; i < opal_memory_base_active_count; i++) {
-        if (is_polled(&opal_memory_base_active[i])) {
+        if (is(&opal_memory_base_active[i])) {
             return &opal_memory_base_active[i];
         }
     }
@@ -121,15 +127,22 @@ static void make_unavailable(mca_base_component_item_t *item, int rc)
     mca_base_verbose(&framework, 10, "component %s cannot run: %s", item->name, item->reason);
 }
 
-static int check_polled(const mca_base_component_item_t *item, const opal_memory_base_active_t *candidate)
+static int check_alone(const mca_base_component_item_t *item, const opal_memory_base_active_t *candidate,
+                       bool (*is)(const opal_memory_base_active_t *active), const char *what)
 {
-    const opal_memory_base_active_t *polled = find_polled();
-    if (polled == NULL || !is_polled(candidate)) {
+    const opal_memory_base_active_t *other = find_active(is);
+    if (other == NULL || !is(candidate)) {
         return OPAL_SUCCESS;
     }
-    mca_base_log(MCA_BASE_LOG_ERROR, "memory: components %s and %s are both polled; only one of the two can run",
-                 polled->component->memoryc_version.mca_component_name, item->name);
+    mca_base_log(MCA_BASE_LOG_ERROR, "memory: components %s and %s %s; only one of the two can run",
+                 other->component->memoryc_version.mca_component_name, item->name, what);
     return OPAL_ERR_BAD_PARAM;
+}
+
+static int check_together(const mca_base_component_item_t *item, const opal_memory_base_active_t *candidate)
+{
+    int rc = check_alone(item, candidate, is_polled, "are both polled");
+    return rc == OPAL_SUCCESS ? check_alone(item, candidate, has_watch, "both have a watch function") : rc;
 }
 
 /* Start one component and put it among the active ones. */
@@ -143,7 +156,7 @@ static int activate(mca_base_component_item_t *item)
         return OPAL_ERR_BAD_PARAM;
     }
     int rc = take_module(item, &candidate);
-    if (rc == OPAL_SUCCESS && check_polled(item, &candidate) != OPAL_SUCCESS) {
+    if (rc == OPAL_SUCCESS && check_together(item, &candidate) != OPAL_SUCCESS) {
         return OPAL_ERR_BAD_PARAM;
     }
     if (rc == OPAL_SUCCESS) {
@@ -220,7 +233,7 @@ static void release_unselected(void)
 
 static void publish(void)
 {
-    const opal_memory_base_active_t *polled = find_polled();
+    const opal_memory_base_active_t *polled = find_active(is_polled);
     int support = opal_mem_hooks_support_level(); /* What plain components have set by themselves. */
     for (size_t i = 0; i < opal_memory_base_active_count; i++) {
         support |= opal_memory_base_active[i].module == NULL ? 0 : opal_memory_base_active[i].module->support;

@@ -193,6 +193,43 @@ START_TEST(module_that_contradicts_itself_cannot_run)
 }
 END_TEST
 
+static volatile uint32_t generation;
+
+static int watch(void *base, size_t len, opal_memory_watch_t *watched)
+{
+    (void) base, (void) len;
+    watched->generation = &generation;
+    watched->expected = generation;
+    return OPAL_SUCCESS;
+}
+
+static int query_second(mca_base_module_t **out_module, int *priority)
+{
+    static opal_memory_base_module_t second = { .struct_size = sizeof(second), .watch = watch };
+    *out_module = (mca_base_module_t *) &second;
+    *priority = 98;
+    return OPAL_SUCCESS;
+}
+
+/* The word of one would take the place of the other's, and what that one says would be lost. */
+START_TEST(two_components_with_words_of_their_own_never_run_together)
+{
+    static opal_memory_base_component_t second;
+    second = own;
+    strcpy(second.memoryc_version.mca_component_name, "second");
+    second.memoryc_version.mca_query_component = query_second;
+    has_module = true;
+    module.watch = _i == 0 ? watch : NULL;
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &second), OPAL_SUCCESS);
+    setenv("OPALMEM_MCA_memory", "second+own", 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), _i == 0 ? OPAL_ERR_BAD_PARAM : OPAL_SUCCESS);
+    ck_assert_str_eq(messages, _i == 0 ? "memory: components own and second both have a watch function; only one "
+                                         "of the two can run\n"
+                                       : "");
+}
+END_TEST
+
 #ifdef OPALMEM_HAVE_LTDL
 /* ---- DSOs of other versions ------------------------------------------------------------------------------- */
 
@@ -270,6 +307,7 @@ int main(void)
     tcase_add_test(tests, component_without_its_functions_cannot_run);
     tcase_add_loop_test(tests, module_that_contradicts_itself_cannot_run, 0,
                         (int) (sizeof(unsound) / sizeof(unsound[0])));
+    tcase_add_loop_test(tests, two_components_with_words_of_their_own_never_run_together, 0, 2);
 #ifdef OPALMEM_HAVE_LTDL
     tcase_add_test(tests, module_of_this_version_is_used_whole);
     tcase_add_test(tests, what_a_shorter_module_lacks_is_zero);

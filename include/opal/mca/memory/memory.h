@@ -105,7 +105,7 @@ typedef struct opal_memory_base_module_t {
      * order. NULL otherwise. */
     const volatile uint64_t *counter;
     /** Start to watch [base, base + len); fills generation and expected, cookie is set. Thread-safe.
-     * NULL: memoryc_register is called, and the word is a constant.
+     * NULL: memoryc_register is called, and the word is a constant. At most one component with a watch runs.
      * @retval OPAL_SUCCESS / OPAL_EXISTS / OPAL_ERR_OUT_OF_RESOURCE, as opal_memory_base_watch() says. */
     int (*watch)(void *base, size_t len, opal_memory_watch_t *watch);
     /** Stop; the parameters are those of watch. Thread-safe. NULL: memoryc_deregister is called.
