@@ -8,6 +8,7 @@
 #include "framework/base/base_internal.h"
 #include "framework/base/mca_base_static.h"
 #include "framework/opalmem_internal.h"
+#include "framework/util/fork.h"
 
 typedef struct added_t {
     struct added_t *next; /* In the order of adding. */
@@ -76,9 +77,13 @@ int mca_base_component_add_static(const char *framework, const mca_base_componen
 {
     bool appended;
     int rc = check(framework, component);
+    if (rc == OPAL_SUCCESS) {
+        rc = opal_fork_start(); /* The lock may be taken long before init, and the process forked meanwhile. */
+    }
     if (rc != OPAL_SUCCESS) {
         return rc;
     }
+    opal_fork_check();
     added_t *added = calloc(1, sizeof *added);
     if (added == NULL) {
         return OPAL_ERR_OUT_OF_RESOURCE;
