@@ -26,6 +26,7 @@ typedef struct mca_base_component_item_t {
     int priority;
     int priority_setting;             /**< Storage of the variable, where the base has registered it. */
     mca_base_module_t *module;        /**< From query; may be NULL. */
+    int support;                      /**< Of framework memory: what it has said of itself by then. */
     char reason[MCA_BASE_REASON_MAX]; /**< Why it is not available; "" otherwise. */
 } mca_base_component_item_t;
 
@@ -44,6 +45,8 @@ typedef struct mca_base_framework_t {
     size_t component_size;                                /**< Size of its component structure. */
     const mca_base_component_t *const *static_components; /**< Ends with NULL. */
     bool no_sum;                                          /**< Components never run together: no a+b. */
+    /** Called behind each component that was tried, before the next is. May be NULL. */
+    void (*after_try)(mca_base_component_item_t *item);
 
     char *selection; /**< Variable <name>. */
     int verbose;     /**< Variable <name>_base_verbose, 0 to 100. */

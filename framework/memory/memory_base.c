@@ -10,11 +10,19 @@ opal_memory_base_component_t *opal_memory = &opal_memory_base_null_component;
 opal_memory_base_active_t opal_memory_base_active[OPAL_MEMORY_BASE_MAX_ACTIVE];
 size_t opal_memory_base_active_count;
 
+/* A plain component sets the support level in open or query: what those say that are not selected, does not count. */
+static void take_support(mca_base_component_item_t *item)
+{
+    item->support = opal_mem_hooks_support_level();
+    opal_mem_hooks_set_support(0);
+}
+
 static mca_base_framework_t framework = {
     .name = "memory",
     .version = { 2, 0 },
     .component_size = sizeof(opal_memory_base_component_t),
     .static_components = opal_memory_base_static_components,
+    .after_try = take_support,
 };
 
 /* A module reaches at least down to here; what it lacks behind its end reads as zero. */
@@ -78,6 +86,7 @@ static int take_module(mca_base_component_item_t *item, opal_memory_base_active_
         return OPAL_ERR_NOT_AVAILABLE;
     }
     candidate->module = module;
+    candidate->plain_support = item->support;
     return OPAL_SUCCESS;
 }
 
@@ -234,9 +243,10 @@ static void release_unselected(void)
 static void publish(void)
 {
     const opal_memory_base_active_t *polled = find_active(is_polled);
-    int support = opal_mem_hooks_support_level(); /* What plain components have set by themselves. */
+    int support = 0;
     for (size_t i = 0; i < opal_memory_base_active_count; i++) {
-        support |= opal_memory_base_active[i].module == NULL ? 0 : opal_memory_base_active[i].module->support;
+        const opal_memory_base_active_t *active = &opal_memory_base_active[i];
+        support |= active->module == NULL ? active->plain_support : active->module->support;
     }
     if (opal_memory_base_active_count == 1) {
         opal_memory = opal_memory_base_active[0].component;

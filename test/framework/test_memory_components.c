@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "opal/memoryhooks/memory_internal.h"
 #include "opal/opalmem.h"
 #include "test/test_main.h"
 
@@ -230,6 +231,57 @@ START_TEST(two_components_with_words_of_their_own_never_run_together)
 }
 END_TEST
 
+/* ---- What plain components promise ------------------------------------------------------------------------ */
+
+static int query_plain(mca_base_module_t **out_module, int *priority)
+{
+    *out_module = NULL;
+    *priority = 5;
+    opal_mem_hooks_set_support(OPAL_MEMORY_MUNMAP_SUPPORT);
+    return OPAL_SUCCESS;
+}
+
+static int query_other_plain(mca_base_module_t **out_module, int *priority)
+{
+    *out_module = NULL;
+    *priority = 6;
+    opal_mem_hooks_set_support(OPAL_MEMORY_FREE_SUPPORT);
+    return OPAL_SUCCESS;
+}
+
+static const struct {
+    const char *selection;
+    int code, support;
+} promises[] = {
+    { "plain", OPAL_SUCCESS, OPAL_MEMORY_MUNMAP_SUPPORT },
+    { "plain,other", OPAL_SUCCESS, OPAL_MEMORY_FREE_SUPPORT },
+    { "plain+other", OPAL_SUCCESS, OPAL_MEMORY_MUNMAP_SUPPORT | OPAL_MEMORY_FREE_SUPPORT },
+    { "plain,own", OPAL_SUCCESS, 0 }, /* The one that sees nothing has the higher priority. */
+    { "plain+own", OPAL_SUCCESS, OPAL_MEMORY_MUNMAP_SUPPORT },
+    { "plain+bad", OPAL_ERR_NOT_FOUND, 0 },
+};
+
+START_TEST(only_selected_components_promise_anything)
+{
+    static opal_memory_base_component_t plain, other, bad;
+    plain = other = bad = own;
+    strcpy(plain.memoryc_version.mca_component_name, "plain");
+    strcpy(other.memoryc_version.mca_component_name, "other");
+    strcpy(bad.memoryc_version.mca_component_name, "bad");
+    plain.memoryc_version.mca_query_component = query_plain;
+    other.memoryc_version.mca_query_component = query_other_plain;
+    bad.memoryc_register = NULL;
+    has_module = true;
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &plain), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &other), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &bad), OPAL_SUCCESS);
+    setenv("OPALMEM_MCA_memory", promises[_i].selection, 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), promises[_i].code);
+    ck_assert_int_eq(opal_mem_hooks_support_level(), promises[_i].support);
+}
+END_TEST
+
 #ifdef OPALMEM_HAVE_LTDL
 /* ---- DSOs of other versions ------------------------------------------------------------------------------- */
 
@@ -308,6 +360,8 @@ int main(void)
     tcase_add_loop_test(tests, module_that_contradicts_itself_cannot_run, 0,
                         (int) (sizeof(unsound) / sizeof(unsound[0])));
     tcase_add_loop_test(tests, two_components_with_words_of_their_own_never_run_together, 0, 2);
+    tcase_add_loop_test(tests, only_selected_components_promise_anything, 0,
+                        (int) (sizeof(promises) / sizeof(promises[0])));
 #ifdef OPALMEM_HAVE_LTDL
     tcase_add_test(tests, module_of_this_version_is_used_whole);
     tcase_add_test(tests, what_a_shorter_module_lacks_is_zero);

@@ -88,7 +88,7 @@ typedef struct opal_memory_watch_t {
 #define OPAL_MEMORY_SEES_ALLOC 0x40   /**< Also raises alloc callbacks. */
 
 /** Returned by a component's MCA query function, as its module; NULL instead: a plain 2.0.0 component, which has
- * what the component structure holds and has set its support level by itself.
+ * what the component structure holds and has set its support level by itself, in open or query.
  *
  * The component fills in every member before query returns. The base reads it when the component is selected, and
  * again after enable, which may change `support` and `sees`; not later, and never behind struct_size (the rules of
