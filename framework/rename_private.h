@@ -127,6 +127,7 @@
 #define mca_base_load_errors_parse OPALMEM_NAME(mca_base_load_errors_parse)
 #define mca_base_load_errors_shown OPALMEM_NAME(mca_base_load_errors_shown)
 #define mca_base_loader_close OPALMEM_NAME(mca_base_loader_close)
+#define mca_base_loader_global_symbol OPALMEM_NAME(mca_base_loader_global_symbol)
 #define mca_base_loader_keep OPALMEM_NAME(mca_base_loader_keep)
 #define mca_base_loader_open OPALMEM_NAME(mca_base_loader_open)
 #define mca_base_loader_stop OPALMEM_NAME(mca_base_loader_stop)
