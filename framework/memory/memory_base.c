@@ -273,6 +273,7 @@ int opal_memory_base_open(void)
     drop_incomplete();
     rc = framework.selection_kind == MCA_BASE_SELECT_SUM ? select_sum() : select_best();
     if (rc != OPAL_SUCCESS) {
+        opal_mem_hooks_set_support(0); /* An enable may have set it. */
         mca_base_framework_close(&framework);
         return rc;
     }

@@ -249,6 +249,12 @@ static int query_other_plain(mca_base_module_t **out_module, int *priority)
     return OPAL_SUCCESS;
 }
 
+static int enable_eagerly(void)
+{
+    opal_mem_hooks_set_support(OPAL_MEMORY_MUNMAP_SUPPORT);
+    return OPAL_SUCCESS;
+}
+
 static const struct {
     const char *selection;
     int code, support;
@@ -259,6 +265,7 @@ static const struct {
     { "plain,own", OPAL_SUCCESS, 0 }, /* The one that sees nothing has the higher priority. */
     { "plain+own", OPAL_SUCCESS, OPAL_MEMORY_MUNMAP_SUPPORT },
     { "plain+bad", OPAL_ERR_NOT_FOUND, 0 },
+    { "own+bad", OPAL_ERR_NOT_FOUND, 0 }, /* The first one was enabled already. */
 };
 
 START_TEST(only_selected_components_promise_anything)
@@ -271,7 +278,9 @@ START_TEST(only_selected_components_promise_anything)
     plain.memoryc_version.mca_query_component = query_plain;
     other.memoryc_version.mca_query_component = query_other_plain;
     bad.memoryc_register = NULL;
+    setenv("OPALMEM_MCA_memory_bad_priority", "1", 1);
     has_module = true;
+    module.enable = enable_eagerly;
     ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
     ck_assert_int_eq(add("memory", &plain), OPAL_SUCCESS);
     ck_assert_int_eq(add("memory", &other), OPAL_SUCCESS);
