@@ -101,7 +101,7 @@ int mca_base_framework_unavailable(const mca_base_framework_t *framework);
  * has asked for by name. @return To be freed; NULL without memory. */
 char *mca_base_framework_describe_refusal(const mca_base_framework_t *framework, const char *component);
 
-/** At verbosity 10, say of each component that could run why it was not selected. */
+/** At verbosity 10, say of each component that could run why it was not selected, or that none was. */
 void mca_base_framework_explain_losers(const mca_base_framework_t *framework);
 
 /** Does the selection name this component (INCLUDE, SUM)? */

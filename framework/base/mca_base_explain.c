@@ -64,6 +64,9 @@ void mca_base_framework_explain_losers(const mca_base_framework_t *framework)
     while (winner != NULL && !winner->selected) {
         winner = winner->next;
     }
+    if (winner == NULL) {
+        mca_base_verbose(framework, 10, "no component is selected");
+    }
     for (const mca_base_component_item_t *item = framework->items; item != NULL; item = item->next) {
         if (winner == NULL || !item->available || item->selected) {
             continue;

@@ -59,12 +59,13 @@ int mca_rcache_base_open_components(void)
     if (first != NULL) {
         first->selected = true;
         mca_base_verbose(&framework, 10, "component %s selected, priority %d", first->name, first->priority);
-        mca_base_framework_explain_losers(&framework);
     } else if (framework.selection_kind == MCA_BASE_SELECT_INCLUDE) {
         rc = mca_base_framework_unavailable(&framework);
         mca_base_framework_close(&framework);
+        return rc;
     }
-    return rc;
+    mca_base_framework_explain_losers(&framework);
+    return OPAL_SUCCESS;
 }
 
 void mca_rcache_base_close_components(void)
