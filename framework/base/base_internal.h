@@ -26,6 +26,7 @@ typedef struct mca_base_component_item_t {
     int priority;
     int priority_setting;             /**< Storage of the variable, where the base has registered it. */
     mca_base_module_t *module;        /**< From query; may be NULL. */
+    int support;                      /**< Of framework memory: what it has said of itself by then. */
     char reason[MCA_BASE_REASON_MAX]; /**< Why it is not available; "" otherwise. */
 } mca_base_component_item_t;
 
@@ -44,6 +45,8 @@ typedef struct mca_base_framework_t {
     size_t component_size;                                /**< Size of its component structure. */
     const mca_base_component_t *const *static_components; /**< Ends with NULL. */
     bool no_sum;                                          /**< Components never run together: no a+b. */
+    /** Called behind each component that was tried, before the next is. May be NULL. */
+    void (*after_try)(mca_base_component_item_t *item);
 
     char *selection; /**< Variable <name>. */
     int verbose;     /**< Variable <name>_base_verbose, 0 to 100. */
@@ -94,11 +97,11 @@ int mca_base_framework_open(mca_base_framework_t *framework);
  * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
 int mca_base_framework_unavailable(const mca_base_framework_t *framework);
 
-/** The program asked for a component by name that is not available: likewise.
- * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
-int mca_base_framework_unusable(const mca_base_framework_t *framework, const char *component);
+/** That message for the caller to print: of the selection, or where component is not NULL, of that one, which the program
+ * has asked for by name. @return To be freed; NULL without memory. */
+char *mca_base_framework_describe_refusal(const mca_base_framework_t *framework, const char *component);
 
-/** At verbosity 10, say of each component that could run why it was not selected. */
+/** At verbosity 10, say of each component that could run why it was not selected, or that none was. */
 void mca_base_framework_explain_losers(const mca_base_framework_t *framework);
 
 /** Does the selection name this component (INCLUDE, SUM)? */

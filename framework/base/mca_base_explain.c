@@ -22,46 +22,39 @@ static void print_components(const mca_base_framework_t *framework, FILE *text)
     }
 }
 
-static void log_text(FILE *text, char **message)
+static void print_wish(const mca_base_framework_t *framework, const char *component, FILE *text)
 {
+    char origin[ORIGIN_MAX];
+    if (component != NULL) {
+        fprintf(text, "framework %s has no component \"%s\" that can be used", framework->name, component);
+    } else if (framework->selection_kind == MCA_BASE_SELECT_ALL) {
+        fprintf(text, "framework %s has no component that can run here", framework->name);
+    } else {
+        mca_base_var_origin(framework->name, origin, sizeof origin);
+        fprintf(text, "framework %s cannot do what \"%s\" (%s) asks for", framework->name, framework->selection,
+                origin);
+    }
+}
+
+char *mca_base_framework_describe_refusal(const mca_base_framework_t *framework, const char *component)
+{
+    char *message = NULL;
+    size_t size;
+    FILE *text = open_memstream(&message, &size);
     if (text != NULL) {
+        print_wish(framework, component, text);
+        fprintf(text, "; there are: ");
+        print_components(framework, text);
         fclose(text);
     }
-    mca_base_log(MCA_BASE_LOG_ERROR, "%s", *message != NULL ? *message : "no component can run here");
-    free(*message);
+    return message;
 }
 
 int mca_base_framework_unavailable(const mca_base_framework_t *framework)
 {
-    char *message = NULL;
-    size_t size;
-    FILE *text = open_memstream(&message, &size);
-    if (text != NULL) {
-        char origin[ORIGIN_MAX];
-        mca_base_var_origin(framework->name, origin, sizeof origin);
-        if (framework->selection_kind == MCA_BASE_SELECT_ALL) {
-            fprintf(text, "framework %s has no component that can run here; there are: ", framework->name);
-        } else {
-            fprintf(text, "framework %s cannot do what \"%s\" (%s) asks for; there are: ", framework->name,
-                    framework->selection, origin);
-        }
-        print_components(framework, text);
-    }
-    log_text(text, &message);
-    return OPAL_ERR_NOT_FOUND;
-}
-
-int mca_base_framework_unusable(const mca_base_framework_t *framework, const char *component)
-{
-    char *message = NULL;
-    size_t size;
-    FILE *text = open_memstream(&message, &size);
-    if (text != NULL) {
-        fprintf(text, "framework %s has no component \"%s\" that can be used; there are: ", framework->name,
-                component);
-        print_components(framework, text);
-    }
-    log_text(text, &message);
+    char *message = mca_base_framework_describe_refusal(framework, NULL);
+    mca_base_log(MCA_BASE_LOG_ERROR, "%s", message != NULL ? message : "no component can run here");
+    free(message);
     return OPAL_ERR_NOT_FOUND;
 }
 
@@ -70,6 +63,9 @@ void mca_base_framework_explain_losers(const mca_base_framework_t *framework)
     const mca_base_component_item_t *winner = framework->items;
     while (winner != NULL && !winner->selected) {
         winner = winner->next;
+    }
+    if (winner == NULL) {
+        mca_base_verbose(framework, 10, "no component is selected");
     }
     for (const mca_base_component_item_t *item = framework->items; item != NULL; item = item->next) {
         if (winner == NULL || !item->available || item->selected) {

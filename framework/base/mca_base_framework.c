@@ -316,6 +316,9 @@ static int start_components(const mca_base_framework_t *framework)
             continue;
         }
         int rc = start_component(framework, item);
+        if (framework->after_try != NULL) {
+            framework->after_try(item);
+        }
         if (rc != OPAL_SUCCESS) {
             return rc;
         }

@@ -3,11 +3,26 @@
 #include <string.h>
 
 #include "framework/base/mca_base_load_errors.h"
+#include "framework/base/mca_base_var_values.h"
 #include "opal/constants.h"
 
 static bool is_word(const char *text, size_t length, const char *word)
 {
     return strlen(word) == length && memcmp(text, word, length) == 0;
+}
+
+/* Does the text say all or none, and no list? Open MPI's users know the variable as a boolean one, too. */
+static bool is_whole(const char *text, bool *all)
+{
+    const mca_base_var_def_t boolean = { .type = MCA_BASE_VAR_TYPE_BOOL };
+    mca_base_var_value_t value;
+    *all = strcmp(text, "all") == 0;
+    if (*all || strcmp(text, "none") == 0) {
+        return true;
+    }
+    bool whole = mca_base_var_parse(&boolean, text, &value) == OPAL_SUCCESS;
+    *all = whole && value.boolean;
+    return whole;
 }
 
 static const char *find_problem_of_name(const char *name, size_t length)
@@ -27,7 +42,8 @@ static const char *find_problem_of_name(const char *name, size_t length)
 
 int mca_base_load_errors_parse(const char *text, const char **problem)
 {
-    if (text == NULL || text[0] == '\0' || strcmp(text, "all") == 0 || strcmp(text, "none") == 0) {
+    bool all;
+    if (text == NULL || text[0] == '\0' || is_whole(text, &all)) {
         return OPAL_SUCCESS;
     }
     const char *name = text + (text[0] == '^');
@@ -60,11 +76,12 @@ static bool names(const char *name, size_t length, const char *framework, const 
 
 bool mca_base_load_errors_shown(const char *text, const char *framework, const char *component)
 {
-    if (text == NULL || text[0] == '\0' || strcmp(text, "none") == 0) {
+    bool all;
+    if (text == NULL || text[0] == '\0') {
         return false;
     }
-    if (strcmp(text, "all") == 0) {
-        return true;
+    if (is_whole(text, &all)) {
+        return all;
     }
     bool except = text[0] == '^';
     bool listed = false, more = true;

@@ -230,12 +230,17 @@ static const mca_base_component_t *find_component(const mca_base_framework_t *fr
 }
 
 /* A program that has this library linked in statically may load a DSO that brings the shared one: then the component
- * would speak to hooks and variables that nobody else uses. */
+ * would speak to hooks and variables that nobody else uses. Unless the program exports its own: what the program and
+ * the libraries of its start export, comes before what a DSO brings along. */
 static bool check_library(void *handle, char *cause, size_t size)
 {
     static const char here = 0;
     Dl_info ours, theirs;
-    const void *function = mca_base_loader_symbol(handle, OPALMEM_SYMBOL_PREFIX "mca_base_log");
+    const char *name = OPALMEM_SYMBOL_PREFIX "mca_base_log";
+    const void *function = mca_base_loader_global_symbol(name);
+    if (function == NULL) {
+        function = mca_base_loader_symbol(handle, name);
+    }
     if (function == NULL || dladdr(function, &theirs) == 0 || dladdr(&here, &ours) == 0
         || theirs.dli_fbase == ours.dli_fbase) {
         return true;

@@ -111,6 +111,9 @@ int mca_base_loader_open(const char *path, void **handle, char *cause, size_t si
 /** Address of a symbol, or NULL. */
 void *mca_base_loader_symbol(void *handle, const char *name);
 
+/** Address of what every DSO finds under that name before it looks into itself, or NULL. */
+void *mca_base_loader_global_symbol(const char *name);
+
 /** Keep the DSO loaded for ever. It can still be opened again, and stays the same. */
 void mca_base_loader_keep(void *handle);
 

@@ -37,6 +37,7 @@ bool mca_base_directory_is_usable(mca_base_directory_t *directory, char *cause, 
 
 typedef ElfW(Ehdr) elf_header_t;
 typedef ElfW(Phdr) elf_segment_t;
+typedef ElfW(Shdr) elf_section_t;
 
 static bool read_at(int fd, void *buffer, size_t size, uint64_t offset)
 {
@@ -76,6 +77,18 @@ static bool has_everything(int fd, const elf_header_t *header, uint64_t file_siz
         good = has_segment(fd, header, i, file_size);
     }
     return good;
+}
+
+/* A file whose blocks were never written (a crash, a full disk) has its size, but ends with zeros, and whoever calls a
+ * constructor in those dies. Of the table of sections one entry is never zero. */
+static bool is_written(int fd, const elf_header_t *header)
+{
+    elf_section_t names;
+    if (header->e_shstrndx >= header->e_shnum || header->e_shentsize != sizeof names) {
+        return true;
+    }
+    return read_at(fd, &names, sizeof names, header->e_shoff + (uint64_t) header->e_shstrndx * sizeof names)
+           && names.sh_type == SHT_STRTAB;
 }
 
 static const char *machine_name(unsigned machine)
@@ -119,7 +132,7 @@ static bool is_for_this_machine(const elf_header_t *header, char *cause, size_t 
     return true;
 }
 
-/* What else can be wrong with an object, the loader finds by itself. */
+/* What else can be wrong with an object, the loader finds by itself, or dies of. */
 static bool is_complete(int fd, uint64_t file_size, char *cause, size_t size)
 {
     elf_header_t header;
@@ -137,6 +150,10 @@ static bool is_complete(int fd, uint64_t file_size, char *cause, size_t size)
     }
     if (!has_everything(fd, &header, file_size)) {
         snprintf(cause, size, "it is damaged: %llu bytes are not all of it", (unsigned long long) file_size);
+        return false;
+    }
+    if (!is_written(fd, &header)) {
+        snprintf(cause, size, "it is damaged: its end was never written");
         return false;
     }
     return true;

@@ -144,6 +144,18 @@ void *mca_base_loader_symbol(void *handle, const char *name)
     return lt_dlsym(loaded->handle, name);
 }
 
+/* Not RTLD_DEFAULT: that looks also into what this library alone can see. */
+void *mca_base_loader_global_symbol(const char *name)
+{
+    void *program = dlopen(NULL, RTLD_LAZY);
+    if (program == NULL) {
+        return NULL;
+    }
+    void *address = dlsym(program, name);
+    dlclose(program);
+    return address;
+}
+
 void mca_base_loader_keep(void *handle)
 {
     loaded_t *loaded = handle;

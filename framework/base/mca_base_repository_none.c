@@ -22,6 +22,12 @@ void *mca_base_loader_symbol(void *handle, const char *name)
     return NULL;
 }
 
+void *mca_base_loader_global_symbol(const char *name)
+{
+    (void) name;
+    return NULL;
+}
+
 void mca_base_loader_keep(void *handle)
 {
     (void) handle;

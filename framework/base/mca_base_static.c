@@ -77,9 +77,13 @@ int mca_base_component_add_static(const char *framework, const mca_base_componen
 {
     bool appended;
     int rc = check(framework, component);
+    if (rc == OPAL_SUCCESS) {
+        rc = opal_fork_start(); /* The lock may be taken long before init, and the process forked meanwhile. */
+    }
     if (rc != OPAL_SUCCESS) {
         return rc;
     }
+    opal_fork_check();
     added_t *added = calloc(1, sizeof *added);
     if (added == NULL) {
         return OPAL_ERR_OUT_OF_RESOURCE;

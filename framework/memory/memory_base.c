@@ -10,11 +10,19 @@ opal_memory_base_component_t *opal_memory = &opal_memory_base_null_component;
 opal_memory_base_active_t opal_memory_base_active[OPAL_MEMORY_BASE_MAX_ACTIVE];
 size_t opal_memory_base_active_count;
 
+/* A plain component sets the support level in open or query: what those say that are not selected, does not count. */
+static void take_support(mca_base_component_item_t *item)
+{
+    item->support = opal_mem_hooks_support_level();
+    opal_mem_hooks_set_support(0);
+}
+
 static mca_base_framework_t framework = {
     .name = "memory",
     .version = { 2, 0 },
     .component_size = sizeof(opal_memory_base_component_t),
     .static_components = opal_memory_base_static_components,
+    .after_try = take_support,
 };
 
 /* A module reaches at least down to here; what it lacks behind its end reads as zero. */
@@ -37,13 +45,27 @@ static const char *copy_module(const mca_base_component_item_t *item, opal_memor
     return NULL;
 }
 
-static const char *find_fault(const opal_memory_base_module_t *module)
+#define KNOWN_FLAGS (OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_POLLED | OPAL_MEMORY_MODULE_SLOW_VALID)
+
+/* Whether events arrive depends on these: a component that would lose them without a word is none. */
+static const char *find_fault(const opal_memory_base_component_t *component,
+                              const opal_memory_base_module_t *module)
 {
-    if ((module->flags & OPAL_MEMORY_MODULE_PUSH) && (module->flags & OPAL_MEMORY_MODULE_POLLED)) {
+    bool polled = (module->flags & OPAL_MEMORY_MODULE_POLLED) != 0;
+    if ((module->flags & ~(uint32_t) KNOWN_FLAGS) != 0) {
+        return "its module structure has a flag that this library does not know";
+    }
+    if (polled && (module->flags & OPAL_MEMORY_MODULE_PUSH)) {
         return "it says that it is both PUSH and POLLED";
     }
-    if ((module->flags & OPAL_MEMORY_MODULE_POLLED) && module->counter == NULL) {
+    if (polled && module->counter == NULL) {
         return "it is POLLED but has no counter";
+    }
+    if (polled && component->memoryc_process == NULL) {
+        return "it is POLLED but has no memoryc_process";
+    }
+    if (!polled && component->memoryc_process != NULL) {
+        return "it has a memoryc_process, which nobody would call: it is not POLLED";
     }
     if ((module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) && module->valid == NULL) {
         return "it is SLOW_VALID but has no valid function";
@@ -57,13 +79,14 @@ static int take_module(mca_base_component_item_t *item, opal_memory_base_active_
     opal_memory_base_module_t *module = item->module != NULL ? &modules[opal_memory_base_active_count] : NULL;
     const char *fault = module != NULL ? copy_module(item, module) : NULL;
     if (fault == NULL && module != NULL) {
-        fault = find_fault(module);
+        fault = find_fault(candidate->component, module);
     }
     if (fault != NULL) {
         snprintf(item->reason, sizeof(item->reason), "%s", fault);
         return OPAL_ERR_NOT_AVAILABLE;
     }
     candidate->module = module;
+    candidate->plain_support = item->support;
     return OPAL_SUCCESS;
 }
 
@@ -88,10 +111,16 @@ static bool is_polled(const opal_memory_base_active_t *active)
                                   : active->component->memoryc_process != NULL;
 }
 
-static const opal_memory_base_active_t *find_polled(void)
+/* A registration has room for one word that says whether it is good. */
+static bool has_watch(const opal_memory_base_active_t *active)
+{
+    return active->module != NULL && active->module->watch != NULL;
+}
+
+static const opal_memory_base_active_t *find_active(bool (*is)(const opal_memory_base_active_t *active))
 {
     for (size_t i = 0; i < opal_memory_base_active_count; i++) {
-        if (is_polled(&opal_memory_base_active[i])) {
+        if (is(&opal_memory_base_active[i])) {
             return &opal_memory_base_active[i];
         }
     }
@@ -107,15 +136,22 @@ static void make_unavailable(mca_base_component_item_t *item, int rc)
     mca_base_verbose(&framework, 10, "component %s cannot run: %s", item->name, item->reason);
 }
 
-static int check_polled(const mca_base_component_item_t *item, const opal_memory_base_active_t *candidate)
+static int check_alone(const mca_base_component_item_t *item, const opal_memory_base_active_t *candidate,
+                       bool (*is)(const opal_memory_base_active_t *active), const char *what)
 {
-    const opal_memory_base_active_t *polled = find_polled();
-    if (polled == NULL || !is_polled(candidate)) {
+    const opal_memory_base_active_t *other = find_active(is);
+    if (other == NULL || !is(candidate)) {
         return OPAL_SUCCESS;
     }
-    mca_base_log(MCA_BASE_LOG_ERROR, "memory: components %s and %s are both polled; only one of the two can run",
-                 polled->component->memoryc_version.mca_component_name, item->name);
+    mca_base_log(MCA_BASE_LOG_ERROR, "memory: components %s and %s %s; only one of the two can run",
+                 other->component->memoryc_version.mca_component_name, item->name, what);
     return OPAL_ERR_BAD_PARAM;
+}
+
+static int check_together(const mca_base_component_item_t *item, const opal_memory_base_active_t *candidate)
+{
+    int rc = check_alone(item, candidate, is_polled, "are both polled");
+    return rc == OPAL_SUCCESS ? check_alone(item, candidate, has_watch, "both have a watch function") : rc;
 }
 
 /* Start one component and put it among the active ones. */
@@ -129,7 +165,7 @@ static int activate(mca_base_component_item_t *item)
         return OPAL_ERR_BAD_PARAM;
     }
     int rc = take_module(item, &candidate);
-    if (rc == OPAL_SUCCESS && check_polled(item, &candidate) != OPAL_SUCCESS) {
+    if (rc == OPAL_SUCCESS && check_together(item, &candidate) != OPAL_SUCCESS) {
         return OPAL_ERR_BAD_PARAM;
     }
     if (rc == OPAL_SUCCESS) {
@@ -206,10 +242,11 @@ static void release_unselected(void)
 
 static void publish(void)
 {
-    const opal_memory_base_active_t *polled = find_polled();
-    int support = opal_mem_hooks_support_level(); /* What plain components have set by themselves. */
+    const opal_memory_base_active_t *polled = find_active(is_polled);
+    int support = 0;
     for (size_t i = 0; i < opal_memory_base_active_count; i++) {
-        support |= opal_memory_base_active[i].module == NULL ? 0 : opal_memory_base_active[i].module->support;
+        const opal_memory_base_active_t *active = &opal_memory_base_active[i];
+        support |= active->module == NULL ? active->plain_support : active->module->support;
     }
     if (opal_memory_base_active_count == 1) {
         opal_memory = opal_memory_base_active[0].component;
@@ -236,6 +273,7 @@ int opal_memory_base_open(void)
     drop_incomplete();
     rc = framework.selection_kind == MCA_BASE_SELECT_SUM ? select_sum() : select_best();
     if (rc != OPAL_SUCCESS) {
+        opal_mem_hooks_set_support(0); /* An enable may have set it. */
         mca_base_framework_close(&framework);
         return rc;
     }

@@ -12,6 +12,7 @@
 typedef struct opal_memory_base_active_t {
     opal_memory_base_component_t *component;
     const opal_memory_base_module_t *module; /**< Whole, a copy; NULL for a plain 2.0.0 component. */
+    int plain_support;                       /**< What a plain one has set in open or query. */
 } opal_memory_base_active_t;
 
 /** The running components; index 0 to opal_memory_base_active_count - 1. */

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "framework/hooks/hooks_internal.h"
 #include "opal/mca/base/base.h"
 #include "rcache/base/rcache_base_list.h"
 
@@ -144,8 +145,12 @@ static void stop_one(mca_rcache_base_module_t *module, void *arg)
 
 int mca_rcache_base_close(void)
 {
-    mca_rcache_list_visit(stop_one, NULL); /* Nobody will tell them of releases any more. */
+    opal_mem_hooks_window_t window;
+    /* The list first: a cache that is made meanwhile is either seen here, or not handed out. */
     size_t left = mca_rcache_list_close();
+    opal_mem_hooks_enter(&window); /* Keeps a cache that is destroyed meanwhile from being freed under us. */
+    mca_rcache_list_visit(stop_one, NULL); /* Nobody will tell them of releases any more. */
+    opal_mem_hooks_leave(&window);
     if (atomic_exchange(&listening, false)) {
         opal_mem_hooks_unregister_release(memory_released);
     }

@@ -2,6 +2,7 @@
 /* The components of the framework "rcache": which there are, which one makes a
  * cache, and whether what it makes can be used. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "framework/base/base_internal.h"
@@ -58,12 +59,13 @@ int mca_rcache_base_open_components(void)
     if (first != NULL) {
         first->selected = true;
         mca_base_verbose(&framework, 10, "component %s selected, priority %d", first->name, first->priority);
-        mca_base_framework_explain_losers(&framework);
     } else if (framework.selection_kind == MCA_BASE_SELECT_INCLUDE) {
         rc = mca_base_framework_unavailable(&framework);
         mca_base_framework_close(&framework);
+        return rc;
     }
-    return rc;
+    mca_base_framework_explain_losers(&framework);
+    return OPAL_SUCCESS;
 }
 
 void mca_rcache_base_close_components(void)
@@ -171,17 +173,51 @@ static int ask(const mca_rcache_base_component_t *component, const mca_rcache_ba
     return OPAL_SUCCESS;
 }
 
+typedef struct refusal_t {
+    const char *name;
+    char *text;
+} refusal_t;
+
+static void describe_refusal(void *arg)
+{
+    refusal_t *refusal = arg;
+    refusal->text = mca_base_framework_describe_refusal(&framework, refusal->name);
+}
+
+static int report_stop(void)
+{
+    mca_base_log(MCA_BASE_LOG_ERROR, "a registration cache cannot be made: the library is being stopped");
+    return OPAL_ERR_RESOURCE_BUSY;
+}
+
 static int report_refusal(const mca_rcache_base_order_t *order, size_t asked)
 {
-    if (order->name != NULL) {
-        return mca_base_framework_unusable(&framework, order->name);
+    refusal_t refusal = { .name = order->name };
+    if (!mca_rcache_list_while_open(describe_refusal, &refusal)) {
+        return report_stop();
     }
-    if (asked == 0) {
-        return mca_base_framework_unavailable(&framework);
+    if (order->name == NULL && asked > 0) {
+        mca_base_log(MCA_BASE_LOG_ERROR,
+                     "no component of framework rcache takes the resources of the cache \"%s\"",
+                     order->resources->cache_name);
+    } else {
+        mca_base_log(MCA_BASE_LOG_ERROR, "%s",
+                     refusal.text != NULL ? refusal.text : "no component of framework rcache can be used");
     }
-    mca_base_log(MCA_BASE_LOG_ERROR, "no component of framework rcache takes the resources of the cache \"%s\"",
-                 order->resources->cache_name);
-    return OPAL_ERR_NOT_AVAILABLE;
+    free(refusal.text);
+    return OPAL_ERR_NOT_FOUND;
+}
+
+/* Another thread may have stopped the library while the component made the cache: nobody would stop this one then, and it
+ * would keep what nobody tells it to drop. */
+static int show(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching)
+{
+    if (mca_rcache_list_publish(entry, module, caching)) {
+        return OPAL_SUCCESS;
+    }
+    int rc = module->rcache_finalize(module);
+    mca_rcache_list_give_back(entry, rc != OPAL_SUCCESS);
+    return report_stop();
 }
 
 int mca_rcache_base_make(const mca_rcache_base_order_t *order, mca_rcache_base_module_t **module)
@@ -201,7 +237,7 @@ int mca_rcache_base_make(const mca_rcache_base_order_t *order, mca_rcache_base_m
         }
         rc = ask(component, order, module);
         if (rc == OPAL_SUCCESS) {
-            mca_rcache_list_publish(entry, *module, order->caching);
+            rc = show(entry, *module, order->caching);
         } else {
             mca_rcache_list_give_back(entry, false);
         }

@@ -13,9 +13,8 @@ static bool hooks_notice_releases(void)
 }
 
 /* May this cache keep registrations? OPAL_ERR_NOT_SUPPORTED: it must, but cannot. */
-static int decide_caching(bool *caching)
+static int decide_caching(const mca_rcache_base_settings_t *settings, bool *caching)
 {
-    const mca_rcache_base_settings_t *settings = &mca_rcache_base_settings;
     *caching = settings->unsafe || (settings->leave_pinned != 0 && hooks_notice_releases());
     if (settings->leave_pinned == 1 && !*caching) {
         mca_base_log(MCA_BASE_LOG_ERROR,
@@ -26,10 +25,17 @@ static int decide_caching(bool *caching)
     return OPAL_SUCCESS;
 }
 
-static int check_resources(const mca_rcache_base_resources_t *resources)
+static void copy_settings(void *arg)
+{
+    mca_rcache_base_settings_t *settings = arg;
+    *settings = mca_rcache_base_settings;
+}
+
+/* The settings belong to one round of init and finalize, and another thread may end it. */
+static int start(const mca_rcache_base_resources_t *resources, mca_rcache_base_settings_t *settings)
 {
     const char *fault = NULL;
-    if (!opalmem_is_running()) {
+    if (!opalmem_is_running() || !mca_rcache_list_while_open(copy_settings, settings)) {
         fault = "opalmem_init() has not been called";
     } else if (resources == NULL || resources->register_mem == NULL || resources->deregister_mem == NULL) {
         fault = "its resources lack register_mem or deregister_mem";
@@ -42,9 +48,8 @@ static int check_resources(const mca_rcache_base_resources_t *resources)
     return fault == NULL ? OPAL_SUCCESS : OPAL_ERR_BAD_PARAM;
 }
 
-static void fill_in_defaults(mca_rcache_base_resources_t *resources)
+static void fill_in_defaults(mca_rcache_base_resources_t *resources, const mca_rcache_base_settings_t *settings)
 {
-    const mca_rcache_base_settings_t *settings = &mca_rcache_base_settings;
     if (resources->cache_name == NULL) {
         resources->cache_name = "unnamed";
     }
@@ -63,12 +68,13 @@ mca_rcache_base_module_t *mca_rcache_base_module_create(const char *name, void *
                                                         mca_rcache_base_resources_t *resources)
 {
     mca_rcache_base_order_t order = { .name = name, .user_data = user_data };
+    mca_rcache_base_settings_t settings;
     opal_fork_check();
-    if (check_resources(resources) != OPAL_SUCCESS || decide_caching(&order.caching) != OPAL_SUCCESS) {
+    if (start(resources, &settings) != OPAL_SUCCESS || decide_caching(&settings, &order.caching) != OPAL_SUCCESS) {
         return NULL;
     }
     mca_rcache_base_resources_t filled_in = *resources;
-    fill_in_defaults(&filled_in);
+    fill_in_defaults(&filled_in, &settings);
     order.resources = &filled_in;
     mca_rcache_base_module_t *module;
     if (mca_rcache_base_make(&order, &module) != OPAL_SUCCESS) {
@@ -76,7 +82,7 @@ mca_rcache_base_module_t *mca_rcache_base_module_create(const char *name, void *
     }
     int rc = order.caching ? mca_rcache_base_listen() : OPAL_SUCCESS;
     /* Where nothing can be heard, only rcache_base_unsafe lets a cache keep anything. */
-    if (rc != OPAL_SUCCESS && !mca_rcache_base_settings.unsafe) {
+    if (rc != OPAL_SUCCESS && !settings.unsafe) {
         mca_rcache_base_module_destroy(module);
         mca_base_log(MCA_BASE_LOG_ERROR, "a registration cache cannot be made: %s", opal_strerror(rc));
         return NULL;

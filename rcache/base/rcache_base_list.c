@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "framework/hooks/hooks_internal.h"
+
 #define CHUNK_SLOTS 64
 
 struct mca_rcache_entry_t {
@@ -52,11 +54,28 @@ size_t mca_rcache_list_close(void)
     for (struct chunk *chunk = &first_chunk; chunk != NULL; chunk = atomic_load(&chunk->next)) {
         for (size_t i = 0; i < CHUNK_SLOTS; i++) {
             disown_locked(&chunk->entry[i], true);
+            chunk->entry[i].caching = false; /* For good: nobody listens for it after the next open. */
         }
     }
     size_t left = atomic_load(&cache_count);
     pthread_mutex_unlock(&list_lock);
+    opal_mem_hooks_wait_dispatch();
     return left;
+}
+
+/* Not under the lock: look may allocate. */
+bool mca_rcache_list_while_open(void (*look)(void *arg), void *arg)
+{
+    opal_mem_hooks_window_t window;
+    opal_mem_hooks_enter(&window);
+    pthread_mutex_lock(&list_lock);
+    bool open = is_open;
+    pthread_mutex_unlock(&list_lock);
+    if (open) {
+        look(arg);
+    }
+    opal_mem_hooks_leave(&window);
+    return open;
 }
 
 /* ---- Entries ------------------------------------------------------------------------------------ */
@@ -126,13 +145,17 @@ int mca_rcache_list_take(mca_rcache_list_pick_fn_t pick, void *arg, mca_rcache_e
     return rc;
 }
 
-void mca_rcache_list_publish(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching)
+bool mca_rcache_list_publish(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching)
 {
     pthread_mutex_lock(&list_lock);
-    entry->caching = caching;
-    atomic_store(entry->slot, module);
-    atomic_fetch_add(&cache_count, 1);
+    bool open = entry->owner != NULL; /* Not is_open: it may have been closed and opened again. */
+    if (open) {
+        entry->caching = caching;
+        atomic_store(entry->slot, module);
+        atomic_fetch_add(&cache_count, 1);
+    }
     pthread_mutex_unlock(&list_lock);
+    return open;
 }
 
 static mca_rcache_entry_t *find_locked(const mca_rcache_base_module_t *module)

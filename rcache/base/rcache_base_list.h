@@ -20,9 +20,13 @@ typedef mca_base_component_item_t *(*mca_rcache_list_pick_fn_t)(void *arg);
 /** Open the list to new caches; called with the components in place. */
 void mca_rcache_list_open(void);
 
-/** Close it: every component of which a cache is left, or just being made or destroyed, is marked to be kept.
- * @return Number of caches left. */
+/** Close it: every component of which a cache is left, or just being made or destroyed, is marked to be kept. Waits
+ * for mca_rcache_list_while_open(). @return Number of caches left. */
 size_t mca_rcache_list_close(void);
+
+/** Call look while the list is open: the components, the settings and what is said about them stay as they are meanwhile.
+ * It prints nothing and takes no lock of a user's. @return false: the list is closed, look was not called. */
+bool mca_rcache_list_while_open(void (*look)(void *arg), void *arg);
 
 /** Take an entry for a cache of the component that pick chooses.
  *
@@ -34,8 +38,9 @@ size_t mca_rcache_list_close(void);
 int mca_rcache_list_take(mca_rcache_list_pick_fn_t pick, void *arg, mca_rcache_entry_t **entry,
                          const mca_rcache_base_component_t **component);
 
-/** Show the cache to hooks. */
-void mca_rcache_list_publish(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching);
+/** Show the cache to hooks. @return false: the list was closed since the entry was taken, and nobody would tell the cache
+ * of releases; it is not shown. */
+bool mca_rcache_list_publish(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching);
 
 /** Hide it from them again. @return Its entry, or NULL: there is no such cache. */
 mca_rcache_entry_t *mca_rcache_list_hide(const mca_rcache_base_module_t *module);

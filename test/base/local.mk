@@ -9,6 +9,7 @@ base_tests = \
 	test/base/test_mca_base_log \
 	test/base/test_mca_base_path \
 	test/base/test_mca_base_repository \
+	test/base/test_mca_base_repository_copy \
 	test/base/test_mca_base_repository_vars \
 	test/base/test_mca_base_secure \
 	test/base/test_mca_base_selection \
@@ -52,6 +53,9 @@ test_base_test_mca_base_repository_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_LDADD = $(base_test_ldadd)
 # The modules call the library, which is linked into the test.
 test_base_test_mca_base_repository_LDFLAGS = -export-dynamic
+# Without it: these names are the program's own.
+test_base_test_mca_base_repository_copy_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_repository_copy_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_repository_vars_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_vars_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_repository_vars_LDFLAGS = -export-dynamic

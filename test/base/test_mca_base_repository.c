@@ -347,6 +347,23 @@ START_TEST(module_cut_short_anywhere_is_refused_and_does_no_harm)
 }
 END_TEST
 
+/* As after a crash of the machine: the size is there, the blocks are not. */
+START_TEST(module_that_ends_with_zeros_is_refused_and_does_no_harm)
+{
+    char path[256];
+    path_of("good", path);
+    install_module(folder, "good", "good", WHOLE);
+    size_t size = module_size();
+    for (size_t length = 4096; length < size; length += 4096) {
+        install_module(folder, "good", "good", length);
+        ck_assert_int_eq(truncate(path, (off_t) size), 0);
+        ck_assert_int_eq(open_all(), OPAL_SUCCESS);
+        expect_reason("good", "it is damaged: its end was never written");
+        close_all();
+    }
+}
+END_TEST
+
 /* Does a child that loads the file without our check die of SIGBUS? */
 static bool dies_in_dlopen(const char *path)
 {
@@ -557,6 +574,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, wrong_module_asked_for_beside_a_good_one_is_a_warning);
     tcase_add_test(tests, renamed_module_is_not_taken_for_another_component);
     tcase_add_test(tests, module_cut_short_anywhere_is_refused_and_does_no_harm);
+    tcase_add_test(tests, module_that_ends_with_zeros_is_refused_and_does_no_harm);
     if (heap_is_counted()) { /* No sanitizer, no valgrind: those do not like a child that crashes. */
         tcase_add_test(tests, module_cut_short_kills_a_process_that_does_not_check);
     }

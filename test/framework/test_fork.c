@@ -302,6 +302,63 @@ START_TEST(fork_inside_ones_own_init_leaves_both_processes_with_a_library)
 }
 END_TEST
 
+/* ---- A thread of the parent adds a component -------------------------------------------------------- */
+
+static opal_memory_base_component_t *first_added; /* In a page of its own, which cannot be read at first. */
+static atomic_int in_add, leave_add;
+
+static int add_own(opal_memory_base_component_t *component, const char *name)
+{
+    component->memoryc_version =
+        (mca_base_component_t){ OPAL_MEMORY_BASE_VERSION_2_0_0, .mca_component_name = "" };
+    strcpy(component->memoryc_version.mca_component_name, name);
+    return mca_base_component_add_static("memory", &component->memoryc_version);
+}
+
+/* The list of components is being compared: hold the thread there. */
+static void hold_reader(int number)
+{
+    (void) number;
+    atomic_store(&in_add, 1);
+    while (!atomic_load(&leave_add)) {
+        usleep(100);
+    }
+    mprotect(first_added, PAGE, PROT_READ | PROT_WRITE);
+}
+
+static void *add_second(void *arg)
+{
+    static opal_memory_base_component_t second;
+    (void) arg;
+    return (void *) (intptr_t) add_own(&second, "second");
+}
+
+START_TEST(child_forked_while_another_thread_adds_a_component_can_add_its_own)
+{
+    static opal_memory_base_component_t third;
+    pthread_t thread;
+    void *rc;
+    first_added = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_int_eq(add_own(first_added, "first"), OPAL_SUCCESS);
+    signal(SIGSEGV, hold_reader);
+    ck_assert_int_eq(mprotect(first_added, PAGE, PROT_NONE), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, add_second, NULL), 0);
+    while (!atomic_load(&in_add)) {
+        usleep(100);
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        child_must_end_within(5);
+        mprotect(first_added, PAGE, PROT_READ | PROT_WRITE);
+        child_says(add_own(&third, "third") == OPAL_SUCCESS);
+    }
+    atomic_store(&leave_add, 1);
+    child_must_be_good(pid);
+    pthread_join(thread, &rc);
+    ck_assert_int_eq((intptr_t) rc, OPAL_SUCCESS);
+}
+END_TEST
+
 static void add_raw_forks(TCase *started)
 {
     if (!raw_forks_are_noticed()) {
@@ -332,6 +389,7 @@ int main(void)
         tcase_add_test(starting, children_forked_during_init_or_finalize_never_crash);
         tcase_add_test(starting, nor_with_the_default_memory_component);
     }
+    tcase_add_test(starting, child_forked_while_another_thread_adds_a_component_can_add_its_own);
     tcase_add_test(starting, child_forked_during_init_of_another_thread_is_refused);
     tcase_add_test(starting, fork_inside_ones_own_init_leaves_both_processes_with_a_library);
     suite_add_tcase(suite, starting);

@@ -120,8 +120,8 @@ static opal_memory_base_module_t pushed_module = {
 
 static void use_both(void)
 {
-    opal_memory_base_active[0] = (opal_memory_base_active_t){ &pushed_component, &pushed_module };
-    opal_memory_base_active[1] = (opal_memory_base_active_t){ &polled_component, &polled_module };
+    opal_memory_base_active[0] = (opal_memory_base_active_t){ &pushed_component, &pushed_module, 0 };
+    opal_memory_base_active[1] = (opal_memory_base_active_t){ &polled_component, &polled_module, 0 };
     opal_memory_base_active_count = 2;
     opal_memory = &opal_memory_base_composite_component;
     opal_memory_base_set_counter(&counter);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "opal/memoryhooks/memory_internal.h"
 #include "opal/opalmem.h"
 #include "test/test_main.h"
 
@@ -147,15 +148,30 @@ START_TEST(component_without_its_functions_cannot_run)
 }
 END_TEST
 
+static volatile uint64_t counter;
+
+static int process(void)
+{
+    return OPAL_SUCCESS;
+}
+
 static const struct {
     uint32_t flags;
-    bool has_valid;
+    bool has_valid, has_counter, has_process;
     const char *reason;
 } unsound[] = {
-    { OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_POLLED, false, "it says that it is both PUSH and POLLED" },
-    { OPAL_MEMORY_MODULE_POLLED, false, "it is POLLED but has no counter" },
-    { OPAL_MEMORY_MODULE_SLOW_VALID, false, "it is SLOW_VALID but has no valid function" },
-    { OPAL_MEMORY_MODULE_SLOW_VALID, true, NULL },
+    { .flags = OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_POLLED,
+      .reason = "it says that it is both PUSH and POLLED" },
+    { .flags = OPAL_MEMORY_MODULE_POLLED, .has_process = true, .reason = "it is POLLED but has no counter" },
+    { .flags = OPAL_MEMORY_MODULE_POLLED,
+      .has_counter = true,
+      .reason = "it is POLLED but has no memoryc_process" },
+    { .flags = OPAL_MEMORY_MODULE_POLLED, .has_counter = true, .has_process = true },
+    { .has_counter = true, .has_process = true, .reason = "it has a memoryc_process, which nobody would call" },
+    { .flags = OPAL_MEMORY_MODULE_PUSH, .has_process = true, .reason = "it is not POLLED" },
+    { .flags = 0x100, .reason = "its module structure has a flag that this library does not know" },
+    { .flags = OPAL_MEMORY_MODULE_SLOW_VALID, .reason = "it is SLOW_VALID but has no valid function" },
+    { .flags = OPAL_MEMORY_MODULE_SLOW_VALID, .has_valid = true },
 };
 
 START_TEST(module_that_contradicts_itself_cannot_run)
@@ -163,6 +179,8 @@ START_TEST(module_that_contradicts_itself_cannot_run)
     has_module = true;
     module.flags = unsound[_i].flags;
     module.valid = unsound[_i].has_valid ? is_valid : NULL;
+    module.counter = unsound[_i].has_counter ? &counter : NULL;
+    own.memoryc_process = unsound[_i].has_process ? process : NULL;
     ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
     ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
     ck_assert_str_eq(messages, "");
@@ -173,6 +191,103 @@ START_TEST(module_that_contradicts_itself_cannot_run)
         ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_ERR_NOT_FOUND);
         expect_message(unsound[_i].reason);
     }
+}
+END_TEST
+
+static volatile uint32_t generation;
+
+static int watch(void *base, size_t len, opal_memory_watch_t *watched)
+{
+    (void) base, (void) len;
+    watched->generation = &generation;
+    watched->expected = generation;
+    return OPAL_SUCCESS;
+}
+
+static int query_second(mca_base_module_t **out_module, int *priority)
+{
+    static opal_memory_base_module_t second = { .struct_size = sizeof(second), .watch = watch };
+    *out_module = (mca_base_module_t *) &second;
+    *priority = 98;
+    return OPAL_SUCCESS;
+}
+
+/* The word of one would take the place of the other's, and what that one says would be lost. */
+START_TEST(two_components_with_words_of_their_own_never_run_together)
+{
+    static opal_memory_base_component_t second;
+    second = own;
+    strcpy(second.memoryc_version.mca_component_name, "second");
+    second.memoryc_version.mca_query_component = query_second;
+    has_module = true;
+    module.watch = _i == 0 ? watch : NULL;
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &second), OPAL_SUCCESS);
+    setenv("OPALMEM_MCA_memory", "second+own", 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), _i == 0 ? OPAL_ERR_BAD_PARAM : OPAL_SUCCESS);
+    ck_assert_str_eq(messages, _i == 0 ? "memory: components own and second both have a watch function; only one "
+                                         "of the two can run\n"
+                                       : "");
+}
+END_TEST
+
+/* ---- What plain components promise ------------------------------------------------------------------------ */
+
+static int query_plain(mca_base_module_t **out_module, int *priority)
+{
+    *out_module = NULL;
+    *priority = 5;
+    opal_mem_hooks_set_support(OPAL_MEMORY_MUNMAP_SUPPORT);
+    return OPAL_SUCCESS;
+}
+
+static int query_other_plain(mca_base_module_t **out_module, int *priority)
+{
+    *out_module = NULL;
+    *priority = 6;
+    opal_mem_hooks_set_support(OPAL_MEMORY_FREE_SUPPORT);
+    return OPAL_SUCCESS;
+}
+
+static int enable_eagerly(void)
+{
+    opal_mem_hooks_set_support(OPAL_MEMORY_MUNMAP_SUPPORT);
+    return OPAL_SUCCESS;
+}
+
+static const struct {
+    const char *selection;
+    int code, support;
+} promises[] = {
+    { "plain", OPAL_SUCCESS, OPAL_MEMORY_MUNMAP_SUPPORT },
+    { "plain,other", OPAL_SUCCESS, OPAL_MEMORY_FREE_SUPPORT },
+    { "plain+other", OPAL_SUCCESS, OPAL_MEMORY_MUNMAP_SUPPORT | OPAL_MEMORY_FREE_SUPPORT },
+    { "plain,own", OPAL_SUCCESS, 0 }, /* The one that sees nothing has the higher priority. */
+    { "plain+own", OPAL_SUCCESS, OPAL_MEMORY_MUNMAP_SUPPORT },
+    { "plain+bad", OPAL_ERR_NOT_FOUND, 0 },
+    { "own+bad", OPAL_ERR_NOT_FOUND, 0 }, /* The first one was enabled already. */
+};
+
+START_TEST(only_selected_components_promise_anything)
+{
+    static opal_memory_base_component_t plain, other, bad;
+    plain = other = bad = own;
+    strcpy(plain.memoryc_version.mca_component_name, "plain");
+    strcpy(other.memoryc_version.mca_component_name, "other");
+    strcpy(bad.memoryc_version.mca_component_name, "bad");
+    plain.memoryc_version.mca_query_component = query_plain;
+    other.memoryc_version.mca_query_component = query_other_plain;
+    bad.memoryc_register = NULL;
+    setenv("OPALMEM_MCA_memory_bad_priority", "1", 1);
+    has_module = true;
+    module.enable = enable_eagerly;
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &plain), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &other), OPAL_SUCCESS);
+    ck_assert_int_eq(add("memory", &bad), OPAL_SUCCESS);
+    setenv("OPALMEM_MCA_memory", promises[_i].selection, 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), promises[_i].code);
+    ck_assert_int_eq(opal_mem_hooks_support_level(), promises[_i].support);
 }
 END_TEST
 
@@ -253,6 +368,9 @@ int main(void)
     tcase_add_test(tests, component_without_its_functions_cannot_run);
     tcase_add_loop_test(tests, module_that_contradicts_itself_cannot_run, 0,
                         (int) (sizeof(unsound) / sizeof(unsound[0])));
+    tcase_add_loop_test(tests, two_components_with_words_of_their_own_never_run_together, 0, 2);
+    tcase_add_loop_test(tests, only_selected_components_promise_anything, 0,
+                        (int) (sizeof(promises) / sizeof(promises[0])));
 #ifdef OPALMEM_HAVE_LTDL
     tcase_add_test(tests, module_of_this_version_is_used_whole);
     tcase_add_test(tests, what_a_shorter_module_lacks_is_zero);

@@ -64,6 +64,8 @@ mistake '/memoryc_register/d' 'its component structure has no memoryc_register, 
 mistake '/struct_size/d' 'its module structure '
 mistake 's/OPAL_MEMORY_MODULE_PUSH/& | OPAL_MEMORY_MODULE_POLLED/' 'it says that it is both PUSH and POLLED'
 mistake 's/OPAL_MEMORY_MODULE_PUSH/OPAL_MEMORY_MODULE_POLLED/' 'it is POLLED but has no counter'
+mistake 's/^    \.memoryc_register/    .memoryc_process = disable,\n&/' \
+    'it has a memoryc_process, which nobody would call: it is not POLLED'
 mistake 's/OPAL_MEMORY_MODULE_PUSH/& | OPAL_MEMORY_MODULE_SLOW_VALID/' 'it is SLOW_VALID but has no valid function'
 mistake 's/= component_priority;/= 200;/' 'has priority 200, not in 0 to 100: taken as 100'
 mistake '/^static int open_arena/,/^}/c static int open_arena(void) { return OPAL_ERR_NOT_AVAILABLE; }' 'it does not open: '
@@ -72,6 +74,9 @@ mistake '/help = "Priority/,/info_level/s/info_level = 5/info_level = 12/' \
 # An event that never comes, from a second POLLED component.
 sed 's/OPAL_MEMORY_MODULE_PUSH/OPAL_MEMORY_MODULE_POLLED/
     s/\.enable = enable,/&\n    .counter = \&never,/; s/^static int enable(void);/static uint64_t never;\n&/' right.c > mca_memory_arena.c
+kit install || fail "make install, with arena half polled"
+told 'it is POLLED but has no memoryc_process' arena --mca memory arena
+sed -i 's/^    \.memoryc_register/    .memoryc_process = disable,\n&/' mca_memory_arena.c
 kit install || fail "make install, with arena polled"
 ./demo journal "$work/journal" --mca memory noop > "$work/out" 2>&1 || fail "making a journal"
 told 'components arena and journal are both polled; only one of the two can run' \

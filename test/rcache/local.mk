@@ -1,7 +1,7 @@
 # Registration cache and providers.
 rcache_tests = test/rcache/test_interval_tree test/rcache/test_grdma test/rcache/test_grdma_life \
 	test/rcache/test_grdma_failures test/rcache/test_grdma_threads test/rcache/test_grdma_races \
-	test/rcache/test_rcache_components
+	test/rcache/test_rcache_components test/rcache/test_rcache_finalize
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
 noinst_HEADERS += test/rcache/fake_provider.h test/rcache/fake_rcache.h test/rcache/grdma_fixture.h
@@ -10,6 +10,10 @@ test_rcache_test_rcache_components_SOURCES = test/rcache/test_rcache_components.
 	test/rcache/fake_rcache.c
 test_rcache_test_rcache_components_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_components_LDADD = libopalmem.la $(CHECK_LIBS)
+test_rcache_test_rcache_finalize_SOURCES = test/rcache/test_rcache_finalize.c test/rcache/fake_provider.c \
+	test/rcache/fake_rcache.c
+test_rcache_test_rcache_finalize_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_rcache_finalize_LDADD = libopalmem.la $(CHECK_LIBS)
 if HAVE_LTDL
 check_LTLIBRARIES += test/rcache/mca_rcache_fake.la test/rcache/mca_rcache_short.la test/rcache/mca_rcache_long.la \
 	test/rcache/mca_rcache_tooshort.la test/rcache/mca_rcache_empty.la test/rcache/mca_rcache_absent.la \

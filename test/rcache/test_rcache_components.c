@@ -420,6 +420,15 @@ START_TEST(module_that_does_not_fit_is_refused)
 }
 END_TEST
 
+START_TEST(that_none_is_selected_is_told_who_asks)
+{
+    setenv("OPALMEM_MCA_rcache_base_verbose", "10", 1);
+    start(0, "^fake,grdma");
+    expect_message("rcache: component fake is not tried: excluded by");
+    expect_message("rcache: no component is selected\n");
+}
+END_TEST
+
 START_TEST(component_without_init_cannot_run)
 {
     static mca_rcache_base_component_t hollow;
@@ -450,6 +459,7 @@ int main(void)
     tcase_add_loop_test(tests, progress_and_fork_reach_the_cache, 0, WAYS);
     tcase_add_loop_test(tests, cache_that_is_left_is_stopped_and_can_be_destroyed_later, 0, WAYS);
     tcase_add_loop_test(tests, code_of_finalize_is_that_of_destroy_and_keeps_the_component, 0, WAYS);
+    tcase_add_test(tests, that_none_is_selected_is_told_who_asks);
     tcase_add_test(tests, component_without_init_cannot_run);
     if (WAYS > 1) {
         tcase_add_test(tests, component_that_cannot_run_is_explained);

@@ -74,8 +74,8 @@ typedef struct opal_memory_watch_t {
     uint32_t expected;                   /**< The registration is good while *generation has this value. */
 } opal_memory_watch_t;
 
-#define OPAL_MEMORY_MODULE_PUSH 0x1       /**< Raises callbacks by itself. */
-#define OPAL_MEMORY_MODULE_POLLED 0x2     /**< Has a counter, and process. At most one such component runs. */
+#define OPAL_MEMORY_MODULE_PUSH 0x1   /**< Raises callbacks by itself. */
+#define OPAL_MEMORY_MODULE_POLLED 0x2 /**< Has a counter, and memoryc_process. At most one such component runs. */
 #define OPAL_MEMORY_MODULE_SLOW_VALID 0x4 /**< A lookup must ask valid() of each hit. */
 
 /* What a component sees, for reports and for docs. */
@@ -88,7 +88,7 @@ typedef struct opal_memory_watch_t {
 #define OPAL_MEMORY_SEES_ALLOC 0x40   /**< Also raises alloc callbacks. */
 
 /** Returned by a component's MCA query function, as its module; NULL instead: a plain 2.0.0 component, which has
- * what the component structure holds and has set its support level by itself.
+ * what the component structure holds and has set its support level by itself, in open or query.
  *
  * The component fills in every member before query returns. The base reads it when the component is selected, and
  * again after enable, which may change `support` and `sees`; not later, and never behind struct_size (the rules of
@@ -97,14 +97,15 @@ typedef struct opal_memory_watch_t {
  */
 typedef struct opal_memory_base_module_t {
     size_t struct_size; /**< sizeof of this structure, as the component was compiled. Required. */
-    uint32_t flags;     /**< OR of OPAL_MEMORY_MODULE_*; exactly one of PUSH and POLLED, or neither (noop). */
+    uint32_t flags;     /**< OR of OPAL_MEMORY_MODULE_*; exactly one of PUSH and POLLED, or neither (noop). With a
+                         * flag that the library does not know it is refused, as a longer structure is. */
     int support;        /**< OR of OPAL_MEMORY_*_SUPPORT: what a self-test has seen to work here; 0 allowed. */
     uint64_t sees;      /**< OR of OPAL_MEMORY_SEES_*; 0 allowed. */
     /** POLLED: required; grows whenever something happened, written by the kernel or the component with release
      * order. NULL otherwise. */
     const volatile uint64_t *counter;
     /** Start to watch [base, base + len); fills generation and expected, cookie is set. Thread-safe.
-     * NULL: memoryc_register is called, and the word is a constant.
+     * NULL: memoryc_register is called, and the word is a constant. At most one component with a watch runs.
      * @retval OPAL_SUCCESS / OPAL_EXISTS / OPAL_ERR_OUT_OF_RESOURCE, as opal_memory_base_watch() says. */
     int (*watch)(void *base, size_t len, opal_memory_watch_t *watch);
     /** Stop; the parameters are those of watch. Thread-safe. NULL: memoryc_deregister is called.

@@ -162,7 +162,7 @@ typedef void (*mca_rcache_base_module_stats_fn_t)(mca_rcache_base_module_t *rcac
                                                   mca_rcache_base_stats_t *stats);
 
 /** The library is being finalized, nobody will tell of releases any more: drop everything, and keep nothing from
- * now on. References that are out stay good. Not from hook context. */
+ * now on. References that are out stay good. Not from hook context, but a window is open on this thread. */
 typedef void (*mca_rcache_base_module_stop_fn_t)(mca_rcache_base_module_t *rcache);
 
 /** In a fork child: forget the parent's registrations without touching them, and make locks anew. Hook context. */
@@ -237,9 +237,9 @@ typedef mca_rcache_base_component_2_0_0_t mca_rcache_base_component_t;
  *     priority that takes these resources.
  * @param[in] user_data  Handed to the component; ignored by grdma.
  * @param[in] resources  Copied.
- * @return NULL after a message: library not started, no such component or not available (the message lists what there
- *     is, and why each cannot be used), bad resources, no memory, or
- *     caching demanded (leave_pinned 1) where no component notices releases.
+ * @return NULL after a message: library not started or being stopped, no such component or not available (the message
+ *     lists what there is, and why each cannot be used), bad resources, no memory, or caching demanded (leave_pinned 1)
+ *     where no component notices releases.
  * Whether it keeps registrations is decided here: variable rcache_base_leave_pinned.
  * Thread-safe. Not from hook context.
  */
