@@ -124,6 +124,7 @@
 #define mca_base_framework_names OPALMEM_NAME(mca_base_framework_names)
 #define mca_base_framework_open OPALMEM_NAME(mca_base_framework_open)
 #define mca_base_framework_remember OPALMEM_NAME(mca_base_framework_remember)
+#define mca_base_framework_report_empty OPALMEM_NAME(mca_base_framework_report_empty)
 #define mca_base_framework_unavailable OPALMEM_NAME(mca_base_framework_unavailable)
 #define mca_base_framework_unusable OPALMEM_NAME(mca_base_framework_unusable)
 #define mca_base_is_open OPALMEM_NAME(mca_base_is_open)

@@ -98,6 +98,10 @@ int mca_base_framework_unavailable(const mca_base_framework_t *framework);
  * @return OPAL_ERR_NOT_FOUND, for the caller to return. */
 int mca_base_framework_unusable(const mca_base_framework_t *framework, const char *component);
 
+/** Warn if there is no component at all, which the installation does not mean: folders have been moved, or are missing.
+ * Nothing where the user forbids DSOs. */
+void mca_base_framework_report_empty(const mca_base_framework_t *framework, const char *consequence);
+
 /** At verbosity 10, say of each component that could run why it was not selected. */
 void mca_base_framework_explain_losers(const mca_base_framework_t *framework);
 
