@@ -46,7 +46,7 @@ check-tsan:
 check-valgrind:
 	$(variant) valgrind
 check-clang:
-	$(variant) clang CC=clang CXX=clang++
+	$(variant) clang CC=clang CXX=clang++ CFLAGS='-O2 -g -gdwarf-4'
 check-dso:
 	$(variant) dso --enable-mca-dso
 check-prefix:

@@ -49,17 +49,6 @@ static int query(mca_base_module_t **out_module, int *priority)
     return result;
 }
 
-/* Where the list came from, for the message about it. */
-static void find_source(mca_base_var_info_t *info)
-{
-    for (size_t i = 0; i < mca_base_var_count(); i++) {
-        if (mca_base_var_get_info(i, info) == OPAL_SUCCESS && strcmp(info->full_name, DISABLE_SITES) == 0) {
-            return;
-        }
-    }
-    info->source_detail[0] = '\0';
-}
-
 static int check_disable_sites(void)
 {
     mca_base_var_info_t info;
@@ -71,7 +60,9 @@ static int check_disable_sites(void)
         || linux_calls_parse(disable_sites, &disabled_calls, &unknown, &length) == OPAL_SUCCESS) {
         return OPAL_SUCCESS;
     }
-    find_source(&info);
+    if (mca_base_var_find_info(DISABLE_SITES, &info) != OPAL_SUCCESS) {
+        return OPAL_ERR_BAD_PARAM;
+    }
     mca_base_log(MCA_BASE_LOG_ERROR,
                  DISABLE_SITES
                  " (from %s): \"%.*s\" is not one of the system calls that can be left alone: mmap, munmap, "

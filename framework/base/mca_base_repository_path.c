@@ -100,8 +100,12 @@ int mca_base_repository_open(const char *path, const char *standard)
     if (path == NULL || path[0] == '\0' || !mca_base_loader_works) {
         return OPAL_SUCCESS;
     }
+    int rc = OPAL_SUCCESS;
+    directory_count = 0;
     directories = calloc(count_colons(path) + 1, sizeof *directories);
-    int rc = directories != NULL ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
+    if (directories == NULL) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
     while (rc == OPAL_SUCCESS && *path != '\0') {
         size_t length = strcspn(path, ":");
         /* An empty part is not the current directory: that one may be anybody's. */

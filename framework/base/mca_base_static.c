@@ -83,7 +83,7 @@ int mca_base_component_add_static(const char *framework, const mca_base_componen
     if (added == NULL) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    strcpy(added->framework, framework); /* check() has measured it. */
+    memcpy(added->framework, framework, strlen(framework) + 1); /* check() has measured it. */
     added->component = component;
     pthread_mutex_lock(&lock);
     rc = append_locked(added, &appended);

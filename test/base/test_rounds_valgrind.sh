@@ -27,6 +27,8 @@ run() {
         --errors-for-leak-kinds=definite,indirect,possible --log-file="$work/$1" \
         "$build/test/base/rounds" "$1" > "$work/out" 2> "$work/err"
     status=$?
+    # Valgrind before 3.20 and clang from 14 on do not agree about DWARF 5.
+    grep -q 'debuginfo reader: Possibly corrupted' "$work/$1" && skip "valgrind cannot read what this compiler writes with -g (try -gdwarf-4)"
     if [ $status != 0 ] || [ -s "$work/err" ]; then
         echo "FAIL: $1 rounds: exit status $status"
         cat "$work/err" "$work/$1"
