@@ -6,8 +6,8 @@
  * which lets the memory hooks know, makes the call itself, and returns behind
  * the syscall instruction. linux_find.c finds the sites, linux_trampoline.c
  * makes the stubs, linux_patch.c replaces code, linux_calls.c and
- * linux_ranges.c know the calls, linux_selftest.c proves it, linux_install.c
- * puts it together. */
+ * linux_ranges.c know the calls, linux_selftest.c proves it, linux_guard.c
+ * notices when others replace them, linux_install.c puts it together. */
 #ifndef COMPONENTS_LINUX_LINUX_H
 #define COMPONENTS_LINUX_LINUX_H
 
@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "opal/mca/memory/memory.h"
 #include "opal/memoryhooks/memory_internal.h"
 
 #define LINUX_PAGE ((uintptr_t) 4096)
@@ -35,6 +36,7 @@ typedef enum linux_call_id_t {
     LINUX_CALL_SHMAT,
     LINUX_CALL_SHMDT,
     LINUX_CALL_REMAP_FILE_PAGES,
+    LINUX_CALL_MPROTECT, /**< Takes nothing away; see linux_guard.c. */
     LINUX_CALL_COUNT
 } linux_call_id_t;
 
@@ -250,6 +252,21 @@ bool linux_patch_sync(void);
  * @return false: forks are under way all the time; nothing to end. */
 bool linux_quiet_begin(void);
 void linux_quiet_end(void);
+
+/* ---- Against others who replace code ---------------------------------------------------------- */
+
+/** Watch over the sites that are patched, of these, until linux_guard_end(). They stay where they are. */
+void linux_guard_begin(const linux_site_t *sites, size_t count);
+void linux_guard_end(void);
+
+/** The run function of mprotect. Hook context. */
+long linux_run_mprotect(const linux_call_t *call, const long args[6]);
+
+/** The watch function of the module; fills in nothing.
+ * @retval OPAL_SUCCESS
+ * @retval OPAL_ERR_OUT_OF_RESOURCE  A jump of ours is gone (after a message, the first time), or may be going.
+ */
+int linux_guard_watch(void *base, size_t length, opal_memory_watch_t *watch);
 
 /* ---- The component --------------------------------------------------------------------------- */
 

@@ -31,3 +31,11 @@ int linux_calls_parse(const char *list, uint32_t *mask, const char **unknown, si
     *mask = 0;
     return OPAL_SUCCESS;
 }
+
+int linux_guard_watch(void *base, size_t length, opal_memory_watch_t *watch)
+{
+    (void) base;
+    (void) length;
+    (void) watch;
+    return OPAL_SUCCESS;
+}

@@ -204,6 +204,11 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
     { ID(SHMDT, SYS_shmdt, "shmdt"), .run = run_shmdt },
     { ID(REMAP_FILE_PAGES, SYS_remap_file_pages, "remap_file_pages"), .run = run_plain,
       .ranges = linux_ranges_remap_file_pages },
+    { .nr = SYS_mprotect,
+      .name = "mprotect",
+      .bit = LINUX_CALL_BIT(LINUX_CALL_MPROTECT),
+      .cause = OPAL_MEM_HOOKS_CAUSE_UNKNOWN,
+      .run = linux_run_mprotect },
 };
 
 OPAL_MEM_HOOKS_PATH long linux_dispatch(const linux_site_t *site, const long args[6])

@@ -22,6 +22,7 @@ static opal_memory_base_module_t module = {
     .flags = OPAL_MEMORY_MODULE_PUSH,
     .enable = enable,
     .disable = disable,
+    .watch = linux_guard_watch,
 };
 
 static int enable(void)
@@ -65,7 +66,7 @@ static int check_disable_sites(void)
     mca_base_log(MCA_BASE_LOG_ERROR,
                  DISABLE_SITES
                  " (from %s): \"%.*s\" is not one of the system calls that can be left alone: mmap, munmap, "
-                 "brk, mremap, madvise, shmat, shmdt, remap_file_pages",
+                 "brk, mremap, madvise, shmat, shmdt, remap_file_pages, mprotect",
                  info.source_detail, (int) length, unknown);
     return OPAL_ERR_BAD_PARAM;
 }

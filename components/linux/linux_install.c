@@ -253,6 +253,7 @@ int linux_install(uint32_t disabled, int *support, uint64_t *sees)
         linux_uninstall();
         return say_missed(calls);
     }
+    linux_guard_begin(sites, site_count);
     return OPAL_SUCCESS;
 }
 
@@ -260,6 +261,7 @@ int linux_uninstall(void)
 {
     int sys_errno = 0;
 
+    linux_guard_end();
     linux_calls_go_live(false);
     return replace(UINT32_MAX, false, &sys_errno);
 }

@@ -47,7 +47,7 @@ static void call_shmdt(function_t function)
     ((int (*)(const void *)) function)(NOWHERE);
 }
 
-/* Not remap_file_pages: no promise depends on it, and the kernel logs each process that uses it. */
+/* Not mprotect and remap_file_pages: no promise depends on them, and the kernel logs each process that uses the second. */
 static void (*const tests[LINUX_CALL_COUNT])(function_t function) = {
     [LINUX_CALL_MMAP] = call_mmap,       [LINUX_CALL_MUNMAP] = call_munmap, [LINUX_CALL_MREMAP] = call_mremap,
     [LINUX_CALL_MADVISE] = call_madvise, [LINUX_CALL_SHMAT] = call_shmat,   [LINUX_CALL_SHMDT] = call_shmdt,

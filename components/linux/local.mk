@@ -8,6 +8,7 @@ if LINUX_ARCH_X86_64
 libmca_memory_linux_la_SOURCES += \
 	components/linux/linux_calls.c \
 	components/linux/linux_find.c \
+	components/linux/linux_guard.c \
 	components/linux/linux_install.c \
 	components/linux/linux_kernel.c \
 	components/linux/linux_maps.c \

@@ -101,6 +101,10 @@ int mca_base_framework_unavailable(const mca_base_framework_t *framework);
  * has asked for by name. @return To be freed; NULL without memory. */
 char *mca_base_framework_describe_refusal(const mca_base_framework_t *framework, const char *component);
 
+/** Warn if there is no component at all, which the installation does not mean: folders have been moved, or are missing.
+ * Nothing where the user forbids DSOs. */
+void mca_base_framework_report_empty(const mca_base_framework_t *framework, const char *consequence);
+
 /** At verbosity 10, say of each component that could run why it was not selected, or that none was. */
 void mca_base_framework_explain_losers(const mca_base_framework_t *framework);
 

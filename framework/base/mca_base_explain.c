@@ -6,6 +6,7 @@
 
 #include "framework/base/base_internal.h"
 #include "framework/base/mca_base_component.h"
+#include "framework/base/mca_base_repository.h"
 #include "framework/base/mca_base_var.h"
 
 #define ORIGIN_MAX 256
@@ -56,6 +57,16 @@ int mca_base_framework_unavailable(const mca_base_framework_t *framework)
     mca_base_log(MCA_BASE_LOG_ERROR, "%s", message != NULL ? message : "no component can run here");
     free(message);
     return OPAL_ERR_NOT_FOUND;
+}
+
+void mca_base_framework_report_empty(const mca_base_framework_t *framework, const char *consequence)
+{
+    if (framework->items == NULL && !mca_base_repository_is_disabled()) {
+        mca_base_log(MCA_BASE_LOG_WARN,
+                     "framework %s has no components: %s. None are linked in, and none were found in %s "
+                     "(mca_base_component_path; SYSTEM_DEFAULT is %s)",
+                     framework->name, consequence, mca_base_repository_component_path(), OPALMEM_COMPONENTDIR);
+    }
 }
 
 void mca_base_framework_explain_losers(const mca_base_framework_t *framework)

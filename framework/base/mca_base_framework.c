@@ -13,6 +13,7 @@
 #include "framework/base/mca_base_var.h"
 
 #define ORIGIN_MAX 256
+#define PATH_TEXT_MAX 1024
 #define NAMES_MAX 512
 #define PRIORITY_MAX 100
 
@@ -87,12 +88,16 @@ static int parse_selection(mca_base_framework_t *framework)
 static int refuse_name(const mca_base_framework_t *framework, const mca_base_selection_name_t *name,
                        const char *origin)
 {
-    char known[NAMES_MAX];
+    char known[NAMES_MAX], where[PATH_TEXT_MAX] = "";
     mca_base_framework_list(framework, known, sizeof known);
-    mca_base_log(
-        MCA_BASE_LOG_ERROR, "framework %s has no component \"%.*s\" (%s); there are: %s%s", framework->name,
-        (int) name->length, name->start, origin, known,
-        mca_base_repository_is_disabled() ? " (mca_base_component_disable_dlopen forbids to load any other)" : "");
+    if (mca_base_repository_is_disabled()) {
+        snprintf(where, sizeof where, " (mca_base_component_disable_dlopen forbids to load any other)");
+    } else if (framework->items == NULL) {
+        snprintf(where, sizeof where, " in %s (mca_base_component_path; SYSTEM_DEFAULT is %s)",
+                 mca_base_repository_component_path(), OPALMEM_COMPONENTDIR);
+    }
+    mca_base_log(MCA_BASE_LOG_ERROR, "framework %s has no component \"%.*s\" (%s); there are: %s%s",
+                 framework->name, (int) name->length, name->start, origin, known, where);
     return OPAL_ERR_NOT_FOUND;
 }
 

@@ -277,6 +277,7 @@ int opal_memory_base_open(void)
         mca_base_framework_close(&framework);
         return rc;
     }
+    mca_base_framework_report_empty(&framework, "releases are not noticed, and caches keep nothing");
     mca_base_framework_explain_losers(&framework);
     release_unselected();
     publish();

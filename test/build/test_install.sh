@@ -21,6 +21,16 @@ out=$(LD_LIBRARY_PATH=$libdir "$work/minimal" --mca memory noop) ||
     { # Components as DSOs lie in the folder they are configured for, which is not there yet.
         out=$(LD_LIBRARY_PATH=$libdir OPALMEM_MCA_mca_base_component_path=$libdir/opalmem "$work/minimal" --mca memory noop); }
 [ "$out" = "noop: 0 release(s)" ] || { echo "minimal printed: $out"; exit 1; }
+# Moved away from all its components: it says so, and where it looked.
+if [ -e "$libdir/opalmem/mca_memory_linux.so" ] && [ -e "$libdir/opalmem/mca_memory_noop.so" ]; then
+    LD_LIBRARY_PATH=$libdir "$work/minimal" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    grep -q 'warning: framework memory has no components: .* none were found in SYSTEM_DEFAULT.*SYSTEM_DEFAULT is /' "$work/log" ||
+        { echo "no warning without any component:"; cat "$work/log"; exit 1; }
+    ! LD_LIBRARY_PATH=$libdir "$work/minimal" --mca memory linux > "$work/log" 2>&1 || { echo "linux without linux"; exit 1; }
+    grep -q 'there are: none in SYSTEM_DEFAULT.*SYSTEM_DEFAULT is /' "$work/log" || { cat "$work/log"; exit 1; }
+    LD_LIBRARY_PATH=$libdir "$work/minimal" --mca mca_base_component_disable_dlopen 1 > "$work/log" 2>&1
+    ! grep -q opalmem: "$work/log" || { echo "a warning where DSOs are forbidden"; cat "$work/log"; exit 1; }
+fi
 # A C++ program finds the same names.
 cat > "$work/plus.cc" <<'EOT'
 #include <opal/opalmem.h>

@@ -2,6 +2,8 @@
 /* A program with two libraries that have functions of the same names: ours, and Open MPI's libopen-pal, which is
  * declared here by hand (its headers would contradict ours). Both run: each has its own variables, and its own
  * memory hooks. */
+#include <opal/mca/rcache/provider.h>
+#include <opal/mca/rcache/rcache.h>
 #include <opal/opalmem.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +29,9 @@ int their_unregister_release(their_callback_t *callback) __asm__("opal_mem_hooks
 int their_support_level(void) __asm__("opal_mem_hooks_support_level");
 int their_var_find(const char *project, const char *framework, const char *component,
                    const char *name) __asm__("mca_base_var_find");
+
+int their_framework_open(void *framework, int flags) __asm__("mca_base_framework_open");
+extern char opal_memory_base_framework[]; /* A structure of theirs. */
 
 static volatile int our_releases, their_releases;
 
@@ -131,12 +136,60 @@ static int run(bool ours_first, int argc, char **argv)
     return 0;
 }
 
-/* The argument says which is started first: "ours" or "theirs"; or "nothing". */
+static bool keeps(mca_rcache_base_module_t *cache, void *memory)
+{
+    mca_rcache_base_registration_t *reg = NULL;
+
+    if (cache->rcache_register(cache, memory, SIZE, 0, MCA_RCACHE_ACCESS_ANY, &reg) == OPAL_SUCCESS) {
+        cache->rcache_deregister(cache, reg);
+    }
+    if (cache->rcache_find(cache, memory, SIZE, &reg) != OPAL_SUCCESS) {
+        return false;
+    }
+    cache->rcache_deregister(cache, reg);
+    return true;
+}
+
+/* Ours runs and caches; then their memory/patcher starts, and takes libc over. */
+static int run_patcher(int argc, char **argv)
+{
+    mca_rcache_base_resources_t resources = { 0 };
+    mca_rcache_provider_t *provider;
+    mca_rcache_base_module_t *cache;
+    void *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    EXPECT(opalmem_init(NULL, NULL) == OPAL_SUCCESS);
+    EXPECT(mca_rcache_provider_open("none", &provider) == OPAL_SUCCESS);
+    mca_rcache_provider_resources(provider, &resources);
+    cache = mca_rcache_base_module_create(NULL, NULL, &resources);
+    EXPECT(cache != NULL);
+    if (!keeps(cache, memory)) {
+        return 77;
+    }
+    EXPECT(opal_init(&argc, &argv) == 0);
+    EXPECT(their_framework_open(opal_memory_base_framework, 0) == 0);
+    (void) their_register_release(count_theirs, (void *) &their_releases);
+    if (their_support_level() == 0) {
+        return 77;
+    }
+    release_memory();
+    EXPECT(their_releases > 0);
+    EXPECT(!keeps(cache, memory));
+    EXPECT(mca_rcache_base_module_destroy(cache) == OPAL_SUCCESS);
+    mca_rcache_provider_close(provider);
+    EXPECT(opalmem_finalize() == OPAL_SUCCESS);
+    release_memory();
+    (void) their_unregister_release(count_theirs);
+    EXPECT(opal_finalize() == 0);
+    return 0;
+}
+
+/* The argument says which is started first: "ours" or "theirs"; or "nothing"; or "patcher". */
 int main(int argc, char **argv)
 {
     if (argc != 2 || strcmp(argv[1], "nothing") == 0) {
         return 0;
     }
     alarm(60);
-    return run(strcmp(argv[1], "ours") == 0, 1, argv);
+    return strcmp(argv[1], "patcher") == 0 ? run_patcher(1, argv) : run(strcmp(argv[1], "ours") == 0, 1, argv);
 }

@@ -51,6 +51,15 @@ for preload in "" "$ours" "$open_pal"; do
 done
 cat "$work/out"
 
+# Their memory/patcher starts after ours and takes libc over: our caches keep nothing from then on.
+rc=0
+"$work/ours_first" patcher > "$work/out" 2>&1 || rc=$?
+case $rc in
+    0) grep -q 'warning: memory: another library has taken over' "$work/out" || fail "no warning: $(cat "$work/out")" ;;
+    77) echo "not tried: linux, or their memory/patcher, does not run here" ;;
+    *) fail "with their memory/patcher: exit status $rc: $(cat "$work/out")" ;;
+esac
+
 # The twin: a library of such names without prefix does get their calls, and the check sees it.
 traced "$work/libimpostor.so" ours_first nothing
 crossings "$their_objects" libimpostor | grep -q ' mca_base_var_register$' ||

@@ -4,7 +4,7 @@ if LINUX_ARCH_X86_64
 linux_unit_tests = test/linux/test_linux_ranges test/linux/test_linux_find test/linux/test_linux_patch \
 	test/linux/test_linux_quiet test/linux/test_linux_trampoline test/linux/test_linux_calls \
 	test/linux/test_linux_shm test/linux/test_linux_install
-linux_library_tests = test/linux/test_linux_paths test/linux/test_linux_threads
+linux_library_tests = test/linux/test_linux_paths test/linux/test_linux_threads test/linux/test_linux_guard
 check_PROGRAMS += $(linux_unit_tests) $(linux_library_tests)
 TESTS += $(linux_unit_tests) $(linux_library_tests)
 noinst_HEADERS += test/linux/fake_sys.h test/linux/valgrind.h
@@ -51,4 +51,8 @@ test_linux_test_linux_paths_LDADD = libopalmem.la $(CHECK_LIBS)
 test_linux_test_linux_threads_SOURCES = test/linux/test_linux_threads.c
 test_linux_test_linux_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_threads_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_guard_SOURCES = test/linux/test_linux_guard.c
+test_linux_test_linux_guard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_guard_LDADD = libopalmem.la $(CHECK_LIBS)
 endif

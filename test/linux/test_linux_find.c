@@ -22,7 +22,7 @@ static const struct {
     { "munmap at the start", { MOV(11), SYSCALL_INSN }, 7, 0, SYS_munmap },
     { "two bytes before", { 0x90, 0x90, MOV(9), SYSCALL_INSN }, 9, 2, SYS_mmap },
     { "a number of two bytes", { MOV(216), SYSCALL_INSN }, 7, 0, SYS_remap_file_pages },
-    { "another number", { MOV(10), SYSCALL_INSN }, 7, NONE, 0 },
+    { "another number", { MOV(13), SYSCALL_INSN }, 7, NONE, 0 },
     { "a number with a high byte", { 0xb8, 11, 0, 1, 0, SYSCALL_INSN }, 7, NONE, 0 },
     { "mov to r8d", { 0x41, MOV(11), SYSCALL_INSN }, 8, NONE, 0 },
     { "movabs", { 0x48, MOV(11), SYSCALL_INSN }, 8, NONE, 0 },
