@@ -52,7 +52,7 @@
 #define linux_gain_mremap OPALMEM_NAME(linux_gain_mremap)
 #define linux_guard_begin OPALMEM_NAME(linux_guard_begin)
 #define linux_guard_end OPALMEM_NAME(linux_guard_end)
-#define linux_guard_watch OPALMEM_NAME(linux_guard_watch)
+#define linux_guard_register OPALMEM_NAME(linux_guard_register)
 #define linux_install OPALMEM_NAME(linux_install)
 #define linux_mapping_page OPALMEM_NAME(linux_mapping_page)
 #define linux_maps_each OPALMEM_NAME(linux_maps_each)

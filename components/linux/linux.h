@@ -262,11 +262,11 @@ void linux_guard_end(void);
 /** The run function of mprotect. Hook context. */
 long linux_run_mprotect(const linux_call_t *call, const long args[6]);
 
-/** The watch function of the module; fills in nothing.
+/** memoryc_register of the component: may a registration be kept?
  * @retval OPAL_SUCCESS
  * @retval OPAL_ERR_OUT_OF_RESOURCE  A jump of ours is gone (after a message, the first time), or may be going.
  */
-int linux_guard_watch(void *base, size_t length, opal_memory_watch_t *watch);
+int linux_guard_register(void *base, size_t length, uint64_t cookie);
 
 /* ---- The component --------------------------------------------------------------------------- */
 

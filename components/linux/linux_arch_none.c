@@ -32,10 +32,10 @@ int linux_calls_parse(const char *list, uint32_t *mask, const char **unknown, si
     return OPAL_SUCCESS;
 }
 
-int linux_guard_watch(void *base, size_t length, opal_memory_watch_t *watch)
+int linux_guard_register(void *base, size_t length, uint64_t cookie)
 {
     (void) base;
     (void) length;
-    (void) watch;
+    (void) cookie;
     return OPAL_SUCCESS;
 }

@@ -22,7 +22,6 @@ static opal_memory_base_module_t module = {
     .flags = OPAL_MEMORY_MODULE_PUSH,
     .enable = enable,
     .disable = disable,
-    .watch = linux_guard_watch,
 };
 
 static int enable(void)
@@ -115,6 +114,6 @@ const opal_memory_base_component_t mca_memory_linux_component = {
         .mca_register_component_params = register_params,
         .flags = MCA_BASE_COMPONENT_FLAG_RESIDENT,
     },
-    .memoryc_register = opal_memory_base_component_register_empty,
+    .memoryc_register = linux_guard_register,
     .memoryc_deregister = opal_memory_base_component_deregister_empty,
 };

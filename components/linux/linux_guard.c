@@ -106,9 +106,9 @@ long linux_run_mprotect(const linux_call_t *call, const long args[6])
 }
 
 /* Its caller is about to keep a registration, and holds no lock. */
-int linux_guard_watch(void *base, size_t length, opal_memory_watch_t *watch)
+int linux_guard_register(void *base, size_t length, uint64_t cookie)
 {
-    (void) base, (void) length, (void) watch;
+    (void) base, (void) length, (void) cookie;
     if (atomic_load(&writable) != 0) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }

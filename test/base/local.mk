@@ -10,6 +10,7 @@ base_tests = \
 	test/base/test_mca_base_path \
 	test/base/test_mca_base_repository \
 	test/base/test_mca_base_repository_copy \
+	test/base/test_mca_base_repository_directories \
 	test/base/test_mca_base_repository_vars \
 	test/base/test_mca_base_secure \
 	test/base/test_mca_base_selection \
@@ -56,6 +57,9 @@ test_base_test_mca_base_repository_LDFLAGS = -export-dynamic
 # Without it: these names are the program's own.
 test_base_test_mca_base_repository_copy_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_copy_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_repository_directories_CFLAGS = $(base_test_cflags)
+test_base_test_mca_base_repository_directories_LDADD = $(base_test_ldadd)
+test_base_test_mca_base_repository_directories_LDFLAGS = -export-dynamic
 test_base_test_mca_base_repository_vars_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_vars_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_repository_vars_LDFLAGS = -export-dynamic
