@@ -30,7 +30,7 @@ TESTS += $(base_tests) test/base/test_launcher.sh test/base/test_rounds_valgrind
 EXTRA_DIST += test/base/test_rounds_valgrind.sh
 
 check_LTLIBRARIES += libbase_test.la
-libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h
+libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h test/base/dso_fixture.c test/base/dso_fixture.h
 libbase_test_la_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_MODULE_DIR='"$(abs_top_builddir)/test/base/.libs"'
 libbase_test_la_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 base_test_ldadd = libbase_test.la libopalmem_internal.la $(CHECK_LIBS)

@@ -13,74 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base_test.h"
+#include "dso_fixture.h"
 #include "framework/base/mca_base_repository.h"
 #include "framework/base/mca_base_var.h"
 #include "test/test_main.h"
 
 #define COUNT(array) ((int) (sizeof(array) / sizeof(array)[0]))
-#define WHOLE SIZE_MAX
-
-static const char *folder;
-
-static void setup(void)
-{
-    folder = make_folder();
-    use_folder(folder);
-    log_start();
-}
-
-static void teardown(void)
-{
-    remove_folder(folder);
-}
-
-static void path_of(const char *name, char path[256])
-{
-    snprintf(path, 256, "%s/mca_fake_%s.so", folder, name);
-}
-
-static int open_all(void)
-{
-    ck_assert_int_eq(mca_base_open(), OPAL_SUCCESS);
-    return mca_base_framework_open(&fake_framework);
-}
-
-static void close_all(void)
-{
-    mca_base_framework_close(&fake_framework);
-    mca_base_close();
-}
-
-static bool is_mapped(const char *name)
-{
-    char line[1024];
-    bool found = false;
-    FILE *maps = fopen("/proc/self/maps", "re");
-    ck_assert_ptr_nonnull(maps);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        found = found || strstr(line, name) != NULL;
-    }
-    fclose(maps);
-    return found;
-}
-
-static void expect_quiet(void)
-{
-    ck_assert_msg(log_count(MCA_BASE_LOG_WARN) == 0, "warning: %s", log_last(MCA_BASE_LOG_WARN));
-    ck_assert_msg(log_count(MCA_BASE_LOG_ERROR) == 0, "error: %s", log_last(MCA_BASE_LOG_ERROR));
-}
-
-static void expect_reason(const char *name, const char *cause)
-{
-    const mca_base_component_item_t *item = fake_item(name);
-    char file[300];
-    snprintf(file, sizeof file, "/mca_fake_%s.so: ", name);
-    ck_assert_ptr_null(item->component);
-    ck_assert(!item->available);
-    ck_assert_msg(strstr(item->reason, file) != NULL, "%s is not in \"%s\"", file, item->reason);
-    ck_assert_msg(strstr(item->reason, cause) != NULL, "\"%s\" is not in \"%s\"", cause, item->reason);
-}
 
 /* ---- Good ones --------------------------------------------------------------------------------------- */
 
@@ -282,7 +220,7 @@ START_TEST(wrong_module_gives_file_and_cause_and_is_unloaded)
     install_module(folder, wrong->name, wrong->name, WHOLE);
     install_module(folder, "good", "good", WHOLE);
     ck_assert_int_eq(open_all(), OPAL_SUCCESS);
-    expect_reason(wrong->name, wrong->cause);
+    expect_refused(wrong->name, wrong->cause);
     ck_assert(!is_mapped(file));
     ck_assert(fake_item("good")->available);
     expect_quiet();
@@ -316,7 +254,7 @@ START_TEST(renamed_module_is_not_taken_for_another_component)
 {
     install_module(folder, "good", "better", WHOLE);
     ck_assert_int_eq(open_all(), OPAL_SUCCESS);
-    expect_reason("better", "it has no symbol mca_fake_better_component");
+    expect_refused("better", "it has no symbol mca_fake_better_component");
 }
 END_TEST
 
@@ -336,7 +274,7 @@ START_TEST(module_cut_short_anywhere_is_refused_and_does_no_harm)
     for (size_t length = 0; length < size; length += length < 128 ? 16 : 512) {
         install_module(folder, "good", "good", length);
         ck_assert_int_eq(open_all(), OPAL_SUCCESS);
-        expect_reason("good", length < 64 ? "it is not a shared object" : "it is damaged");
+        expect_refused("good", length < 64 ? "it is not a shared object" : "it is damaged");
         close_all();
     }
     install_module(folder, "good", "good", WHOLE);
@@ -357,7 +295,7 @@ START_TEST(module_that_ends_with_zeros_is_refused_and_does_no_harm)
         install_module(folder, "good", "good", length);
         ck_assert_int_eq(truncate(path, (off_t) size), 0);
         ck_assert_int_eq(open_all(), OPAL_SUCCESS);
-        expect_reason("good", "it is damaged: its end was never written");
+        expect_refused("good", "it is damaged: its end was never written");
         close_all();
     }
 }
@@ -400,7 +338,7 @@ START_TEST(file_that_is_no_object_is_refused)
     }
     fclose(file);
     ck_assert_int_eq(open_all(), OPAL_SUCCESS);
-    expect_reason("text", "it is not a shared object for this machine");
+    expect_refused("text", "it is not a shared object for this machine");
 }
 END_TEST
 
@@ -412,8 +350,8 @@ START_TEST(pipe_and_dangling_link_are_refused_without_waiting)
     path_of("link", path);
     ck_assert_int_eq(symlink("nowhere", path), 0);
     ck_assert_int_eq(open_all(), OPAL_SUCCESS);
-    expect_reason("pipe", "it is not a file");
-    expect_reason("link", "No such file or directory");
+    expect_refused("pipe", "it is not a file");
+    expect_refused("link", "No such file or directory");
 }
 END_TEST
 
@@ -462,7 +400,7 @@ END_TEST
 
 static void add(TCase *tests)
 {
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, dso_setup, dso_teardown);
     tcase_add_test(tests, dso_is_found_loaded_and_listed);
     tcase_add_test(tests, variables_of_a_dso_are_set);
     tcase_add_test(tests, symbols_of_a_dso_stay_local);

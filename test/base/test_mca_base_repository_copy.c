@@ -3,23 +3,9 @@
  * DSO that brings the shared one along would use that. */
 #include <string.h>
 
-#include "base_test.h"
+#include "dso_fixture.h"
 #include "framework/base/mca_base_repository.h"
 #include "test/test_main.h"
-
-static const char *folder;
-
-static void setup(void)
-{
-    folder = make_folder();
-    use_folder(folder);
-    log_start();
-}
-
-static void teardown(void)
-{
-    remove_folder(folder);
-}
 
 START_TEST(dso_that_brings_another_copy_of_the_library_is_refused)
 {
@@ -42,7 +28,7 @@ int main(void)
     }
     Suite *suite = suite_create("mca_base_repository_copy");
     TCase *tests = tcase_create("mca_base_repository_copy");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, dso_setup, dso_teardown);
     tcase_add_test(tests, dso_that_brings_another_copy_of_the_library_is_refused);
     suite_add_tcase(suite, tests);
     return test_run(suite);

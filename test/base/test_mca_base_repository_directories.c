@@ -7,67 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base_test.h"
+#include "dso_fixture.h"
 #include "framework/base/mca_base_repository.h"
 #include "test/test_main.h"
 
-#define WHOLE SIZE_MAX
 #define OTHER_USER 54321
-
-static const char *folder;
-
-static void setup(void)
-{
-    folder = make_folder();
-    use_folder(folder);
-    log_start();
-}
-
-static void teardown(void)
-{
-    remove_folder(folder);
-}
-
-static void path_of(const char *name, char path[256])
-{
-    snprintf(path, 256, "%s/mca_fake_%s.so", folder, name);
-}
-
-static int open_all(void)
-{
-    ck_assert_int_eq(mca_base_open(), OPAL_SUCCESS);
-    return mca_base_framework_open(&fake_framework);
-}
-
-static bool is_mapped(const char *name)
-{
-    char line[1024];
-    bool found = false;
-    FILE *maps = fopen("/proc/self/maps", "re");
-    ck_assert_ptr_nonnull(maps);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        found = found || strstr(line, name) != NULL;
-    }
-    fclose(maps);
-    return found;
-}
-
-static void expect_quiet(void)
-{
-    ck_assert_msg(log_count(MCA_BASE_LOG_WARN) == 0, "warning: %s", log_last(MCA_BASE_LOG_WARN));
-    ck_assert_msg(log_count(MCA_BASE_LOG_ERROR) == 0, "error: %s", log_last(MCA_BASE_LOG_ERROR));
-}
-
-static void expect_reason(const char *name, const char *cause)
-{
-    const mca_base_component_item_t *item = fake_item(name);
-    char file[300];
-    snprintf(file, sizeof file, "/mca_fake_%s.so: ", name);
-    ck_assert_ptr_null(item->component);
-    ck_assert(!item->available);
-    ck_assert_msg(strstr(item->reason, file) != NULL, "%s is not in \"%s\"", file, item->reason);
-    ck_assert_msg(strstr(item->reason, cause) != NULL, "\"%s\" is not in \"%s\"", cause, item->reason);
-}
 
 /* ---- Strangers --------------------------------------------------------------------------------------------
  */
@@ -79,7 +23,7 @@ START_TEST(module_that_everybody_may_write_is_refused)
     install_module(folder, "good", "good", WHOLE);
     ck_assert_int_eq(chmod(path, 0757), 0);
     ck_assert_int_eq(open_all(), OPAL_SUCCESS);
-    expect_reason("good", "everybody may write to it (mode 0757)");
+    expect_refused("good", "everybody may write to it (mode 0757)");
     ck_assert(!is_mapped("mca_fake_good.so"));
 }
 END_TEST
@@ -103,7 +47,7 @@ START_TEST(module_of_another_user_is_refused)
     install_module(folder, "good", "good", WHOLE);
     ck_assert_int_eq(chown(path, OTHER_USER, (gid_t) -1), 0);
     ck_assert_int_eq(open_all(), OPAL_SUCCESS);
-    expect_reason("good", "it belongs to user 54321, which is neither root nor you");
+    expect_refused("good", "it belongs to user 54321, which is neither root nor you");
 }
 END_TEST
 
@@ -165,7 +109,7 @@ END_TEST
 
 static void add(TCase *tests)
 {
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, dso_setup, dso_teardown);
     tcase_add_test(tests, module_that_everybody_may_write_is_refused);
     tcase_add_test(tests, directory_that_everybody_may_write_is_refused);
     if (geteuid() == 0) {

@@ -8,59 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base_test.h"
+#include "dso_fixture.h"
 #include "framework/base/mca_base_load_errors.h"
 #include "framework/base/mca_base_repository.h"
 #include "opal/memoryhooks/memory_internal.h"
 #include "test/test_main.h"
 
 #define COUNT(array) ((int) (sizeof(array) / sizeof(array)[0]))
-#define WHOLE ((size_t) -1)
-
-static const char *folder;
-
-static void setup(void)
-{
-    folder = make_folder();
-    use_folder(folder);
-    log_start();
-}
-
-static void teardown(void)
-{
-    remove_folder(folder);
-}
-
-static int open_all(void)
-{
-    ck_assert_int_eq(mca_base_open(), OPAL_SUCCESS);
-    return mca_base_framework_open(&fake_framework);
-}
-
-static void close_all(void)
-{
-    mca_base_framework_close(&fake_framework);
-    mca_base_close();
-}
-
-static bool is_mapped(const char *name)
-{
-    char line[1024];
-    bool found = false;
-    FILE *maps = fopen("/proc/self/maps", "re");
-    ck_assert_ptr_nonnull(maps);
-    while (fgets(line, sizeof line, maps) != NULL) {
-        found = found || strstr(line, name) != NULL;
-    }
-    fclose(maps);
-    return found;
-}
-
-static void expect_quiet(void)
-{
-    ck_assert_msg(log_count(MCA_BASE_LOG_WARN) == 0, "warning: %s", log_last(MCA_BASE_LOG_WARN));
-    ck_assert_msg(log_count(MCA_BASE_LOG_ERROR) == 0, "error: %s", log_last(MCA_BASE_LOG_ERROR));
-}
 
 static void expect_reason(const char *name, const char *cause)
 {
@@ -404,7 +358,7 @@ END_TEST
 
 static void add(TCase *tests)
 {
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, dso_setup, dso_teardown);
     tcase_add_test(tests, components_of_the_home_are_found_by_default);
     tcase_add_test(tests, tokens_stand_for_directories_in_their_order);
     tcase_add_loop_test(tests, home_without_components_is_passed_over, 0, COUNT(homes));
