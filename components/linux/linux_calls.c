@@ -122,7 +122,7 @@ static long run_mremap_grow(const linux_call_t *call, const long args[6])
 {
     const long stay[6] = { args[0], args[1], args[2], args[3] & ~(long) MREMAP_MAYMOVE, 0, 0 };
     opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
-    const long result = call_with_events(call, stay, stay, ranges, 0);
+    const long result = call_with_events(call, stay, stay, NULL, 0);
 
     if (!linux_failed(result) || result == -EFAULT || result == -EINVAL || result == -EAGAIN || result == -EPERM) {
         return result;
