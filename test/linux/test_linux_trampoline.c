@@ -16,12 +16,16 @@
 static linux_object_t object = { .name = "test" };
 static linux_site_t site;
 
+/* What is free above the site: the kernel puts new mappings right below others. */
+#define ROOM ((size_t) 4 << 20)
+
 static void set_up(void)
 {
     const uint8_t bytes[] = { 0xb8, SYS_munmap, 0, 0, 0, 0x0f, 0x05, 0xc3 };
-    uint8_t *page = mmap(NULL, LINUX_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *page = mmap(NULL, ROOM, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     ck_assert_ptr_ne(page, MAP_FAILED);
+    ck_assert_int_eq(munmap(page + LINUX_PAGE, ROOM - LINUX_PAGE), 0);
     memcpy(page, bytes, sizeof(bytes));
     object.start = (uintptr_t) page;
     object.end = object.start + LINUX_PAGE;
