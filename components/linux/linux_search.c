@@ -58,12 +58,11 @@ int linux_search_memory(linux_kind_t kind, uintptr_t start, uintptr_t end, int *
     linux_found_t found[LINUX_FIND_AT_ONCE];
     int result = OPAL_SUCCESS;
 
-    for (uintptr_t at = start; at < end && result == OPAL_SUCCESS;) {
-        size_t done = 0;
-        const size_t count = linux_find_sites((const uint8_t *) at, end - at, found, LINUX_FIND_AT_ONCE, &done);
+    for (size_t at = 0; at < end - start && result == OPAL_SUCCESS;) {
+        const size_t count =
+            linux_find_sites((const uint8_t *) start, end - start, at, found, LINUX_FIND_AT_ONCE, &at);
 
         result = linux_texts_add(kind, start, end, found, count, sys_errno);
-        at += done;
     }
     return result;
 }
@@ -90,9 +89,11 @@ int linux_search_libc(int *sys_errno)
 
 /* ---- In files ------------------------------------------------------------------------------------ */
 
-/* Read at once. The longest pattern that is looked for may lie across the end: that much is kept for the next time. */
+/* Read at once. The longest pattern that is looked for may lie across the end, and what is before a site tells whether it
+ * is one: that much is read again the next time, where the search begins at the first site that was cut off. */
 #define CHUNK ((size_t) 256 * 1024)
 #define OVERLAP ((size_t) 16)
+#define FIRST_CUT_OFF (OVERLAP - LINUX_RESUME)
 
 /* A piece of code and its place in a file. */
 typedef struct piece_t {
@@ -101,9 +102,21 @@ typedef struct piece_t {
     int fd;
 } piece_t;
 
-static long read_at(int fd, uint8_t *buffer, size_t size, uint64_t offset)
+/* @return Bytes read; fewer at the end of the file, and where it cannot be read. */
+static size_t read_at(int fd, uint8_t *buffer, size_t size, uint64_t offset)
 {
-    return LINUX_SYS(SYS_pread64, fd, (long) buffer, (long) size, (long) offset);
+    size_t done = 0;
+
+    while (done < size) {
+        const long got =
+            LINUX_SYS(SYS_pread64, fd, (long) (buffer + done), (long) (size - done), (long) (offset + done));
+
+        if (linux_failed(got) || got == 0) {
+            break;
+        }
+        done += (size_t) got;
+    }
+    return done;
 }
 
 static bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
@@ -137,13 +150,11 @@ static void search_chunk(const piece_t *piece, const uint8_t *buffer, size_t siz
     linux_found_t found[LINUX_FIND_AT_ONCE];
     int sys_errno;
 
-    for (size_t at = 0; at < size;) {
-        size_t done = 0;
-        size_t count = linux_find_sites(buffer + at, size - at, found, LINUX_FIND_AT_ONCE, &done);
+    for (size_t at = start == piece->start ? 0 : FIRST_CUT_OFF; at < size;) {
+        size_t count = linux_find_sites(buffer, size, at, found, LINUX_FIND_AT_ONCE, &at);
 
         count = move_to_memory(found, count, buffer, start);
         linux_texts_add(LINUX_OTHER, piece->start, piece->end, found, count, &sys_errno);
-        at += done;
     }
 }
 
@@ -152,12 +163,9 @@ static void search_piece(const piece_t *piece, uint8_t *buffer)
     const size_t size = piece->end - piece->start;
 
     for (size_t at = 0; at < size; at += CHUNK - OVERLAP) {
-        const long got = read_at(piece->fd, buffer, size - at < CHUNK ? size - at : CHUNK, piece->offset + at);
+        const size_t wanted = size - at < CHUNK ? size - at : CHUNK;
 
-        if (linux_failed(got) || got == 0) {
-            break;
-        }
-        search_chunk(piece, buffer, (size_t) got, piece->start + at);
+        search_chunk(piece, buffer, read_at(piece->fd, buffer, wanted, piece->offset + at), piece->start + at);
     }
 }
 
