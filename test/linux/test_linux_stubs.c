@@ -1,45 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A stub, entered from a site of the test's own: what a system call keeps is
- * kept, the result comes back, and the place is near enough. */
+/* Stubs, entered from sites of the test's own: what a system call keeps is
+ * kept, the result comes back, and calls that do not matter go by. Where stubs
+ * are: test_linux_room.c; vector registers: test_linux_vectors.c. */
 #include "components/linux/linux.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "test/linux/fake_sys.h"
+#include "test/linux/own_stub.h"
 #include "test/linux/valgrind.h"
 #include "test/test_main.h"
 
-/* `mov $nr,%eax; syscall; ret` in a page of its own. */
-static linux_object_t object = { .name = "test" };
-static linux_site_t site;
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* What is free above the site: the kernel puts new mappings right below others. */
-#define ROOM ((size_t) 4 << 20)
-
-static void set_up(void)
-{
-    const uint8_t bytes[] = { 0xb8, SYS_munmap, 0, 0, 0, 0x0f, 0x05, 0xc3 };
-    uint8_t *page = mmap(NULL, ROOM, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    ck_assert_ptr_ne(page, MAP_FAILED);
-    ck_assert_int_eq(munmap(page + LINUX_PAGE, ROOM - LINUX_PAGE), 0);
-    memcpy(page, bytes, sizeof(bytes));
-    object.start = (uintptr_t) page;
-    object.end = object.start + LINUX_PAGE;
-    site = (linux_site_t){ .address = page, .object = &object, .call = &linux_calls[LINUX_CALL_MUNMAP] };
-    memcpy(site.original, page, LINUX_INSN);
-}
-
-static void make_and_jump(void)
-{
-    int sys_errno = 0;
-
-    ck_assert_int_eq(linux_trampoline_make(&site, 1, &sys_errno), OPAL_SUCCESS);
-    memcpy(site.address, site.jump, LINUX_INSN);
-}
+/* ---- Registers ----------------------------------------------------------------------- */
 
 typedef struct registers_t {
     uint64_t rbx, rdi, rsi, rdx, r8, r9, r10, r12, r13, r14, r15;
@@ -48,12 +27,13 @@ typedef struct registers_t {
 /* What the assembly below works on. */
 struct test_linux_frame {
     registers_t registers;
-    void *site;
+    void *entry;
     long result;
     uint64_t damage; /* Not 0: the red zone was written to. */
+    long number;     /* In %rax. */
 } test_linux_frame __attribute__((visibility("hidden"), used));
 
-/* Calls the site with known registers and with 1 to 16 in what is the red zone there. */
+/* Calls the entry with known registers, 0x97 as the argument on the stack, and 1 to 16 in what is the red zone there. */
 void test_linux_call_site(void) __attribute__((visibility("hidden")));
 __asm__(".text\n"
         ".globl test_linux_call_site\n"
@@ -77,12 +57,16 @@ __asm__(".text\n"
         "    movq 64(%rax), %r13\n"
         "    movq 72(%rax), %r14\n"
         "    movq 80(%rax), %r15\n"
+        "    subq $8, %rsp\n"
+        "    movq $0x97, (%rsp)\n"
         "    movq %rsp, %rbp\n"
         "    movl $16, %ecx\n"
         "1:  movq %rcx, -144(%rsp,%rcx,8)\n"
         "    decl %ecx\n"
         "    jnz 1b\n"
-        "    call *88(%rax)\n"
+        "    movq 88(%rax), %r11\n"
+        "    movq 112(%rax), %rax\n"
+        "    call *%r11\n"
         "    movq %rax, 96+test_linux_frame(%rip)\n"
         "    xorl %eax, %eax\n"
         "    cmpq %rsp, %rbp\n"
@@ -106,6 +90,7 @@ __asm__(".text\n"
         "    movq %r13, 64(%rcx)\n"
         "    movq %r14, 72(%rcx)\n"
         "    movq %r15, 80(%rcx)\n"
+        "    addq $8, %rsp\n"
         "    popq %r15\n"
         "    popq %r14\n"
         "    popq %r13\n"
@@ -114,9 +99,11 @@ __asm__(".text\n"
         "    popq %rbx\n"
         "    ret\n");
 
+static long number;
+
 static long call_site(registers_t *registers, uint64_t *damage)
 {
-    test_linux_frame = (struct test_linux_frame){ .registers = *registers, .site = site.address };
+    test_linux_frame = (struct test_linux_frame){ .registers = *registers, .entry = entry, .number = number };
     test_linux_call_site();
     *registers = test_linux_frame.registers;
     *damage = test_linux_frame.damage;
@@ -144,13 +131,15 @@ static const registers_t pattern = { .rbx = 0xb1,
                                      .r14 = 0xc3,
                                      .r15 = 0xc4 };
 
+/* Events off and on, for both kinds of stubs. */
 START_TEST(registers_and_red_zone_survive)
 {
     registers_t registers = pattern;
     uint64_t damage;
 
+    text.kind = _i % 2 == 0 ? LINUX_LIBC : LINUX_OTHER;
     make_and_jump();
-    linux_calls_go_live(_i != 0);
+    linux_calls_go_live(_i / 2 != 0);
     forced_result = 0x123456789abcdef;
     fake_sys_set(SYS_munmap, note_munmap);
     ck_assert_int_eq(call_site(&registers, &damage), forced_result);
@@ -165,7 +154,7 @@ START_TEST(registers_and_red_zone_survive)
 }
 END_TEST
 
-static int live_events;
+static volatile int live_events;
 
 static void count_event(void *buf, size_t length, void *cbdata, bool from_alloc)
 {
@@ -173,7 +162,7 @@ static void count_event(void *buf, size_t length, void *cbdata, bool from_alloc)
     (void) length;
     (void) cbdata;
     (void) from_alloc;
-    live_events++;
+    ++live_events;
 }
 
 /* The kernel's answer, unchanged, with events and without. */
@@ -182,14 +171,15 @@ START_TEST(kernels_error_comes_back_raw)
     registers_t registers = { .rdi = 0x10000, .rsi = LINUX_PAGE };
     uint64_t damage;
 
+    text.kind = _i % 2 == 0 ? LINUX_LIBC : LINUX_OTHER;
     opal_mem_hooks_set_support(OPAL_MEMORY_MUNMAP_SUPPORT);
     ck_assert_int_eq(opal_mem_hooks_register_release(count_event, NULL), OPAL_SUCCESS);
     make_and_jump();
-    linux_calls_go_live(_i != 0);
+    linux_calls_go_live(_i / 2 != 0);
     forced_result = -EINVAL;
     fake_sys_set(SYS_munmap, note_munmap);
     ck_assert_int_eq(call_site(&registers, &damage), -EINVAL);
-    ck_assert_int_eq(live_events, _i != 0);
+    ck_assert_int_eq(live_events, _i / 2 != 0);
 }
 END_TEST
 
@@ -206,118 +196,177 @@ START_TEST(stub_is_counted_once_a_call)
 }
 END_TEST
 
-static uintptr_t stub_address(void)
-{
-    int32_t distance;
+/* ---- By number -------------------------------------------------------------------------------- */
 
-    memcpy(&distance, site.jump + 1, sizeof(distance));
-    return (uintptr_t) site.address + LINUX_INSN + (uintptr_t) (intptr_t) distance;
+/* The end of libc's syscall(2): `mov %r9,%r8; mov 8(%rsp),%r9; syscall; ret`. */
+static void write_syscall_function(void)
+{
+    const uint8_t bytes[] = { 0x4d, 0x89, 0xc8, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05, 0xc3 };
+
+    own_open(page, 1);
+    memcpy(page, bytes, sizeof(bytes));
+    take_site(3, NULL);
+    make_and_jump();
 }
 
-/* Above, the page is in reach of 16 MiB if anything is free there. */
-START_TEST(stub_is_above_where_there_is_room)
+START_TEST(call_of_ours_by_number_arrives_with_its_sixth_argument)
 {
-    int sys_errno = 0;
-
-    ck_assert_int_eq(linux_trampoline_make(&site, 1, &sys_errno), OPAL_SUCCESS);
-    ck_assert_uint_gt(stub_address(), (uintptr_t) site.address);
-    ck_assert_uint_eq(site.jump[4], 0);
-}
-END_TEST
-
-static long tries;
-
-/* Nothing is free within `16 MiB` above; the first place below is. */
-static long mmap_below_only(const long args[6])
-{
-    tries++;
-    return (uintptr_t) args[0] >= object.start ? -EEXIST : linux_sys_real(SYS_mmap, args);
-}
-
-START_TEST(stub_is_elsewhere_within_reach_otherwise)
-{
-    registers_t registers = { .rdi = 1 };
+    registers_t registers = pattern, expected = pattern;
     uint64_t damage;
 
-    fake_sys_set(SYS_mmap, mmap_below_only);
+    write_syscall_function();
+    fake_sys_set(SYS_munmap, note_munmap);
+    forced_result = 0x123456789abcdef;
+    number = SYS_munmap;
+    expected.r8 = pattern.r9;
+    expected.r9 = 0x97;
+    ck_assert_int_eq(call_site(&registers, &damage), forced_result);
+    ck_assert(memcmp(&registers, &expected, sizeof(expected)) == 0);
+    ck_assert_uint_eq(damage, 0);
+    ck_assert_int_eq(seen_args[0], 0xd1);
+    ck_assert_int_eq(seen_args[4], 0x91);
+    ck_assert_int_eq(seen_args[5], 0x97);
+    ck_assert_uint_eq(linux_calls_take_arrivals(), LINUX_CALL_BIT(LINUX_CALL_MUNMAP) | LINUX_ANY_CALL_BIT);
+}
+END_TEST
+
+static long refuse_all(long nr, const long args[6])
+{
+    (void) nr, (void) args;
+    return -ELNRNG;
+}
+
+static const long others[] = { SYS_getppid, 511, 512, 600, 1000000, -1, -512, INT32_MIN, 0x7fffffff };
+
+/* The kernel answers, and the component, which would refuse, has not seen it. */
+START_TEST(call_that_is_not_ours_goes_by)
+{
+    registers_t registers = pattern;
+    uint64_t damage;
+
+    write_syscall_function();
+    linux_calls_take_arrivals();
+    number = others[_i];
+    linux_sys_call = refuse_all;
+    ck_assert_int_eq(call_site(&registers, &damage), number == SYS_getppid ? (long) getppid() : -ENOSYS);
+    ck_assert_uint_eq(linux_calls_take_arrivals(), 0);
+    ck_assert_uint_eq(damage, 0);
+    ck_assert_uint_eq(registers.r9, 0x97); /* What the replaced instruction does. */
+    number = SYS_munmap;                   /* The twin: one of ours does not go by. */
+    ck_assert_int_eq(call_site(&registers, &damage), -ELNRNG);
+}
+END_TEST
+
+/* ---- Filters ---------------------------------------------------------------------------------- */
+
+#define HIGH (UINT64_C(1) << 32)
+
+static const struct {
+    linux_filter_t filter;
+    uint64_t rsi, rdx;
+    bool arrives;
+} filter_rows[] = {
+    { { LINUX_FILTER_NONE, 0, 0 }, 0, 0, true },
+    { { LINUX_FILTER_BITS, 1, O_TRUNC }, O_WRONLY | O_TRUNC, 0, true },
+    { { LINUX_FILTER_BITS, 1, O_TRUNC }, O_WRONLY, O_TRUNC, false },
+    { { LINUX_FILTER_BITS, 1, O_TRUNC }, HIGH *O_TRUNC, 0, false },
+    { { LINUX_FILTER_BITS, 1, O_TRUNC }, ~UINT64_C(0), 0, true },
+    { { LINUX_FILTER_BITS, 1, 0xfffffffe }, 0x80000000, 0, true },
+    { { LINUX_FILTER_BITS, 1, 0xfffffffe }, 1, 0, false },
+    { { LINUX_FILTER_BITS, 2, O_TRUNC }, 0, O_TRUNC | O_RDWR, true },
+    { { LINUX_FILTER_BITS, 2, O_TRUNC }, O_TRUNC, O_RDWR, false },
+    { { LINUX_FILTER_BITS, 2, O_TRUNC }, 0, HIGH *O_TRUNC, false },
+    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }, LINUX_UFFDIO_MOVE, 0, true },
+    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }, HIGH | LINUX_UFFDIO_MOVE, 0, true },
+    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }, LINUX_UFFDIO_MOVE + 1, LINUX_UFFDIO_MOVE, false },
+    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }, 0, 0, false },
+    { { LINUX_FILTER_EQUAL, 2, 7 }, 0, 7, true },
+    { { LINUX_FILTER_EQUAL, 2, 7 }, 7, 8, false },
+};
+
+static long run_filtered(const linux_call_t *call, const long args[6])
+{
+    (void) args;
+    return call->nr * 1000;
+}
+
+/* The site calls getppid, which heeds no argument. */
+START_TEST(filter_lets_by_what_does_not_matter)
+{
+    const linux_call_t call = {
+        .nr = SYS_getppid, .bit = 1, .run = run_filtered, .filter = filter_rows[_i].filter
+    };
+    registers_t registers = pattern, expected;
+    uint64_t damage;
+
+    own_write_site(page, SYS_getppid);
+    take_site(0, &call);
     make_and_jump();
-    ck_assert_uint_lt(stub_address(), (uintptr_t) site.address);
-    ck_assert_uint_gt(stub_address(), (uintptr_t) site.address - (UINT64_C(1) << 31));
-    ck_assert_int_eq(call_site(&registers, &damage), -EINVAL);
+    linux_calls_go_live(true);
+    linux_calls_take_arrivals();
+    registers.rsi = filter_rows[_i].rsi;
+    registers.rdx = filter_rows[_i].rdx;
+    expected = registers;
+    ck_assert_int_eq(call_site(&registers, &damage),
+                     filter_rows[_i].arrives ? SYS_getppid * 1000L : (long) getppid());
+    ck_assert_uint_eq(linux_calls_take_arrivals(), filter_rows[_i].arrives);
+    ck_assert(memcmp(&registers, &expected, sizeof(expected)) == 0);
+    ck_assert_uint_eq(damage, 0);
 }
 END_TEST
 
-static long mmap_full(const long args[6])
+/* The filters of the table, by what must arrive. */
+static const struct {
+    linux_call_id_t id;
+    uint64_t rsi, rdx;
+    bool arrives;
+} table_rows[] = {
+    { LINUX_CALL_OPEN, O_RDONLY, 0, false },
+    { LINUX_CALL_OPEN, O_RDONLY | O_TRUNC, 0, true },
+    { LINUX_CALL_OPENAT, 0, O_RDWR | O_CREAT, false },
+    { LINUX_CALL_OPENAT, 0, O_RDWR | O_TRUNC, true },
+    { LINUX_CALL_FALLOCATE, 0, 0, false },
+    { LINUX_CALL_FALLOCATE, FALLOC_FL_KEEP_SIZE, 0, false },
+    { LINUX_CALL_FALLOCATE, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, 0, false },
+    { LINUX_CALL_FALLOCATE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, true },
+    { LINUX_CALL_FALLOCATE, FALLOC_FL_COLLAPSE_RANGE, 0, true },
+    { LINUX_CALL_FALLOCATE, FALLOC_FL_ZERO_RANGE, 0, true },
+    { LINUX_CALL_FALLOCATE, FALLOC_FL_INSERT_RANGE, 0, true },
+    { LINUX_CALL_IOCTL, 0x5401, 0, false },
+    { LINUX_CALL_IOCTL, 0xc028aa05, 0, true },
+};
+
+START_TEST(filter_of_the_table_lets_all_losses_arrive)
 {
-    (void) args;
-    tries++;
-    return -EEXIST;
-}
+    const linux_call_t *call = &linux_calls[table_rows[_i].id];
+    registers_t registers = { .rdi = (uint64_t) -1, .rsi = table_rows[_i].rsi, .rdx = table_rows[_i].rdx };
+    uint64_t damage;
 
-/* What a kernel without MAP_FIXED_NOREPLACE does with a place that is taken. */
-static long mmap_hint(const long args[6])
-{
-    const long anywhere[6] = { 0, args[1], args[2], MAP_PRIVATE | MAP_ANONYMOUS, -1, 0 };
-
-    tries++;
-    return linux_sys_real(SYS_mmap, anywhere);
-}
-
-static long unmaps;
-
-static long count_munmap(const long args[6])
-{
-    unmaps++;
-    return linux_sys_real(SYS_munmap, args);
-}
-
-START_TEST(no_room_is_an_error_after_a_bounded_search)
-{
-    int sys_errno = 0;
-
-    fake_sys_set(SYS_mmap, _i == 0 ? mmap_full : mmap_hint);
-    fake_sys_set(SYS_munmap, count_munmap);
-    ck_assert_int_eq(linux_trampoline_make(&site, 1, &sys_errno), OPAL_ERR_OUT_OF_RESOURCE);
-    ck_assert_int_lt(tries, 10000);
-    ck_assert_int_eq(unmaps, _i == 0 ? 0 : tries);
-}
-END_TEST
-
-static long refuse(const long args[6])
-{
-    (void) args;
-    return -EACCES;
-}
-
-START_TEST(page_that_cannot_be_executed_is_given_back)
-{
-    int sys_errno = 0;
-
-    fake_sys_set(SYS_mprotect, refuse);
-    fake_sys_set(SYS_munmap, count_munmap);
-    ck_assert_int_eq(linux_trampoline_make(&site, 1, &sys_errno), OPAL_ERR_PERM);
-    ck_assert_int_eq(sys_errno, EACCES);
-    ck_assert_int_eq(unmaps, 1);
-    ck_assert(memcmp(site.address, site.original, LINUX_INSN) == 0);
+    own_write_site(page, call->nr);
+    take_site(0, call);
+    make_and_jump();
+    linux_calls_take_arrivals();
+    call_site(&registers, &damage);
+    ck_assert_uint_eq(linux_calls_take_arrivals(), table_rows[_i].arrives ? call->bit : 0);
 }
 END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_trampoline");
-    TCase *tcase = tcase_create("trampoline");
+    Suite *suite = suite_create("linux_stubs");
+    TCase *tcase = tcase_create("stubs");
 
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
-    tcase_add_checked_fixture(tcase, set_up, NULL);
-    tcase_add_loop_test(tcase, registers_and_red_zone_survive, 0, 2);
-    tcase_add_loop_test(tcase, kernels_error_comes_back_raw, 0, 2);
+    tcase_add_checked_fixture(tcase, own_stub_set_up, NULL);
+    tcase_add_loop_test(tcase, registers_and_red_zone_survive, 0, 4);
+    tcase_add_loop_test(tcase, kernels_error_comes_back_raw, 0, 4);
     tcase_add_test(tcase, stub_is_counted_once_a_call);
-    tcase_add_test(tcase, stub_is_above_where_there_is_room);
-    tcase_add_test(tcase, stub_is_elsewhere_within_reach_otherwise);
-    tcase_add_loop_test(tcase, no_room_is_an_error_after_a_bounded_search, 0, 2);
-    tcase_add_test(tcase, page_that_cannot_be_executed_is_given_back);
+    tcase_add_test(tcase, call_of_ours_by_number_arrives_with_its_sixth_argument);
+    tcase_add_loop_test(tcase, call_that_is_not_ours_goes_by, 0, (int) COUNT(others));
+    tcase_add_loop_test(tcase, filter_lets_by_what_does_not_matter, 0, (int) COUNT(filter_rows));
+    tcase_add_loop_test(tcase, filter_of_the_table_lets_all_losses_arrive, 0, (int) COUNT(table_rows));
     suite_add_tcase(suite, tcase);
     return test_run(suite);
 }
