@@ -105,8 +105,8 @@ static int apply(linux_site_t *const *sites, linux_patch_t *patches, size_t coun
     return result;
 }
 
-/* The sites of one text. */
-static int replace_text(linux_text_t *text, bool to_jump, int *sys_errno)
+/* The sites of one text that lie in [start, end), also in part. */
+static int replace_part(linux_text_t *text, uintptr_t start, uintptr_t end, bool to_jump, int *sys_errno)
 {
     linux_patch_t patches[LINUX_FIND_AT_ONCE];
     linux_site_t *sites[LINUX_FIND_AT_ONCE];
@@ -115,6 +115,9 @@ static int replace_text(linux_text_t *text, bool to_jump, int *sys_errno)
     for (size_t i = 0; i < text->site_count; i++) {
         linux_site_t *site = &text->sites[i];
 
+        if ((uintptr_t) site->address + LINUX_INSN <= start || (uintptr_t) site->address >= end) {
+            continue;
+        }
         look_at_site(site);
         if (site->patched == to_jump || (to_jump && is_left_alone(site))) {
             continue;
@@ -125,6 +128,11 @@ static int replace_text(linux_text_t *text, bool to_jump, int *sys_errno)
         sites[count++] = site;
     }
     return apply(sites, patches, count, to_jump, sys_errno);
+}
+
+static int replace_text(linux_text_t *text, bool to_jump, int *sys_errno)
+{
+    return replace_part(text, 0, UINTPTR_MAX, to_jump, sys_errno);
 }
 
 /* ---- Adding -------------------------------------------------------------------------------------- */
@@ -291,18 +299,19 @@ void linux_texts_forget(uintptr_t start, uintptr_t end)
 
 /* ---- What others do to code ---------------------------------------------------------------------- */
 
-/* A site may lie across the end of what was changed. */
+/* A new site may lie across the end of what was changed. Sites elsewhere are left as they are: whoever is at them now
+ * would lose the right to write. */
 #define SITE_MARGIN 32
 
 static void repair_text(linux_text_t *text, uintptr_t start, uintptr_t end)
 {
     const uintptr_t text_start = atomic_load(&text->start), text_end = atomic_load(&text->end);
-    const uintptr_t from = start - SITE_MARGIN > text_start ? start - SITE_MARGIN : text_start;
-    const uintptr_t to = end + SITE_MARGIN < text_end ? end + SITE_MARGIN : text_end;
+    const uintptr_t from = start > text_start + SITE_MARGIN ? start - SITE_MARGIN : text_start;
+    const uintptr_t to = end < text_end - SITE_MARGIN ? end + SITE_MARGIN : text_end;
     int sys_errno;
 
     if (text_end != 0 && from < to) {
-        replace_text(text, true, &sys_errno);
+        replace_part(text, start, end, true, &sys_errno);
         linux_search_memory(text->kind, from, to, &sys_errno);
     }
 }
