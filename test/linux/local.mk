@@ -2,12 +2,13 @@
 # test_linux_threads test the whole library.
 if LINUX_ARCH_X86_64
 linux_unit_tests = test/linux/test_linux_ranges test/linux/test_linux_find test/linux/test_linux_patch \
-	test/linux/test_linux_quiet test/linux/test_linux_trampoline test/linux/test_linux_calls \
-	test/linux/test_linux_shm test/linux/test_linux_install
+	test/linux/test_linux_lock test/linux/test_linux_stubs test/linux/test_linux_room \
+	test/linux/test_linux_vectors test/linux/test_linux_calls \
+	test/linux/test_linux_shm test/linux/test_linux_texts test/linux/test_linux_search test/linux/test_linux_install
 linux_library_tests = test/linux/test_linux_paths test/linux/test_linux_threads test/linux/test_linux_guard
 check_PROGRAMS += $(linux_unit_tests) $(linux_library_tests)
 TESTS += $(linux_unit_tests) $(linux_library_tests)
-noinst_HEADERS += test/linux/fake_sys.h test/linux/valgrind.h
+noinst_HEADERS += test/linux/fake_sys.h test/linux/own_code.h test/linux/own_stub.h test/linux/valgrind.h
 
 linux_unit_libs = libmca_memory_linux.la libopalmem_internal.la $(CHECK_LIBS)
 
@@ -23,13 +24,21 @@ test_linux_test_linux_patch_SOURCES = test/linux/test_linux_patch.c
 test_linux_test_linux_patch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_patch_LDADD = $(linux_unit_libs)
 
-test_linux_test_linux_quiet_SOURCES = test/linux/test_linux_quiet.c
-test_linux_test_linux_quiet_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-test_linux_test_linux_quiet_LDADD = $(linux_unit_libs)
+test_linux_test_linux_lock_SOURCES = test/linux/test_linux_lock.c
+test_linux_test_linux_lock_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_lock_LDADD = $(linux_unit_libs)
 
-test_linux_test_linux_trampoline_SOURCES = test/linux/test_linux_trampoline.c
-test_linux_test_linux_trampoline_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-test_linux_test_linux_trampoline_LDADD = $(linux_unit_libs)
+test_linux_test_linux_stubs_SOURCES = test/linux/test_linux_stubs.c
+test_linux_test_linux_stubs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_stubs_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_vectors_SOURCES = test/linux/test_linux_vectors.c
+test_linux_test_linux_vectors_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_vectors_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_room_SOURCES = test/linux/test_linux_room.c
+test_linux_test_linux_room_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_room_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_calls_SOURCES = test/linux/test_linux_calls.c
 test_linux_test_linux_calls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
@@ -38,6 +47,14 @@ test_linux_test_linux_calls_LDADD = $(linux_unit_libs)
 test_linux_test_linux_shm_SOURCES = test/linux/test_linux_shm.c
 test_linux_test_linux_shm_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_shm_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_texts_SOURCES = test/linux/test_linux_texts.c
+test_linux_test_linux_texts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_texts_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_search_SOURCES = test/linux/test_linux_search.c
+test_linux_test_linux_search_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_search_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_install_SOURCES = test/linux/test_linux_install.c
 test_linux_test_linux_install_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
