@@ -24,17 +24,7 @@
 #define CODE_PAGES 200
 #define SITE_PAGE 4 /* Sites lie in this page; jumps go below it, where the distance has no byte 0. */
 
-typedef int (*code_fn_t)(void);
-
 static uint8_t *code; /* CODE_PAGES pages, filled with int3: more than are made writable at once. */
-
-static code_fn_t as_function(const uint8_t *address)
-{
-    code_fn_t function;
-
-    memcpy(&function, &address, sizeof(function));
-    return function;
-}
 
 /* `mov $value,%eax; ret` */
 static void write_return(uint8_t *at, uint8_t value)
@@ -129,10 +119,10 @@ static atomic_int runs, wrong;
 
 static void *run_code(void *arg)
 {
-    const code_fn_t function = as_function(arg);
+    const own_function_t function = own_function(arg);
 
     while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
-        const int value = function();
+        const long value = function(0, 0, 0);
 
         if (value != 1 && value != 2) {
             atomic_fetch_add(&wrong, 1);
@@ -157,7 +147,7 @@ static void apply(linux_patch_t *patch, int value_afterwards)
 
     ck_assert_int_eq(linux_patch_apply(patch, 1, &sys_errno), OPAL_SUCCESS);
     ck_assert(patch->done);
-    ck_assert_int_eq(as_function(patch->address)(), value_afterwards);
+    ck_assert_int_eq(own_function(patch->address)(0, 0, 0), value_afterwards);
 }
 
 #define THREADS 2
@@ -289,7 +279,7 @@ START_TEST(sites_of_one_page_are_replaced_together)
     ck_assert_int_eq(linux_patch_apply(patches, 4, &sys_errno), OPAL_SUCCESS);
     for (int i = 0; i < 4; i++) {
         ck_assert(patches[i].done);
-        ck_assert_int_eq(as_function(patches[i].address)(), 2);
+        ck_assert_int_eq(own_function(patches[i].address)(0, 0, 0), 2);
     }
     ck_assert_int_eq(moves, 2); /* The first two share theirs, the last one has two pages. */
 }
@@ -328,8 +318,8 @@ START_TEST(without_membarrier_it_is_done_all_the_same)
     fake_sys_set(SYS_membarrier, refuse);
     ck_assert_int_eq(linux_patch_apply(patches, 2, &sys_errno), OPAL_SUCCESS);
     ck_assert(patches[0].done && patches[1].done);
-    ck_assert_int_eq(as_function(patches[0].address)(), 2);
-    ck_assert_int_eq(as_function(patches[1].address)(), 2);
+    ck_assert_int_eq(own_function(patches[0].address)(0, 0, 0), 2);
+    ck_assert_int_eq(own_function(patches[1].address)(0, 0, 0), 2);
 }
 END_TEST
 
@@ -430,7 +420,7 @@ static void apply_to_far_sites(linux_patch_t patches[3], int code_expected)
     seal();
     ck_assert_int_eq(linux_patch_apply(patches, 3, &sys_errno), code_expected);
     for (size_t i = 0; i < 3; i++) {
-        ck_assert_int_eq(as_function(patches[i].address)(), patches[i].done ? 2 : 1);
+        ck_assert_int_eq(own_function(patches[i].address)(0, 0, 0), patches[i].done ? 2 : 1);
         ck_assert_str_eq(own_protection(patches[i].address), "r-xp");
     }
 }
