@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 
 #include "test/linux/fake_sys.h"
@@ -19,6 +20,7 @@
 #define A 0x100000L
 #define B 0x900000L
 #define MIB2 (2L << 20)
+#define STUBS 0x700000L /* Of code that was searched. */
 
 /* What happened, in order: 'c' a system call, 'r' a release, 'a' an alloc event. */
 typedef struct step_t {
@@ -64,7 +66,7 @@ static long fake_mmap(const long args[6])
 
 static long fake_munmap(const long args[6])
 {
-    ck_assert(opal_mem_hooks_window_overlaps((uintptr_t) args[0], 1) == (args[0] % K == 0));
+    ck_assert(opal_mem_hooks_window_overlaps((uintptr_t) args[0], 1) == (args[0] % K == 0 && args[0] != STUBS));
     return answer(SYS_munmap, args[0]);
 }
 
@@ -96,7 +98,8 @@ static long fake_shmctl(const long args[6])
 
 static void set_up(void)
 {
-    linux_facts = (linux_facts_t){ .address_end = (1UL << 47) - K, .huge_page = MIB2, .heap_start = 0x10000 };
+    linux_facts =
+        (linux_facts_t){ .page = K, .address_end = (1UL << 47) - K, .huge_page = MIB2, .heap_start = 0x10000 };
     opal_mem_hooks_set_support(OPAL_MEMORY_MUNMAP_SUPPORT | OPAL_MEMORY_MMAP_SUPPORT);
     ck_assert_int_eq(opal_mem_hooks_register_release(on_release, NULL), OPAL_SUCCESS);
     ck_assert_int_eq(opal_mem_hooks_register_alloc(on_alloc, NULL), OPAL_SUCCESS);
@@ -109,14 +112,15 @@ static void set_up(void)
     fake_sys_set(SYS_shmctl, fake_shmctl);
 }
 
-static long run(linux_call_id_t id, const long args[6])
+static long run(linux_kind_t kind, linux_call_id_t id, const long args[7])
 {
-    const linux_site_t site = { .call = &linux_calls[id] };
+    const linux_site_t site = { .kind = kind, .call = &linux_calls[id] };
 
     return linux_dispatch(&site, args);
 }
 
-#define RUN(id, ...) run(LINUX_CALL_##id, (const long[6]){ __VA_ARGS__ })
+#define RUN_IN(kind, id, ...) run(LINUX_##kind, LINUX_CALL_##id, (const long[7]){ __VA_ARGS__ })
+#define RUN(id, ...) RUN_IN(LIBC, id, __VA_ARGS__)
 
 static void check_steps(const step_t *expected, int count)
 {
@@ -423,17 +427,90 @@ START_TEST(shmat_over_of_huge_pages_reports_the_rest_late)
 }
 END_TEST
 
-START_TEST(facts_of_this_machine_are_sane)
-{
-    int here;
+/* ---- By number, and in ld.so ------------------------------------------------------------------ */
 
-    linux_sys_call = linux_sys_real;
-    linux_facts = (linux_facts_t){ .address_end = 0 };
-    linux_facts_read();
-    ck_assert_uint_gt(linux_facts.address_end, (uintptr_t) &here);
-    ck_assert_uint_eq(linux_facts.address_end % K, 0);
-    ck_assert(linux_facts.huge_page >= 65536 && (linux_facts.huge_page & (linux_facts.huge_page - 1)) == 0);
-    ck_assert_uint_ne(linux_facts.heap_start, 0);
+static const linux_site_t by_number = { .call = NULL };
+
+START_TEST(call_by_number_has_the_same_events)
+{
+    linux_calls_take_arrivals();
+    ck_assert_int_eq(linux_dispatch(&by_number, (const long[7]){ A, K, 0, 0, 0, 0, SYS_munmap }), 0);
+    CHECK_STEPS({ 'r', A, K, OPAL_MEM_HOOKS_CAUSE_MUNMAP }, { 'c', SYS_munmap, A, 0 });
+    ck_assert_uint_eq(linux_calls_take_arrivals(), LINUX_CALL_BIT(LINUX_CALL_MUNMAP) | LINUX_ANY_CALL_BIT);
+}
+END_TEST
+
+/* The number in the seventh place counts for no other site. */
+START_TEST(number_of_a_site_is_its_own)
+{
+    linux_calls_take_arrivals();
+    ck_assert_int_eq(RUN(MUNMAP, A, K, 0, 0, 0, 0, SYS_brk), 0);
+    CHECK_STEPS({ 'r', A, K, OPAL_MEM_HOOKS_CAUSE_MUNMAP }, { 'c', SYS_munmap, A, 0 });
+    ck_assert_uint_eq(linux_calls_take_arrivals(), LINUX_CALL_BIT(LINUX_CALL_MUNMAP));
+}
+END_TEST
+
+START_TEST(call_by_number_only_passes_when_switched_off)
+{
+    linux_calls_go_live(false);
+    fake_sys_set(SYS_munmap, fake_mmap);
+    linux_dispatch(&by_number, (const long[7]){ A, K, 0, 0, 0, 0, SYS_munmap });
+    CHECK_STEPS({ 'c', SYS_mmap, 0, 0 });
+}
+END_TEST
+
+/* Code with stubs at STUBS. */
+static void know_code(void)
+{
+    linux_texts[0].kind = LINUX_OTHER;
+    linux_texts[0].area = STUBS;
+    linux_texts[0].area_length = K;
+    linux_texts[0].start = A;
+    linux_texts[0].end = A + K;
+    linux_text_count = 1;
+}
+
+START_TEST(code_that_the_loader_unmaps_is_forgotten_before)
+{
+    know_code();
+    ck_assert_int_eq(RUN_IN(LOADER, MUNMAP, A, K), 0);
+    CHECK_STEPS({ 'c', SYS_munmap, STUBS, 0 }, { 'r', A, K, OPAL_MEM_HOOKS_CAUSE_MUNMAP },
+                { 'c', SYS_munmap, A, 0 });
+    ck_assert_uint_eq(linux_texts[0].end, 0);
+}
+END_TEST
+
+START_TEST(code_that_the_loader_maps_over_is_forgotten_before)
+{
+    const long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+
+    know_code();
+    answers[1] = A;
+    ck_assert_int_eq(RUN_IN(LOADER, MMAP, A, K, PROT_READ, flags, -1, 0), A);
+    CHECK_STEPS({ 'c', SYS_munmap, STUBS, 0 }, { 'r', A, K, OPAL_MEM_HOOKS_CAUSE_MMAP },
+                { 'c', SYS_mmap, flags, 0 }, { 'a', A, K, 0 });
+    ck_assert_uint_eq(linux_texts[0].end, 0);
+}
+END_TEST
+
+START_TEST(twin_what_libc_unmaps_is_not_looked_up)
+{
+    know_code();
+    ck_assert_int_eq(RUN(MUNMAP, A, K), 0);
+    CHECK_STEPS({ 'r', A, K, OPAL_MEM_HOOKS_CAUSE_MUNMAP }, { 'c', SYS_munmap, A, 0 });
+    ck_assert_uint_ne(linux_texts[0].end, 0);
+}
+END_TEST
+
+START_TEST(other_calls_of_the_loader_forget_nothing)
+{
+    const long flags = MAP_PRIVATE | MAP_ANONYMOUS;
+
+    know_code();
+    answers[0] = B;
+    ck_assert_int_eq(RUN_IN(LOADER, MMAP, A, K, PROT_READ, flags, -1, 0), B); /* A hint. */
+    ck_assert_int_eq(RUN_IN(LOADER, MUNMAP, B, K), 0);
+    ck_assert_uint_ne(linux_texts[0].end, 0);
 }
 END_TEST
 
@@ -443,17 +520,35 @@ static long no_file(const long args[6])
     return -ENOENT;
 }
 
-START_TEST(facts_that_cannot_be_read_have_usual_values)
+#define CODE (PROT_READ | PROT_EXEC)
+
+static const struct {
+    linux_kind_t kind;
+    int prot, flags;
+    long result;
+    bool is_searched;
+} mmap_rows[] = {
+    { LINUX_LOADER, CODE, MAP_PRIVATE, B, true },
+    { LINUX_LOADER, CODE, MAP_PRIVATE, -ENOMEM, false },
+    { LINUX_LOADER, CODE, MAP_PRIVATE | MAP_ANONYMOUS, B, false },
+    { LINUX_LOADER, PROT_READ, MAP_PRIVATE, B, false },
+    { LINUX_LOADER, CODE | PROT_WRITE, MAP_PRIVATE, B, false },
+    { LINUX_LIBC, CODE, MAP_PRIVATE, B, false },
+    { LINUX_OTHER, CODE, MAP_PRIVATE, B, false },
+};
+
+/* For that it maps a buffer, which it does not get here. */
+START_TEST(code_that_the_loader_maps_is_searched)
 {
-    linux_sys_call = fake_sys_call;
-    fake_sys_set(SYS_open, no_file);
-    fake_sys_set(SYS_arch_prctl, no_file);
-    answers[0] = -ENOMEM; /* mmap above 47 bits */
-    linux_facts_read();
-    ck_assert_uint_eq(linux_facts.address_end, (1UL << 47) - K);
-    ck_assert_uint_eq(linux_facts.huge_page, MIB2);
-    ck_assert_uint_eq(linux_facts.heap_start, 0);
-    ck_assert_uint_eq(linux_facts.tag_bits, 0);
+    fake_sys_set(SYS_openat, no_file);
+    linux_search_others(MIB2);
+    answers[0] = mmap_rows[_i].result;
+    answers[1] = -ENOMEM;
+    ck_assert_int_eq(run(mmap_rows[_i].kind, LINUX_CALL_MMAP,
+                         (const long[7]){ 0, K, mmap_rows[_i].prot, mmap_rows[_i].flags, 5, 0, SYS_mmap }),
+                     mmap_rows[_i].result);
+    ck_assert_int_eq(answer_count, mmap_rows[_i].is_searched ? 2 : 1);
+    ck_assert(!mmap_rows[_i].is_searched || steps[step_count - 1].second == (MAP_PRIVATE | MAP_ANONYMOUS));
 }
 END_TEST
 
@@ -489,8 +584,15 @@ int main(void)
     tcase_add_test(tcase, shmat_over_of_unknown_size_releases_all_from_there_on);
     tcase_add_test(tcase, shmat_that_will_be_refused_is_quiet);
     tcase_add_test(tcase, shmat_over_of_huge_pages_reports_the_rest_late);
-    tcase_add_test(tcase, facts_of_this_machine_are_sane);
-    tcase_add_test(tcase, facts_that_cannot_be_read_have_usual_values);
+    tcase_add_test(tcase, call_by_number_has_the_same_events);
+    tcase_add_test(tcase, number_of_a_site_is_its_own);
+    tcase_add_test(tcase, call_by_number_only_passes_when_switched_off);
+    tcase_add_test(tcase, code_that_the_loader_unmaps_is_forgotten_before);
+    tcase_add_test(tcase, code_that_the_loader_maps_over_is_forgotten_before);
+    tcase_add_test(tcase, twin_what_libc_unmaps_is_not_looked_up);
+    tcase_add_test(tcase, other_calls_of_the_loader_forget_nothing);
+    tcase_add_loop_test(tcase, code_that_the_loader_maps_is_searched, 0,
+                        (int) (sizeof(mmap_rows) / sizeof(mmap_rows[0])));
     suite_add_tcase(suite, tcase);
     return test_run(suite);
 }
