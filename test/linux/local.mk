@@ -4,11 +4,13 @@ if LINUX_ARCH_X86_64
 linux_unit_tests = test/linux/test_linux_ranges test/linux/test_linux_find test/linux/test_linux_patch \
 	test/linux/test_linux_lock test/linux/test_linux_stubs test/linux/test_linux_room \
 	test/linux/test_linux_vectors test/linux/test_linux_kernel test/linux/test_linux_calls \
+	test/linux/test_linux_loader \
 	test/linux/test_linux_shm test/linux/test_linux_texts test/linux/test_linux_search test/linux/test_linux_install
 linux_library_tests = test/linux/test_linux_paths test/linux/test_linux_threads test/linux/test_linux_guard
 check_PROGRAMS += $(linux_unit_tests) $(linux_library_tests)
 TESTS += $(linux_unit_tests) $(linux_library_tests)
-noinst_HEADERS += test/linux/fake_sys.h test/linux/own_code.h test/linux/own_stub.h test/linux/valgrind.h
+noinst_HEADERS += test/linux/fake_sys.h test/linux/own_code.h test/linux/own_stub.h test/linux/steps.h \
+	test/linux/valgrind.h
 
 linux_unit_libs = libmca_memory_linux.la libopalmem_internal.la $(CHECK_LIBS)
 
@@ -43,6 +45,10 @@ test_linux_test_linux_room_LDADD = $(linux_unit_libs)
 test_linux_test_linux_kernel_SOURCES = test/linux/test_linux_kernel.c
 test_linux_test_linux_kernel_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_kernel_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_loader_SOURCES = test/linux/test_linux_loader.c
+test_linux_test_linux_loader_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_loader_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_calls_SOURCES = test/linux/test_linux_calls.c
 test_linux_test_linux_calls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

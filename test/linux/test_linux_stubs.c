@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "test/linux/fake_sys.h"
+#include "components/linux/linux_sys.h"
 #include "test/linux/own_stub.h"
 #include "test/linux/valgrind.h"
 #include "test/test_main.h"
@@ -29,11 +31,12 @@ struct test_linux_frame {
     registers_t registers;
     void *entry;
     long result;
-    uint64_t damage; /* Not 0: the red zone was written to. */
-    long number;     /* In %rax. */
+    uint64_t damage;     /* Not 0: the red zone was written to. */
+    long number;         /* In %rax, */
+    long stack_argument; /* and behind the return address. */
 } test_linux_frame __attribute__((visibility("hidden"), used));
 
-/* Calls the entry with known registers, 0x97 as the argument on the stack, and 1 to 16 in what is the red zone there. */
+/* Calls the entry with known registers, and with 1 to 16 in what is the red zone there. */
 void test_linux_call_site(void) __attribute__((visibility("hidden")));
 __asm__(".text\n"
         ".globl test_linux_call_site\n"
@@ -58,7 +61,8 @@ __asm__(".text\n"
         "    movq 72(%rax), %r14\n"
         "    movq 80(%rax), %r15\n"
         "    subq $8, %rsp\n"
-        "    movq $0x97, (%rsp)\n"
+        "    movq 120(%rax), %rcx\n"
+        "    movq %rcx, (%rsp)\n"
         "    movq %rsp, %rbp\n"
         "    movl $16, %ecx\n"
         "1:  movq %rcx, -144(%rsp,%rcx,8)\n"
@@ -99,24 +103,17 @@ __asm__(".text\n"
         "    popq %rbx\n"
         "    ret\n");
 
-static long number;
+static long number, stack_argument;
 
 static long call_site(registers_t *registers, uint64_t *damage)
 {
-    test_linux_frame = (struct test_linux_frame){ .registers = *registers, .entry = entry, .number = number };
+    test_linux_frame = (struct test_linux_frame){
+        .registers = *registers, .entry = entry, .number = number, .stack_argument = stack_argument
+    };
     test_linux_call_site();
     *registers = test_linux_frame.registers;
     *damage = test_linux_frame.damage;
     return test_linux_frame.result;
-}
-
-static long seen_args[6];
-static long forced_result;
-
-static long note_munmap(const long args[6])
-{
-    memcpy(seen_args, args, sizeof(seen_args));
-    return forced_result;
 }
 
 static const registers_t pattern = { .rbx = 0xb1,
@@ -131,20 +128,72 @@ static const registers_t pattern = { .rbx = 0xb1,
                                      .r14 = 0xc3,
                                      .r15 = 0xc4 };
 
-/* Events off and on, for both kinds of stubs. */
-START_TEST(registers_and_red_zone_survive)
+/* ---- Plans ------------------------------------------------------------------------------------ */
+
+/* The calls of the test's own sites: umask, as the kernel then tells what argument it got. */
+static linux_plan_t plan;
+static int befores, afters;
+static long seen_args[6];
+
+static linux_plan_t before_umask(const linux_call_t *call, linux_frame_t *frame)
 {
+    befores++;
+    ck_assert_int_eq(frame->nr, call->nr);
+    memcpy(seen_args, frame->args, sizeof(seen_args));
+    frame->result = 0x123456789abcdef;
+    if (plan == LINUX_PLAN_MAKE_THEN) {
+        frame->args[0] = 012;
+    }
+    return plan;
+}
+
+/* Once more with another argument, and then the registers are as they were. */
+static linux_plan_t after_umask(linux_frame_t *frame)
+{
+    ck_assert_int_eq(frame->result, afters == 0 ? 077 : 012);
+    frame->args[0] = afters == 0 ? 034 : seen_args[0];
+    frame->result = 0x123456789abcdef;
+    return afters++ == 0 ? LINUX_PLAN_MAKE_THEN : LINUX_PLAN_DONE;
+}
+
+static const linux_call_t umask_call = { .nr = SYS_umask, .bit = 1, .before = before_umask, .after = after_umask };
+
+static const struct {
+    linux_plan_t plan;
+    long result;
+    mode_t left; /* The mask that the kernel was left with; the argument is 0xd1. */
+    int afters;
+} plans[] = {
+    { LINUX_PLAN_MAKE, 077, 0xd1, 0 },
+    { LINUX_PLAN_MAKE_THEN, 0x123456789abcdef, 034, 2 },
+    { LINUX_PLAN_DONE, 0x123456789abcdef, 077, 0 },
+};
+
+static void make_umask_site(linux_kind_t kind)
+{
+    own_write_site(page, SYS_umask);
+    take_site(0, &umask_call);
+    text.kind = kind;
+    make_and_jump();
+    umask(077);
+}
+
+/* The kernel keeps registers as well: what they hold behind the call is what it was made with. */
+START_TEST(registers_and_red_zone_survive_every_plan)
+{
+    const int row = _i / 2;
     registers_t registers = pattern;
     uint64_t damage;
 
-    text.kind = _i % 2 == 0 ? LINUX_LIBC : LINUX_OTHER;
-    make_and_jump();
-    linux_calls_go_live(_i / 2 != 0);
-    forced_result = 0x123456789abcdef;
-    fake_sys_set(SYS_munmap, note_munmap);
-    ck_assert_int_eq(call_site(&registers, &damage), forced_result);
+    plan = plans[row].plan;
+    make_umask_site(_i % 2 == 0 ? LINUX_LIBC : LINUX_OTHER);
+    linux_calls_go_live(true);
+    ck_assert_int_eq(call_site(&registers, &damage), plans[row].result);
+    ck_assert_uint_eq(umask(077), plans[row].left);
     ck_assert(memcmp(&registers, &pattern, sizeof(pattern)) == 0);
     ck_assert_uint_eq(damage, 0);
+    ck_assert_int_eq(befores, 1);
+    ck_assert_int_eq(afters, plans[row].afters);
     ck_assert_int_eq(seen_args[0], 0xd1);
     ck_assert_int_eq(seen_args[1], 0x51);
     ck_assert_int_eq(seen_args[2], 0xd2);
@@ -154,31 +203,61 @@ START_TEST(registers_and_red_zone_survive)
 }
 END_TEST
 
+START_TEST(switched_off_the_call_is_only_made)
+{
+    registers_t registers = pattern;
+    uint64_t damage;
+
+    make_umask_site(_i == 0 ? LINUX_LIBC : LINUX_OTHER);
+    ck_assert_int_eq(call_site(&registers, &damage), 077);
+    ck_assert_uint_eq(umask(077), 0xd1);
+    ck_assert(memcmp(&registers, &pattern, sizeof(pattern)) == 0);
+    ck_assert_uint_eq(damage, 0);
+    ck_assert_int_eq(befores, 0);
+}
+END_TEST
+
+/* What stubs of arguments are to leave as they find them: a plan that changes them shows. */
+START_TEST(twin_changed_argument_is_seen_behind_the_call)
+{
+    const linux_call_t call = { .nr = SYS_umask, .bit = 1, .before = before_umask };
+    registers_t registers = pattern;
+    uint64_t damage;
+
+    plan = LINUX_PLAN_MAKE_THEN;
+    own_write_site(page, SYS_umask);
+    take_site(0, &call);
+    make_and_jump();
+    linux_calls_go_live(true);
+    call_site(&registers, &damage);
+    ck_assert_uint_eq(registers.rdi, 012);
+}
+END_TEST
+
+/* ---- Results and events ------------------------------------------------------------------------ */
+
 static volatile int live_events;
 
 static void count_event(void *buf, size_t length, void *cbdata, bool from_alloc)
 {
-    (void) buf;
-    (void) length;
-    (void) cbdata;
-    (void) from_alloc;
+    (void) buf, (void) length, (void) cbdata, (void) from_alloc;
     ++live_events;
 }
 
-/* The kernel's answer, unchanged, with events and without. */
+/* Nothing is mapped there: the kernel's answer, unchanged, with events and without. */
 START_TEST(kernels_error_comes_back_raw)
 {
-    registers_t registers = { .rdi = 0x10000, .rsi = LINUX_PAGE };
+    registers_t registers = { .rdi = 0x10000, .rsi = LINUX_PAGE, .rdx = MADV_DONTNEED };
     uint64_t damage;
 
+    own_write_site(page, SYS_madvise);
+    take_site(0, &linux_calls[LINUX_CALL_MADVISE]);
     text.kind = _i % 2 == 0 ? LINUX_LIBC : LINUX_OTHER;
     opal_mem_hooks_set_support(OPAL_MEMORY_MUNMAP_SUPPORT);
     ck_assert_int_eq(opal_mem_hooks_register_release(count_event, NULL), OPAL_SUCCESS);
     make_and_jump();
     linux_calls_go_live(_i / 2 != 0);
-    forced_result = -EINVAL;
-    fake_sys_set(SYS_munmap, note_munmap);
-    ck_assert_int_eq(call_site(&registers, &damage), -EINVAL);
+    ck_assert_int_eq(call_site(&registers, &damage), -ENOMEM);
     ck_assert_int_eq(live_events, _i / 2 != 0);
 }
 END_TEST
@@ -209,36 +288,49 @@ static void write_syscall_function(void)
     make_and_jump();
 }
 
-START_TEST(call_of_ours_by_number_arrives_with_its_sixth_argument)
+/* mmap takes no offset within a page: so the sixth argument has come from the stack, and the fifth from %r9. */
+START_TEST(call_of_ours_by_number_arrives_with_its_last_arguments)
 {
-    registers_t registers = pattern, expected = pattern;
+    registers_t registers = { .rbx = 0xb1, .rsi = LINUX_PAGE, .rdx = PROT_READ, .r9 = (uint64_t) -1, .r12 = 0xc1 };
+    registers_t expected;
     uint64_t damage;
+    long result;
 
     write_syscall_function();
-    fake_sys_set(SYS_munmap, note_munmap);
-    forced_result = 0x123456789abcdef;
-    number = SYS_munmap;
-    expected.r8 = pattern.r9;
-    expected.r9 = 0x97;
-    ck_assert_int_eq(call_site(&registers, &damage), forced_result);
+    linux_calls_go_live(_i / 2 != 0);
+    linux_calls_take_arrivals();
+    number = SYS_mmap;
+    stack_argument = _i % 2 == 0 ? 0 : 0x97;
+    registers.r10 = MAP_PRIVATE | MAP_ANONYMOUS;
+    expected = registers;
+    expected.r8 = registers.r9;
+    expected.r9 = (uint64_t) stack_argument;
+    result = call_site(&registers, &damage);
+    ck_assert(_i % 2 == 0 ? own_is_mapped((const void *) result) : result == -EINVAL);
     ck_assert(memcmp(&registers, &expected, sizeof(expected)) == 0);
     ck_assert_uint_eq(damage, 0);
-    ck_assert_int_eq(seen_args[0], 0xd1);
-    ck_assert_int_eq(seen_args[4], 0x91);
-    ck_assert_int_eq(seen_args[5], 0x97);
-    ck_assert_uint_eq(linux_calls_take_arrivals(), LINUX_CALL_BIT(LINUX_CALL_MUNMAP) | LINUX_ANY_CALL_BIT);
+    ck_assert_uint_eq(linux_calls_take_arrivals(), LINUX_CALL_BIT(LINUX_CALL_MMAP) | LINUX_ANY_CALL_BIT);
 }
 END_TEST
 
-static long refuse_all(long nr, const long args[6])
+START_TEST(call_of_ours_by_number_has_events)
 {
-    (void) nr, (void) args;
-    return -ELNRNG;
+    registers_t registers = { .rdi = 0x10000, .rsi = LINUX_PAGE, .rdx = MADV_DONTNEED };
+    uint64_t damage;
+
+    write_syscall_function();
+    opal_mem_hooks_set_support(OPAL_MEMORY_MUNMAP_SUPPORT);
+    ck_assert_int_eq(opal_mem_hooks_register_release(count_event, NULL), OPAL_SUCCESS);
+    linux_calls_go_live(true);
+    number = _i == 0 ? SYS_madvise : SYS_mincore; /* The twin has none. */
+    ck_assert_int_eq(call_site(&registers, &damage), -ENOMEM);
+    ck_assert_int_eq(live_events, _i == 0);
 }
+END_TEST
 
 static const long others[] = { SYS_getppid, 511, 512, 600, 1000000, -1, -512, INT32_MIN, 0x7fffffff };
 
-/* The kernel answers, and the component, which would refuse, has not seen it. */
+/* The kernel answers, and the component has not seen it. */
 START_TEST(call_that_is_not_ours_goes_by)
 {
     registers_t registers = pattern;
@@ -247,13 +339,14 @@ START_TEST(call_that_is_not_ours_goes_by)
     write_syscall_function();
     linux_calls_take_arrivals();
     number = others[_i];
-    linux_sys_call = refuse_all;
+    stack_argument = 0x97;
     ck_assert_int_eq(call_site(&registers, &damage), number == SYS_getppid ? (long) getppid() : -ENOSYS);
     ck_assert_uint_eq(linux_calls_take_arrivals(), 0);
     ck_assert_uint_eq(damage, 0);
     ck_assert_uint_eq(registers.r9, 0x97); /* What the replaced instruction does. */
     number = SYS_munmap;                   /* The twin: one of ours does not go by. */
-    ck_assert_int_eq(call_site(&registers, &damage), -ELNRNG);
+    ck_assert_int_eq(call_site(&registers, &damage), -EINVAL);
+    ck_assert_uint_ne(linux_calls_take_arrivals(), 0);
 }
 END_TEST
 
@@ -284,17 +377,17 @@ static const struct {
     { { LINUX_FILTER_EQUAL, 2, 7 }, 7, 8, false },
 };
 
-static long run_filtered(const linux_call_t *call, const long args[6])
+static linux_plan_t before_filtered(const linux_call_t *call, linux_frame_t *frame)
 {
-    (void) args;
-    return call->nr * 1000;
+    frame->result = call->nr * 1000;
+    return LINUX_PLAN_DONE;
 }
 
 /* The site calls getppid, which heeds no argument. */
 START_TEST(filter_lets_by_what_does_not_matter)
 {
     const linux_call_t call = {
-        .nr = SYS_getppid, .bit = 1, .run = run_filtered, .filter = filter_rows[_i].filter
+        .nr = SYS_getppid, .bit = 1, .before = before_filtered, .filter = filter_rows[_i].filter
     };
     registers_t registers = pattern, expected;
     uint64_t damage;
@@ -360,10 +453,13 @@ int main(void)
         return test_skip(VALGRIND_SKIP);
     }
     tcase_add_checked_fixture(tcase, own_stub_set_up, NULL);
-    tcase_add_loop_test(tcase, registers_and_red_zone_survive, 0, 4);
+    tcase_add_loop_test(tcase, registers_and_red_zone_survive_every_plan, 0, 2 * (int) COUNT(plans));
+    tcase_add_loop_test(tcase, switched_off_the_call_is_only_made, 0, 2);
+    tcase_add_test(tcase, twin_changed_argument_is_seen_behind_the_call);
     tcase_add_loop_test(tcase, kernels_error_comes_back_raw, 0, 4);
     tcase_add_test(tcase, stub_is_counted_once_a_call);
-    tcase_add_test(tcase, call_of_ours_by_number_arrives_with_its_sixth_argument);
+    tcase_add_loop_test(tcase, call_of_ours_by_number_arrives_with_its_last_arguments, 0, 4);
+    tcase_add_loop_test(tcase, call_of_ours_by_number_has_events, 0, 2);
     tcase_add_loop_test(tcase, call_that_is_not_ours_goes_by, 0, (int) COUNT(others));
     tcase_add_loop_test(tcase, filter_lets_by_what_does_not_matter, 0, (int) COUNT(filter_rows));
     tcase_add_loop_test(tcase, filter_of_the_table_lets_all_losses_arrive, 0, (int) COUNT(table_rows));
