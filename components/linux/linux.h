@@ -332,6 +332,9 @@ void linux_search_others(size_t limit);
 /** Search code in memory. Under linux_lock(); raw system calls only. @retval codes of linux_texts_add() */
 int linux_search_memory(linux_kind_t kind, uintptr_t start, uintptr_t end, int *sys_errno);
 
+/** Code at [start, end) is to be searched again when it is come upon. Under linux_lock(). */
+void linux_search_forget(uintptr_t start, uintptr_t end);
+
 /** ld.so has mapped fd: search it. Hook context; waits for linux_lock(). */
 void linux_search_mapped(uintptr_t start, size_t length, int prot, int fd, uint64_t offset);
 

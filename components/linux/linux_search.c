@@ -38,8 +38,7 @@ static bool is_searched(uintptr_t start, uint64_t inode)
     return false;
 }
 
-/* Without room it will be searched again the next time, which costs time only. */
-static void forget_searched(uintptr_t start, uintptr_t end)
+void linux_search_forget(uintptr_t start, uintptr_t end)
 {
     for (size_t i = searched_count; i-- > 0;) {
         if (searched[i].start < end && searched[i].end > start) {
@@ -48,12 +47,13 @@ static void forget_searched(uintptr_t start, uintptr_t end)
     }
 }
 
+/* Without room it will be searched again the next time, which costs time only. */
 static void note_searched(uintptr_t start, uintptr_t end, uint64_t inode)
 {
     if (is_searched(start, inode)) {
         return;
     }
-    forget_searched(start, end);
+    linux_search_forget(start, end);
     if (searched_count < MAX_SEARCHED) {
         searched[searched_count].start = start;
         searched[searched_count].end = end;
@@ -255,6 +255,9 @@ void linux_search_mapped(uintptr_t start, size_t length, int prot, int fd, uint6
 
     if (is_code(prot) && !linux_failed(LINUX_SYS(SYS_fstat, fd, (long) &info)) && linux_lock(&saved)) {
         piece.inode = info.st_ino;
+        /* What was known of the place went while ld.so was not heard. */
+        linux_search_forget(piece.start, piece.end);
+        linux_texts_forget(piece.start, piece.end);
         search_file(&piece);
         linux_unlock(&saved);
     }
@@ -266,7 +269,7 @@ void linux_search_unmapped(uintptr_t start, size_t length)
     uint64_t saved;
 
     if (linux_lock(&saved)) {
-        forget_searched(start, end);
+        linux_search_forget(start, end);
         linux_texts_forget(start, end);
         linux_unlock(&saved);
     }

@@ -236,6 +236,7 @@ static void revalidate(void)
             is_good = text->sites[k].patched || is_still_there(&text->sites[k]);
         }
         if (!is_good) {
+            linux_search_forget(atomic_load(&text->start), atomic_load(&text->end));
             forget(text);
         }
     }

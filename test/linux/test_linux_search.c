@@ -447,17 +447,78 @@ START_TEST(code_that_is_mapped_over_is_searched_anew)
 }
 END_TEST
 
-/* The place is known as searched, and its stubs stay. */
-START_TEST(twin_code_that_goes_unheard_is_not_searched_again)
+/* As while sites are not replaced: code goes unheard, and other code, or the same once more, takes its place. */
+START_TEST(code_in_the_place_of_what_went_unheard_is_searched)
 {
     const int fd = make_one_site();
     uint8_t *code = map_from(LINUX_LOADER, NULL, fd, LINUX_PAGE);
+    int mappings;
 
     ck_assert(arrives(code));
-    ck_assert_int_eq(munmap(code, LINUX_PAGE), 0);
+    mappings = own_count_mappings();
+    for (int i = 0; i < 100; i++) {
+        ck_assert_int_eq(munmap(code, LINUX_PAGE), 0);
+        ck_assert_ptr_eq(map_code(fd, LINUX_PAGE), code);
+        ck_assert(!arrives(code)); /* The twin: nobody has said so yet. */
+        linux_search_mapped((uintptr_t) code, LINUX_PAGE, PROT_READ | PROT_EXEC, fd, 0);
+        ck_assert(arrives(code));
+    }
+    ck_assert_int_eq(own_count_mappings(), mappings);
+}
+END_TEST
+
+static void switch_off(void)
+{
+    int sys_errno = 0;
+
+    ck_assert_int_eq(linux_texts_restore(&sys_errno), OPAL_SUCCESS);
+    linux_calls_go_live(false);
+}
+
+static void switch_on(void)
+{
+    int sys_errno = 0;
+
+    ck_assert_int_eq(linux_texts_replace(&no_sites, &sys_errno), OPAL_SUCCESS);
+    linux_calls_go_live(true);
+    linux_search_others(LIMIT);
+}
+
+/* Gone, there as before, another file in its place, and bytes of somebody else at one of two sites. */
+START_TEST(code_that_changed_while_off_is_looked_at_again)
+{
+    const int fd = make_file(path, LINUX_PAGE), other = make_file(other_path, LINUX_PAGE);
+    uint8_t *code = map_code(fd, LINUX_PAGE);
+
+    munmap(code, LINUX_PAGE);
+    put_site(fd, 0);
+    put_site(fd, 64);
+    put_site(other, 128);
     ck_assert_ptr_eq(map_code(fd, LINUX_PAGE), code);
-    linux_search_mapped((uintptr_t) code, LINUX_PAGE, PROT_READ | PROT_EXEC, fd, 0);
+    switch_on();
+    ck_assert(arrives(code) && arrives(code + 64));
+    switch_off();
     ck_assert(!arrives(code));
+    if (_i != 1) {
+        ck_assert_int_eq(munmap(code, LINUX_PAGE), 0);
+    }
+    if (_i == 2) {
+        ck_assert_ptr_eq(map_code(other, LINUX_PAGE), code);
+    }
+    if (_i == 3) {
+        ck_assert_ptr_eq(map_code(fd, LINUX_PAGE), code);
+        own_open(code, 1);
+        own_write_hidden(code, SYS_munmap);
+        own_seal(code, 1);
+    }
+    switch_on();
+    if (_i == 0) {
+        ck_assert_ptr_eq(map_from(LINUX_LOADER, NULL, fd, LINUX_PAGE), code);
+    }
+    ck_assert_int_eq(is_replaced(code), _i < 2);
+    ck_assert_int_eq(is_replaced(code + 64), _i != 2);
+    ck_assert_int_eq(is_replaced(code + 128), _i == 2);
+    ck_assert(arrives(code + (_i == 2 ? 128 : 64)));
 }
 END_TEST
 
@@ -514,7 +575,8 @@ int main(void)
     tcase_add_loop_test(tcase, code_that_is_too_large_or_came_while_off_is_not, 0, 2);
     tcase_add_test(tcase, thousand_times_at_the_same_place_leaves_nothing_behind);
     tcase_add_test(tcase, code_that_is_mapped_over_is_searched_anew);
-    tcase_add_test(tcase, twin_code_that_goes_unheard_is_not_searched_again);
+    tcase_add_test(tcase, code_in_the_place_of_what_went_unheard_is_searched);
+    tcase_add_loop_test(tcase, code_that_changed_while_off_is_looked_at_again, 0, 4);
     tcase_add_test(tcase, objects_of_another_namespace_come_and_go);
     suite_add_tcase(suite, tcase);
     return test_run(suite);
