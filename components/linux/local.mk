@@ -7,16 +7,21 @@ libmca_memory_linux_la_CPPFLAGS = $(AM_CPPFLAGS)
 if LINUX_ARCH_X86_64
 libmca_memory_linux_la_SOURCES += \
 	components/linux/linux_calls.c \
+	components/linux/linux_files.c \
+	components/linux/linux_files.h \
 	components/linux/linux_find.c \
 	components/linux/linux_guard.c \
 	components/linux/linux_install.c \
 	components/linux/linux_kernel.c \
+	components/linux/linux_loss.c \
 	components/linux/linux_maps.c \
 	components/linux/linux_patch.c \
+	components/linux/linux_process.c \
 	components/linux/linux_quiet.c \
 	components/linux/linux_ranges.c \
 	components/linux/linux_selftest.c \
 	components/linux/linux_shm.c \
+	components/linux/linux_spans.c \
 	components/linux/linux_sys.c \
 	components/linux/linux_sys.h \
 	components/linux/linux_trampoline.c \
