@@ -61,7 +61,7 @@ test_linux_test_linux_process_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_process_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_paths_SOURCES = test/linux/test_linux_paths.c test/linux/paths.h \
-	test/linux/paths_system.c test/linux/paths_malloc.c test/linux/paths_quiet.c
+	test/linux/paths_files.c test/linux/paths_system.c test/linux/paths_malloc.c test/linux/paths_quiet.c
 test_linux_test_linux_paths_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_paths_LDADD = libopalmem.la $(CHECK_LIBS)
 

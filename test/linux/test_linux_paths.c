@@ -258,6 +258,20 @@ START_TEST(release_by_libc_is_seen_exactly_and_before)
 }
 END_TEST
 
+START_TEST(release_by_file_or_vector_is_seen_exactly_and_before)
+{
+    play_with(&scenes_files[_i]);
+    ck_assert(is_skipped || expected_count + (int) cover_length != 0);
+}
+END_TEST
+
+START_TEST(file_call_that_releases_nothing_is_quiet)
+{
+    play_with(&scenes_files_quiet[_i]);
+    ck_assert_int_eq(expected_count, 0);
+}
+END_TEST
+
 START_TEST(call_that_releases_nothing_is_quiet)
 {
     play_with(&scenes_quiet[_i]);
@@ -274,6 +288,18 @@ END_TEST
 START_TEST(twin_with_noop_sees_nothing_of_libc)
 {
     play_without(&scenes_malloc[_i]);
+}
+END_TEST
+
+START_TEST(twin_with_noop_sees_nothing_of_files)
+{
+    play_without(&scenes_files[_i]);
+}
+END_TEST
+
+START_TEST(twin_with_its_file_site_left_alone_sees_nothing)
+{
+    play_blind(&scenes_files[_i]);
 }
 END_TEST
 
@@ -383,6 +409,14 @@ static void load_libc(void)
     load(handle, "shmat", &libc.shmat);
     load(handle, "shmdt", &libc.shmdt);
     load(handle, "remap_file_pages", &libc.remap_file_pages);
+    load(handle, "ftruncate", &libc.ftruncate);
+    load(handle, "truncate", &libc.truncate);
+    load(handle, "fallocate", &libc.fallocate);
+    load(handle, "open", &libc.open);
+    load(handle, "openat", &libc.openat);
+    load(handle, "creat", &libc.creat);
+    load(handle, "ioctl", &libc.ioctl);
+    load(handle, "process_madvise", &libc.process_madvise);
 }
 
 static int count_scenes(const scene_t *scenes)
@@ -425,6 +459,8 @@ int main(void)
     tcase_add_checked_fixture(without, set_up, NULL);
     tcase_add_loop_test(with, release_by_system_call_is_seen_exactly_and_before, 0, count_scenes(scenes_system));
     tcase_add_loop_test(with, release_by_libc_is_seen_exactly_and_before, 0, count_scenes(scenes_malloc));
+    tcase_add_loop_test(with, release_by_file_or_vector_is_seen_exactly_and_before, 0, count_scenes(scenes_files));
+    tcase_add_loop_test(with, file_call_that_releases_nothing_is_quiet, 0, count_scenes(scenes_files_quiet));
     tcase_add_loop_test(with, call_that_releases_nothing_is_quiet, 0, count_scenes(scenes_quiet));
     tcase_add_test(with, support_is_full_on_this_machine);
     tcase_add_test(with, finalize_puts_libc_back);
@@ -434,6 +470,8 @@ int main(void)
     tcase_add_loop_test(without, twin_with_noop_sees_nothing, 0, count_scenes(scenes_system));
     tcase_add_loop_test(without, twin_with_noop_sees_nothing_of_libc, 0, count_scenes(scenes_malloc));
     tcase_add_loop_test(without, twin_with_its_site_left_alone_sees_nothing, 0, count_scenes(scenes_system));
+    tcase_add_loop_test(without, twin_with_noop_sees_nothing_of_files, 0, count_scenes(scenes_files));
+    tcase_add_loop_test(without, twin_with_its_file_site_left_alone_sees_nothing, 0, count_scenes(scenes_files));
     suite_add_tcase(suite, without);
     return test_run(suite);
 }
