@@ -5,6 +5,9 @@
  * scenes with the component off, and hears nothing. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -382,6 +385,56 @@ START_TEST(failing_call_reports_its_error)
 }
 END_TEST
 
+static _Thread_local bool is_opener;
+static atomic_bool is_inside, is_cancelled;
+
+/* Stays until the cancellation has been sent. */
+static void on_release_wait(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) buf;
+    (void) length;
+    (void) cbdata;
+    (void) from_alloc;
+    if (is_opener) {
+        atomic_store(&is_inside, true);
+        while (!atomic_load(&is_cancelled)) {
+        }
+    }
+}
+
+static void *open_truncating(void *path)
+{
+    is_opener = true;
+    libc.open(path, O_WRONLY | O_TRUNC);
+    pthread_testcancel();
+    return NULL;
+}
+
+/* libc lets a thread be cancelled anywhere within open: also in a callback, if nothing prevents that. */
+START_TEST(open_that_is_cancelled_leaves_no_window)
+{
+    const int fd = make_file(1);
+    char path[64];
+    pthread_t thread;
+    void *result;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ck_assert_ptr_ne(libc.mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0), MAP_FAILED);
+    ck_assert_int_eq(start("linux"), OPAL_SUCCESS);
+    ck_assert_int_eq(opal_mem_hooks_register_release(on_release_wait, NULL), OPAL_SUCCESS);
+    ck_assert_int_eq(pthread_create(&thread, NULL, open_truncating, path), 0);
+    while (!atomic_load(&is_inside)) {
+        sched_yield();
+    }
+    ck_assert_int_eq(pthread_cancel(thread), 0);
+    atomic_store(&is_cancelled, true);
+    ck_assert_int_eq(pthread_join(thread, &result), 0);
+    ck_assert_ptr_eq(result, PTHREAD_CANCELED);
+    ck_assert(!opal_mem_hooks_window_overlaps(0, SIZE_MAX));
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+}
+END_TEST
+
 /* ---- Setting up ------------------------------------------------------------------------------ */
 
 static void load(void *handle, const char *name, void *function)
@@ -466,6 +519,7 @@ int main(void)
     tcase_add_test(with, finalize_puts_libc_back);
     tcase_add_test(with, hundred_starts_and_stops_leave_it_working);
     tcase_add_test(with, failing_call_reports_its_error);
+    tcase_add_test(with, open_that_is_cancelled_leaves_no_window);
     suite_add_tcase(suite, with);
     tcase_add_loop_test(without, twin_with_noop_sees_nothing, 0, count_scenes(scenes_system));
     tcase_add_loop_test(without, twin_with_noop_sees_nothing_of_libc, 0, count_scenes(scenes_malloc));
