@@ -61,9 +61,8 @@ static void on_release(void *buf, size_t length, void *cbdata, bool from_alloc)
     events[event_count++] = (event_t){ { (uintptr_t) buf, length }, calls > 0 };
 }
 
-static long fake_open(const long args[6])
+static long open_maps(void)
 {
-    (void) args;
     if (maps_error != 0) {
         return maps_error;
     }
@@ -161,6 +160,12 @@ static long fake_call(const long args[6])
     return result;
 }
 
+/* The list of mappings is opened by the same call as the files. */
+static long fake_openat(const long args[6])
+{
+    return strcmp((const char *) args[1], "/proc/thread-self/maps") == 0 ? open_maps() : fake_call(args);
+}
+
 static inline void listen_to_releases(void)
 {
     opal_mem_hooks_set_support(OPAL_MEMORY_MUNMAP_SUPPORT);
@@ -176,7 +181,7 @@ static void set_up_kernel(void)
     flags = O_RDWR;
     seals = -EINVAL;
     magic = EXT4_SUPER_MAGIC;
-    fake_sys_set(SYS_open, fake_open);
+    fake_sys_set(SYS_openat, fake_openat);
     fake_sys_set(SYS_read, fake_read);
     fake_sys_set(SYS_close, fake_close);
     fake_sys_set(SYS_fstat, fake_fstat);
@@ -188,7 +193,6 @@ static void set_up_kernel(void)
     fake_sys_set(SYS_truncate, fake_call);
     fake_sys_set(SYS_ftruncate, fake_call);
     fake_sys_set(SYS_fallocate, fake_call);
-    fake_sys_set(SYS_openat, fake_call);
     fake_sys_set(SYS_creat, fake_call);
 }
 
