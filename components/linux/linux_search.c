@@ -3,6 +3,7 @@
  * so that no page of theirs becomes part of the process for it. What is mapped when the component is switched on is
  * found in the list of mappings, which also knows what dlopen() is about to load in another thread, and other namespaces;
  * what ld.so maps later is searched inside its own call of mmap, before anybody can run it. */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -99,11 +100,13 @@ int linux_search_libc(int *sys_errno)
 
 /* ---- In files ------------------------------------------------------------------------------------ */
 
-/* Read at once. The longest pattern that is looked for may lie across the end, and what is before a site tells whether it
- * is one: that much is read again the next time, where the search begins at the first site that was cut off. */
-#define CHUNK ((size_t) 256 * 1024)
-#define OVERLAP ((size_t) 16)
-#define FIRST_CUT_OFF (OVERLAP - LINUX_RESUME)
+/* Read at once. A site near the end may have been cut off, and what is before a site tells whether it is one: the end is
+ * read again the next time, and sites in its second half are looked for then. */
+#define CHUNK ((size_t) 128 * 1024)
+#define AROUND ((size_t) 32) /* More than what is looked at before a site, and behind its beginning. */
+#define OVERLAP (2 * AROUND)
+
+static uint8_t chunk[CHUNK]; /* Under linux_lock(). */
 
 /* A piece of code and its place in a file. */
 typedef struct piece_t {
@@ -160,7 +163,7 @@ static void search_chunk(const piece_t *piece, const uint8_t *buffer, size_t siz
     linux_found_t found[LINUX_FIND_AT_ONCE];
     int sys_errno;
 
-    for (size_t at = start == piece->start ? 0 : FIRST_CUT_OFF; at < size;) {
+    for (size_t at = start == piece->start ? 0 : AROUND; at < size;) {
         size_t count = linux_find_sites(buffer, size, at, found, LINUX_FIND_AT_ONCE, &at);
 
         count = move_to_memory(found, count, buffer, start);
@@ -168,30 +171,23 @@ static void search_chunk(const piece_t *piece, const uint8_t *buffer, size_t siz
     }
 }
 
-static void search_piece(const piece_t *piece, uint8_t *buffer)
+static void search_piece(const piece_t *piece)
 {
     const size_t size = piece->end - piece->start;
 
     for (size_t at = 0; at < size; at += CHUNK - OVERLAP) {
         const size_t wanted = size - at < CHUNK ? size - at : CHUNK;
 
-        search_chunk(piece, buffer, read_at(piece->fd, buffer, wanted, piece->offset + at), piece->start + at);
+        search_chunk(piece, chunk, read_at(piece->fd, chunk, wanted, piece->offset + at), piece->start + at);
     }
 }
 
 /* Under linux_lock(). */
 static void search_file(const piece_t *piece)
 {
-    long buffer;
-
-    if (piece->end - piece->start > search_limit || is_searched(piece->start, piece->inode)) {
-        return;
-    }
-    buffer = linux_sys_mmap(0, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-    if (!linux_failed(buffer)) {
+    if (piece->end - piece->start <= search_limit && !is_searched(piece->start, piece->inode)) {
         note_searched(piece->start, piece->end, piece->inode);
-        search_piece(piece, (uint8_t *) buffer);
-        linux_sys_munmap((uintptr_t) buffer, CHUNK);
+        search_piece(piece);
     }
 }
 
@@ -211,6 +207,34 @@ static bool is_at_its_path(const linux_mapping_t *mapping)
            && S_ISREG(info.st_mode) && (uint64_t) info.st_ino == mapping->inode;
 }
 
+/* A function of each runtime of a sanitizer: they give back memory of their own, at times when their checks, which our
+ * code may have been compiled with, cannot run. */
+static const char *const runtimes[] = { "__asan_report_load1",  "__tsan_func_entry",
+                                        "__msan_warning",       "__hwasan_loadN",
+                                        "__lsan_do_leak_check", "__ubsan_handle_add_overflow" };
+
+#define RUNTIMES (sizeof(runtimes) / sizeof(runtimes[0]))
+
+/* Code that belongs to one of them; 0: there is none. Set before the lock is taken. */
+static uintptr_t left_out[RUNTIMES];
+
+static void find_runtimes(void)
+{
+    for (size_t i = 0; i < RUNTIMES; i++) {
+        left_out[i] = (uintptr_t) dlsym(RTLD_DEFAULT, runtimes[i]);
+    }
+}
+
+static bool is_left_out(const linux_mapping_t *mapping)
+{
+    for (size_t i = 0; i < RUNTIMES; i++) {
+        if (left_out[i] >= mapping->start && left_out[i] < mapping->end) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void search_mapping(const linux_mapping_t *mapping, void *arg)
 {
     piece_t piece = {
@@ -220,7 +244,8 @@ static void search_mapping(const linux_mapping_t *mapping, void *arg)
 
     (void) arg;
     if (!is_code(mapping->prot) || !mapping->is_private || mapping->inode == 0
-        || is_searched(mapping->start, mapping->inode) || mapping->is_path_cut || !is_at_its_path(mapping)) {
+        || is_searched(mapping->start, mapping->inode) || mapping->is_path_cut || is_left_out(mapping)
+        || !is_at_its_path(mapping)) {
         return;
     }
     fd = linux_sys_open(mapping->path, O_RDONLY | O_CLOEXEC);
@@ -236,6 +261,7 @@ void linux_search_others(size_t limit)
 {
     uint64_t saved;
 
+    find_runtimes();
     if (linux_lock(&saved)) {
         search_limit = limit;
         if (limit != 0) {

@@ -17,6 +17,7 @@ static inline void take_site(size_t at, const linux_call_t *call)
 {
     found.address = page + at;
     found.call = call;
+    found.has_number = call == NULL;
     memcpy(found.original, found.address, LINUX_INSN);
     own_open(page, 1);
 }

@@ -13,13 +13,17 @@
 #define MOV_R9_R8 0x4d, 0x89, 0xc8
 #define LOAD_R9 0x4c, 0x8b, 0x4c, 0x24, 0x08
 #define NONE (-1)
+#define MOVE 0x48, 0x89, 0xfa /* mov %rdi,%rdx */
+#define CLEAR 0x31, 0xd2      /* xor %edx,%edx */
+#define MOV_ESI 0xbe, 7, 0, 0, 0
+#define SET(nr) ((nr) | LINUX_NR_IS_SET)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- In bytes -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
-    uint8_t code[16];
+    uint8_t code[40];
     size_t size;
     int at;
     long nr;
@@ -46,6 +50,47 @@ static const struct {
     { "syscall(2) with another lead", { 0x4d, 0x89, 0xc1, LOAD_R9, SYSCALL_INSN }, 10, NONE, 0 },
     { "syscall(2) from another slot", { MOV_R9_R8, 0x4c, 0x8b, 0x4c, 0x24, 0x10, SYSCALL_INSN }, 10, NONE, 0 },
     { "syscall(2) cut short", { MOV_R9_R8, LOAD_R9, 0x0f }, 9, NONE, 0 },
+    { "cancellation point",
+      { 0x4c, 0x8b, 0x4c, 0x24, 0x10, 0x4c, 0x89, 0x5c, 0x24, 0x08, SYSCALL_INSN, 0xc3 },
+      13,
+      5,
+      LINUX_NR_ANY },
+    { "cancellation point that does not return",
+      { 0x4c, 0x8b, 0x4c, 0x24, 0x10, 0x4c, 0x89, 0x5c, 0x24, 0x08, SYSCALL_INSN, 0x90 },
+      13,
+      NONE,
+      0 },
+    { "cancellation point cut short",
+      { 0x4c, 0x8b, 0x4c, 0x24, 0x10, 0x4c, 0x89, 0x5c, 0x24, 0x08, SYSCALL_INSN },
+      12,
+      NONE,
+      0 },
+    { "cancellation point alone", { 0x48, 0x8b, 0x44, 0x24, 0x10, SYSCALL_INSN, 0x5b, 0xc3 }, 9, 0, LINUX_NR_ANY },
+    { "cancellation point alone cut short", { 0x48, 0x8b, 0x44, 0x24, 0x10, SYSCALL_INSN, 0x5b }, 8, NONE, 0 },
+    { "number before a constant", { MOV(11), MOV_ESI, SYSCALL_INSN }, 12, 5, SET(SYS_munmap) },
+    { "number before a move and a constant", { MOV(9), MOVE, MOV_ESI, SYSCALL_INSN }, 15, 8, SET(SYS_mmap) },
+    { "number before a clearing and a constant", { MOV(9), CLEAR, MOV_ESI, SYSCALL_INSN }, 14, 7, SET(SYS_mmap) },
+    { "number before six moves and a constant",
+      { MOV(11), MOVE, MOVE, MOVE, MOVE, MOVE, MOVE, MOV_ESI, SYSCALL_INSN },
+      30,
+      23,
+      SET(SYS_munmap) },
+    { "number too far away",
+      { MOV(11), MOVE, MOVE, MOVE, MOVE, MOVE, MOVE, MOVE, MOV_ESI, SYSCALL_INSN },
+      33,
+      NONE,
+      0 },
+    { "another number before a constant", { MOV(39), MOV_ESI, SYSCALL_INSN }, 12, NONE, 0 },
+    { "other instruction between", { MOV(11), 0x48, 0x8b, 0x17, MOV_ESI, SYSCALL_INSN }, 15, NONE, 0 },
+    { "xor of two registers between", { MOV(11), 0x31, 0xfa, MOV_ESI, SYSCALL_INSN }, 14, NONE, 0 },
+    { "number overwritten by a move", { MOV(11), 0x89, 0xf8, MOV_ESI, SYSCALL_INSN }, 14, NONE, 0 },
+    { "number overwritten by a load", { MOV(11), 0x48, 0x8b, 0xc7, MOV_ESI, SYSCALL_INSN }, 15, NONE, 0 },
+    { "number cleared", { MOV(11), 0x31, 0xc0, MOV_ESI, SYSCALL_INSN }, 14, NONE, 0 },
+    { "number moved elsewhere", { MOV(11), 0x89, 0xc2, MOV_ESI, SYSCALL_INSN }, 14, 7, SET(SYS_munmap) },
+    { "move to r8", { MOV(11), 0x49, 0x89, 0xf8, MOV_ESI, SYSCALL_INSN }, 15, 8, SET(SYS_munmap) },
+    { "load to r8", { MOV(11), 0x4c, 0x8b, 0xc7, MOV_ESI, SYSCALL_INSN }, 15, 8, SET(SYS_munmap) },
+    { "number of r8 before a constant", { 0x41, MOV(11), MOV_ESI, SYSCALL_INSN }, 13, NONE, 0 },
+    { "number before no constant", { MOV(11), MOVE, SYSCALL_INSN }, 10, NONE, 0 },
 };
 
 static bool is_ours(long nr)

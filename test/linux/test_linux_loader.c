@@ -107,6 +107,15 @@ static long no_file(const long args[6])
     return -ENOENT;
 }
 
+static int reads;
+
+static long count_read(const long args[6])
+{
+    ck_assert_int_eq(args[0], 5);
+    reads++;
+    return 0;
+}
+
 static long open_stat(const long args[6])
 {
     ((struct stat *) args[1])->st_ino = 17;
@@ -130,19 +139,17 @@ static const struct {
     { LINUX_OTHER, CODE, MAP_PRIVATE, B, false },
 };
 
-/* For that it maps a buffer, which it does not get here. */
 START_TEST(code_that_the_loader_maps_is_searched)
 {
     fake_sys_set(SYS_openat, no_file);
     fake_sys_set(SYS_fstat, open_stat);
+    fake_sys_set(SYS_pread64, count_read);
     linux_search_others(MIB2);
     answers[0] = mmap_rows[_i].result;
-    answers[1] = -ENOMEM;
     ck_assert_int_eq(run(mmap_rows[_i].kind, LINUX_CALL_MMAP,
                          (const long[6]){ 0, K, mmap_rows[_i].prot, mmap_rows[_i].flags, 5, 0 }),
                      mmap_rows[_i].result);
-    ck_assert_int_eq(answer_count, mmap_rows[_i].is_searched ? 2 : 1);
-    ck_assert(!mmap_rows[_i].is_searched || steps[step_count - 1].second == (MAP_PRIVATE | MAP_ANONYMOUS));
+    ck_assert_int_eq(reads, mmap_rows[_i].is_searched);
 }
 END_TEST
 

@@ -18,7 +18,7 @@
 #include "test/linux/valgrind.h"
 #include "test/test_main.h"
 
-#define CHUNK ((size_t) 256 * 1024)
+#define CHUNK ((size_t) 128 * 1024) /* Read at once. */
 #define LIMIT ((size_t) 4 << 20)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -119,11 +119,21 @@ static uint8_t *search_with(const uint8_t *bytes, size_t size, size_t at)
 
 /* ---- Borders of what is read at once --------------------------------------------------------------- */
 
-#define AROUND 40 /* Bytes before and behind a border. */
+#define BEFORE 180 /* Bytes from which on to try: more than is read twice, and for both borders. */
+#define BEHIND 8
 
 static const uint8_t numbered[] = { 0xb8, SYS_munmap, 0, 0, 0, 0x0f, 0x05, 0xc3 };
 static const uint8_t prefixed[] = { 0x41, 0xb8, SYS_munmap, 0, 0, 0, 0x0f, 0x05, 0xc3 };
 static const uint8_t any[] = { 0x4d, 0x89, 0xc8, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05, 0xc3 };
+static const uint8_t waiting[] = { 0x4c, 0x8b, 0x4c, 0x24, 0x10, 0x4c, 0x89, 0x5c, 0x24, 0x08, 0x0f, 0x05, 0xc3 };
+static const uint8_t alone[] = { 0x48, 0x8b, 0x44, 0x24, 0x10, 0x0f, 0x05, 0x5b, 0xc3 };
+/* The number, six moves of three bytes, another constant. */
+static const uint8_t behind[] = { 0xb8, SYS_munmap, 0,    0,    0,    0x48, 0x89, 0xfa, 0x48, 0x89, 0xfa,
+                                  0x48, 0x89,       0xfa, 0x48, 0x89, 0xfa, 0x48, 0x89, 0xfa, 0x48, 0x89,
+                                  0xfa, 0xbe,       0,    0,    0,    0,    0x0f, 0x05, 0xc3 };
+static const uint8_t behind_prefixed[] = { 0x41, 0xb8, SYS_munmap, 0,    0,    0,    0x48, 0x89, 0xfa, 0x48, 0x89,
+                                           0xfa, 0x48, 0x89,       0xfa, 0x48, 0x89, 0xfa, 0x48, 0x89, 0xfa, 0x48,
+                                           0x89, 0xfa, 0xbe,       0,    0,    0,    0,    0x0f, 0x05, 0xc3 };
 static const uint8_t decoy[] = { 0x4d, 0x89, 0xc9, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05, 0xc3 };
 
 static const struct {
@@ -133,7 +143,11 @@ static const struct {
 } patterns[] = {
     { numbered, sizeof(numbered), 0, true },
     { any, sizeof(any), 3, true },
+    { waiting, sizeof(waiting), 5, true },
+    { alone, sizeof(alone), 0, true },
+    { behind, sizeof(behind), 23, true },
     { prefixed, sizeof(prefixed), 1, false },
+    { behind_prefixed, sizeof(behind_prefixed), 24, false },
     { decoy, sizeof(decoy), 3, false },
 };
 
@@ -141,7 +155,7 @@ static const struct {
 START_TEST(border_of_what_is_read_hides_and_makes_no_site)
 {
     for (size_t border = CHUNK; border <= 2 * CHUNK; border += CHUNK) {
-        for (size_t at = border - AROUND - 16; at < border + AROUND; at++) {
+        for (size_t at = border - BEFORE; at < border + BEHIND; at++) {
             const uint8_t *code = search_with(patterns[_i].bytes, patterns[_i].size, at);
 
             ck_assert_msg(is_replaced(code + patterns[_i].site) == patterns[_i].is_site, "at %zu", at);

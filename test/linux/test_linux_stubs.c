@@ -350,6 +350,52 @@ START_TEST(call_that_is_not_ours_goes_by)
 }
 END_TEST
 
+/* `mov 16(%rsp),%rax; syscall; pop %rbx; ret`, behind a push of %rbx. */
+START_TEST(number_on_the_stack_is_looked_at)
+{
+    const uint8_t bytes[] = { 0x53, 0x48, 0x8b, 0x44, 0x24, 0x10, 0x0f, 0x05, 0x5b, 0xc3 };
+    registers_t registers = { .rbx = 0xb1, .rdi = 1 };
+    uint64_t damage;
+
+    own_open(page, 1);
+    memcpy(page, bytes, sizeof(bytes));
+    take_site(1, NULL);
+    make_and_jump();
+    linux_calls_take_arrivals();
+    number = 0x1234;
+    stack_argument = _i == 0 ? SYS_munmap : SYS_getppid;
+    ck_assert_int_eq(call_site(&registers, &damage), _i == 0 ? -EINVAL : (long) getppid());
+    ck_assert_uint_eq(linux_calls_take_arrivals(),
+                      _i == 0 ? LINUX_CALL_BIT(LINUX_CALL_MUNMAP) | LINUX_ANY_CALL_BIT : 0);
+    ck_assert_uint_eq(registers.rbx, 0xb1);
+}
+END_TEST
+
+/* `mov $nr,%eax; mov $constant,%esi; syscall; ret`: the replaced instruction is run by the stub, arriving or not. */
+START_TEST(constant_behind_the_number_is_there)
+{
+    const linux_filter_t filter = { _i == 2 ? LINUX_FILTER_EQUAL : LINUX_FILTER_NONE, 1, 7 };
+    const linux_call_t call = { .nr = SYS_umask, .bit = 1, .before = before_umask, .filter = filter };
+    const uint8_t bytes[] = { 0xb8, SYS_umask, 0, 0, 0, 0xbe, 0x34, 0x12, 0, 0, 0x0f, 0x05, 0xc3 };
+    registers_t registers = pattern;
+    uint64_t damage;
+
+    own_open(page, 1);
+    memcpy(page, bytes, sizeof(bytes));
+    take_site(LINUX_INSN, &call);
+    found.has_number = true;
+    make_and_jump();
+    umask(077);
+    plan = LINUX_PLAN_MAKE;
+    linux_calls_go_live(_i != 0);
+    ck_assert_int_eq(call_site(&registers, &damage), 077);
+    ck_assert_uint_eq(umask(077), 0xd1);
+    ck_assert_uint_eq(registers.rsi, 0x1234);
+    ck_assert_int_eq(befores, _i == 1);
+    ck_assert(_i != 1 || seen_args[1] == 0x1234);
+}
+END_TEST
+
 /* ---- Filters ---------------------------------------------------------------------------------- */
 
 #define HIGH (UINT64_C(1) << 32)
@@ -460,6 +506,8 @@ int main(void)
     tcase_add_test(tcase, stub_is_counted_once_a_call);
     tcase_add_loop_test(tcase, call_of_ours_by_number_arrives_with_its_last_arguments, 0, 4);
     tcase_add_loop_test(tcase, call_of_ours_by_number_has_events, 0, 2);
+    tcase_add_loop_test(tcase, number_on_the_stack_is_looked_at, 0, 2);
+    tcase_add_loop_test(tcase, constant_behind_the_number_is_there, 0, 3);
     tcase_add_loop_test(tcase, call_that_is_not_ours_goes_by, 0, (int) COUNT(others));
     tcase_add_loop_test(tcase, filter_lets_by_what_does_not_matter, 0, (int) COUNT(filter_rows));
     tcase_add_loop_test(tcase, filter_of_the_table_lets_all_losses_arrive, 0, (int) COUNT(table_rows));
