@@ -136,10 +136,10 @@ static const option_t table[] = {
     { "-V", 0, NULL, take_version },
 };
 
-static const option_t *find(const char *word)
+static const option_t *find(const char *word, size_t length)
 {
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (strcmp(table[i].name, word) == 0) {
+        if (strlen(table[i].name) == length && strncmp(table[i].name, word, length) == 0) {
             return &table[i];
         }
     }
@@ -156,18 +156,39 @@ static int count_values(char **words, int wanted)
     return count;
 }
 
+static bool is_unknown(char **argv, int position)
+{
+    fprintf(stderr, COVERAGE_PROGRAM ": unknown option \"%s\" (argument %d); --help lists them\n", argv[position],
+            position);
+    return false;
+}
+
+/* --row=NAME. Settings are not written so: the library would not know them. */
+static bool take_joined(coverage_options_t *options, char **argv, int position, const char *equals)
+{
+    const option_t *option = find(argv[position], (size_t) (equals - argv[position]));
+    const argument_t argument = { argv + position, equals + 1, position };
+
+    if (option == NULL || option->values != 1 || option->take == take_setting) {
+        return is_unknown(argv, position);
+    }
+    return option->take(options, &argument);
+}
+
 static bool take(coverage_options_t *options, char **argv, int *position)
 {
-    const option_t *option = find(argv[*position]);
-    const argument_t argument = { argv + *position,
-                                  option != NULL && option->values > 0 ? argv[*position + 1] : NULL, *position };
+    char **words = argv + *position;
+    const char *equals = strchr(words[0], '=');
+    const option_t *option = find(words[0], strlen(words[0]));
+    const argument_t argument = { words, option != NULL && option->values > 0 ? words[1] : NULL, *position };
 
-    if (option == NULL) {
-        fprintf(stderr, COVERAGE_PROGRAM ": unknown option \"%s\" (argument %d); --help lists them\n",
-                argv[*position], *position);
-        return false;
+    if (equals != NULL) {
+        return take_joined(options, argv, (*position)++, equals);
     }
-    if (count_values(argv + *position, option->values) < option->values) {
+    if (option == NULL) {
+        return is_unknown(argv, *position);
+    }
+    if (count_values(words, option->values) < option->values) {
         return complain(&argument, option->expected, argument.value);
     }
     *position += option->values + 1;

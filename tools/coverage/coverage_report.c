@@ -120,6 +120,15 @@ static void print_cell(const coverage_column_t *column, size_t row)
     printf(" %-*s", CELL_WIDTH, text);
 }
 
+/* Of "none" there is nothing to say. */
+static void print_claims(const coverage_column_t *column)
+{
+    const coverage_claims_t *claims = &column->claims;
+
+    printf("%s:%s%s%s%s\n", column->name, claims->version[0] != '\0' ? " " : "", claims->version,
+           claims->claimed[0] != '\0' ? ", it claims " : "", claims->claimed);
+}
+
 static void print_head(const coverage_result_t *result)
 {
     struct utsname system;
@@ -131,8 +140,7 @@ static void print_head(const coverage_result_t *result)
         const coverage_column_t *column = &result->columns[i];
 
         if (column->is_usable) {
-            printf("%s: %s%s%s\n", column->name, column->claims.version,
-                   column->claims.claimed[0] != '\0' ? ", notices " : "", column->claims.claimed);
+            print_claims(column);
         } else {
             printf("%s: not possible here: %s\n", column->name, column->reason);
         }

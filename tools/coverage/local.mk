@@ -33,6 +33,8 @@ opalmem_coverage_CPPFLAGS = $(AM_CPPFLAGS) -DCOVERAGE_MONITORDIR='"$(coverage_mo
 opalmem_coverage_CFLAGS = $(AM_CFLAGS) -fno-builtin
 opalmem_coverage_LDADD = libtoolutil.la libopalmem.la -ldl -lpthread
 
+dist_man_MANS += man/opalmem-coverage.1
+
 coverage_monitordir = $(opalmem_componentdir)/coverage
 coverage_monitor_LTLIBRARIES = coverage_ucx.la coverage_openmpi.la coverage_helper.la
 coverage_module_flags = -module -avoid-version -shared

@@ -13,9 +13,17 @@
 #define FILL 'x'
 #define HUGE_PAGE ((uintptr_t) 2 << 20)
 
+/* Each page begins with a number of its own: where page frames are not told, it shows that another one has come. */
 void scene_fill(char *start, size_t length)
 {
+    static uint32_t stamp;
+    uintptr_t page = ((uintptr_t) start + PAGE - 1) & ~(PAGE - 1);
+
     memset(start, FILL, length);
+    for (; page + sizeof(stamp) <= (uintptr_t) start + length; page += PAGE) {
+        stamp++;
+        memcpy((void *) page, &stamp, sizeof(stamp));
+    }
 }
 
 /* One page is left out on each side: nothing merges with it, and nothing is unmapped that matters. */
