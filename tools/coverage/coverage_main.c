@@ -36,7 +36,7 @@ static void *allocate(size_t count, size_t size)
 
 static void choose_rows(coverage_result_t *result, const coverage_options_t *options)
 {
-    result->rows = allocate(row_total() + 1, sizeof(result->rows[0]));
+    result->rows = allocate(row_total() + 1, sizeof(const coverage_row_t *));
     for (const coverage_row_t *row = coverage_rows; row->name != NULL; row++) {
         if (coverage_options_have_row(options, row)) {
             result->rows[result->row_count++] = row;

@@ -42,7 +42,7 @@ bool coverage_find_file(const char *name, char *path, size_t size)
             return true;
         }
     }
-    return (size_t) snprintf(path, size, "%s/%s", COVERAGE_MONITORDIR, name) < size && exists(path);
+    return (size_t) snprintf(path, size, "%s/coverage/%s", OPALMEM_COMPONENTDIR, name) < size && exists(path);
 }
 
 /* Splits NAME:MODE; a colon before a slash is a part of the path. */

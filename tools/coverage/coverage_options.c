@@ -93,7 +93,7 @@ static bool take_monitor(coverage_options_t *options, const argument_t *argument
 
 static bool take_setting(coverage_options_t *options, const argument_t *argument)
 {
-    for (int i = 0; argument->words[i] != NULL && i <= 2; i++) {
+    for (int i = 0; i <= 2 && argument->words[i] != NULL; i++) {
         if (i == 2 && strcmp(argument->words[0] + strspn(argument->words[0], "-"), "tune") == 0) {
             break;
         }

@@ -14,8 +14,6 @@
 
 #define ARGUMENTS_FIXED 5 /* Program, --child, descriptor, row, monitor. */
 
-extern char **environ;
-
 static bool complain(const char *what)
 {
     fprintf(stderr, COVERAGE_PROGRAM ": %s: %s\n", what, strerror(errno));

@@ -28,7 +28,7 @@ opalmem_coverage_SOURCES = \
 	tools/coverage/scenes_raw.c \
 	tools/coverage/scenes_shm.c \
 	tools/coverage/scenes_util.c
-opalmem_coverage_CPPFLAGS = $(AM_CPPFLAGS) -DCOVERAGE_MONITORDIR='"$(coverage_monitordir)"'
+opalmem_coverage_CPPFLAGS = $(AM_CPPFLAGS) -DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"'
 # Scenes are calls that the compiler must not see through: malloc and free, for example.
 opalmem_coverage_CFLAGS = $(AM_CFLAGS) -fno-builtin
 opalmem_coverage_LDADD = libtoolutil.la libopalmem.la -ldl -lpthread

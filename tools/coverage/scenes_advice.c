@@ -118,16 +118,23 @@ void scene_posix_madvise(void)
 
 /* ---- process_madvise, of this process ----------------------------------------------------------- */
 
-static void advise_process(int pidfd)
+static process_madvise_fn_t *find_process_madvise(void)
 {
     process_madvise_fn_t *function = (process_madvise_fn_t *) dlsym(RTLD_DEFAULT, "process_madvise");
-    char *memory = scene_pages(4);
-    const struct iovec range = { memory, 4 * PAGE };
 
     errno = 0;
     if (function == NULL) {
         coverage_not_possible("libc has no process_madvise");
     }
+    return function;
+}
+
+static void advise_process(int pidfd)
+{
+    process_madvise_fn_t *function = find_process_madvise();
+    char *memory = scene_pages(4);
+    const struct iovec range = { memory, 4 * PAGE };
+
     coverage_expect(0, memory, 4 * PAGE);
     coverage_begin();
     if (function(pidfd, &range, 1, MADV_DONTNEED, 0) != (ssize_t) (4 * PAGE)) {

@@ -182,6 +182,7 @@ void scene_realloc_shrink(void)
     shrunk = realloc(block, BIG / 2);
     coverage_need(shrunk != NULL, "realloc");
     coverage_end();
+    free(shrunk);
 }
 
 /* Something must be behind it; if that fails, something is. */
@@ -190,10 +191,11 @@ void scene_realloc_move(void)
     char *block = allocate(BIG), *moved;
     const uintptr_t behind = ((uintptr_t) block + malloc_usable_size(block) + PAGE - 1) & ~(PAGE - 1);
 
-    mmap((void *) behind, PAGE, PROT_NONE, ANON | FIXED_NOREPLACE, -1, 0);
+    (void) mmap((void *) behind, PAGE, PROT_NONE, ANON | FIXED_NOREPLACE, -1, 0);
     expect_pages_of(block, block + BIG);
     coverage_begin();
     moved = realloc(block, 8 * BIG);
-    coverage_need(moved != NULL && moved[BIG - 1] == 'x', "realloc");
+    coverage_need(moved != NULL, "realloc");
     coverage_end();
+    free(moved);
 }

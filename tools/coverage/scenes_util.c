@@ -17,12 +17,12 @@
 void scene_fill(char *start, size_t length)
 {
     static uint32_t stamp;
-    uintptr_t page = ((uintptr_t) start + PAGE - 1) & ~(PAGE - 1);
+    size_t page = (PAGE - (uintptr_t) start % PAGE) % PAGE;
 
     memset(start, FILL, length);
-    for (; page + sizeof(stamp) <= (uintptr_t) start + length; page += PAGE) {
+    for (; page + sizeof(stamp) <= length; page += PAGE) {
         stamp++;
-        memcpy((void *) page, &stamp, sizeof(stamp));
+        *(uint32_t *) (void *) (start + page) = stamp;
     }
 }
 
