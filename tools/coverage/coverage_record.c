@@ -106,14 +106,10 @@ void coverage_not_possible(const char *why)
     leave(COVERAGE_STAGE_NOT_POSSIBLE);
 }
 
-void coverage_need(bool good, const char *what)
+void coverage_fail(const char *what)
 {
     const int error = errno;
 
-    if (good) {
-        errno = 0;
-        return;
-    }
     atomic_store(&record->is_listening, false);
     snprintf(record->text, sizeof(record->text), "%s: %s", what, error != 0 ? strerror(error) : "failed");
     leave(COVERAGE_STAGE_FAILED);

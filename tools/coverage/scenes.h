@@ -5,6 +5,7 @@
 #ifndef TOOLS_COVERAGE_SCENES_H
 #define TOOLS_COVERAGE_SCENES_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,8 +39,17 @@ void coverage_stop_in_child(void);
 /** This machine cannot play the scene: the process ends. errno is told, if there is one. */
 _Noreturn void coverage_not_possible(const char *why);
 
+/** A call did what it must not: likewise. */
+_Noreturn void coverage_fail(const char *what);
+
 /** A call that must succeed. */
-void coverage_need(bool good, const char *what);
+static inline void coverage_need(bool good, const char *what)
+{
+    if (!good) {
+        coverage_fail(what);
+    }
+    errno = 0; /* What comes next shall not be explained by an old one. */
+}
 
 /** Anonymous pages with content, never at the start of a huge page; a hole on each side. */
 char *scene_pages(size_t pages);

@@ -19,6 +19,7 @@ void scene_fill(char *start, size_t length)
     static uint32_t stamp;
     size_t page = (PAGE - (uintptr_t) start % PAGE) % PAGE;
 
+    coverage_need(start != NULL, "memory to fill");
     memset(start, FILL, length);
     for (; page + sizeof(stamp) <= length; page += PAGE) {
         stamp++;
