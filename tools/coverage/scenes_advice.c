@@ -17,7 +17,7 @@ enum {
     ADVICE_GUARD = 102
 };
 
-#define SELF_PROCESS (-10001) /* PIDFD_SELF_THREAD_GROUP, since Linux 6.14. */
+#define SELF_PROCESS (-10001) /* PIDFD_SELF_THREAD_GROUP, as Linux has it since 6.17. */
 #define HUGE_PAGE ((size_t) 2 << 20)
 #define UNALIGNED 5000
 
@@ -56,6 +56,18 @@ void scene_madv_free(void)
 void scene_madv_remove(void)
 {
     advise(scene_map_file(scene_memory_file(4), 4), 4 * PAGE, MADV_REMOVE, "MADV_REMOVE");
+}
+
+/* It is the file that loses the pages: all mappings of it do. */
+void scene_madv_remove_alias(void)
+{
+    const int fd = scene_memory_file(4);
+    char *memory = scene_map_file(fd, 4), *other = scene_map_file(fd, 4);
+
+    coverage_expect(0, other, 4 * PAGE);
+    coverage_begin();
+    coverage_need(madvise(memory, 4 * PAGE, MADV_REMOVE) == 0, "MADV_REMOVE");
+    coverage_end();
 }
 
 void scene_madv_dontneed_locked(void)

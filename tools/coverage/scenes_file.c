@@ -36,6 +36,20 @@ void scene_ftruncate(void)
     coverage_end();
 }
 
+/* Pages that were written are the process's own; truncation takes them too. */
+void scene_ftruncate_private(void)
+{
+    const int fd = scene_memory_file(4);
+    char *memory = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE, fd, 0);
+
+    coverage_need(memory != MAP_FAILED, "mmap of a file");
+    scene_fill(memory, 4 * PAGE);
+    coverage_expect(0, memory, 4 * PAGE);
+    coverage_begin();
+    coverage_need(ftruncate(fd, 0) == 0, "ftruncate");
+    coverage_end();
+}
+
 void scene_truncate(void)
 {
     char path[64], *memory;

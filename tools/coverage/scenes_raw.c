@@ -187,6 +187,28 @@ void scene_uring_madvise(void)
     coverage_end();
 }
 
+#define REQUEST_FTRUNCATE 55 /* IORING_OP_FTRUNCATE, since Linux 6.9. */
+
+void scene_uring_ftruncate(void)
+{
+    const int fd = scene_memory_file(4);
+    char *memory = scene_map_file(fd, 4);
+    ring_t ring;
+    int result;
+
+    open_ring(&ring);
+    ring.entries[0].opcode = REQUEST_FTRUNCATE;
+    ring.entries[0].fd = fd;
+    coverage_expect(0, memory, 4 * PAGE);
+    coverage_begin();
+    result = run_request(&ring);
+    errno = -result;
+    if (result < 0) {
+        coverage_not_possible("ftruncate by io_uring");
+    }
+    coverage_end();
+}
+
 /* ---- userfaultfd ------------------------------------------------------------------------------------ */
 
 /* Since Linux 6.8; older headers do not have it. */
