@@ -393,10 +393,16 @@ typedef struct linux_patch_t {
  */
 int linux_patch_apply(linux_patch_t *patches, size_t count, int *sys_errno);
 
-/** Put executable pages with this content in the place of [start, start + length), for all threads at the same time.
- * @return 0 or -errno; then nothing has changed. Raw system calls only.
+/** Put a copy of the pages [start, start + length) that was changed in their place, for all threads at the same time.
+ * @param[in] copy  Of `length` bytes, at the start of a page, just mapped and written. It is gone afterwards.
+ * @return 0 or -errno; then the pages are as they were. Raw system calls only.
  */
-long linux_pages_replace(uintptr_t start, size_t length, const uint8_t *content);
+long linux_pages_replace(uintptr_t start, size_t length, uintptr_t copy);
+
+/** Copy code. Thread sanitizers do not see it. @param[in] size  Whole pages. */
+void linux_copy_page(uint8_t *to, const uint8_t *from, size_t size);
+/** Likewise LINUX_INSN bytes. */
+void linux_copy_insn(uint8_t *to, const uint8_t *from);
 
 /** Make memory that was just written executable, and no longer writable. @return 0 or -errno */
 long linux_pages_make_code(uintptr_t start, size_t length);
