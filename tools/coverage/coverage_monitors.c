@@ -12,8 +12,9 @@
 
 #define NAME_MAX_LENGTH 200
 
-/* In the build tree libtool keeps program and shared objects in .libs, or the program above it. */
-static const char *const beside[] = { "", ".libs/", NULL };
+/* Seen from the program. In the build tree libtool keeps program and shared objects in .libs, or the program above
+ * it; an installation may have been moved. */
+static const char *const beside[] = { "", ".libs/", "../lib/opalmem/coverage/", NULL };
 
 static bool exists(const char *path)
 {

@@ -34,6 +34,8 @@ opalmem_coverage_CFLAGS = $(AM_CFLAGS) -fno-builtin
 opalmem_coverage_LDADD = libtoolutil.la libopalmem.la -ldl -lpthread
 
 dist_man_MANS += man/opalmem-coverage.1
+# For those who write a monitor.
+dist_doc_DATA += tools/coverage/monitor.h
 
 coverage_monitordir = $(opalmem_componentdir)/coverage
 coverage_monitor_LTLIBRARIES = coverage_ucx.la coverage_openmpi.la coverage_helper.la
