@@ -250,6 +250,7 @@ typedef struct linux_site_t {
     const linux_call_t *call; /**< NULL: the number is the caller's (syscall(2)). */
     uint8_t *address;
     linux_kind_t kind;
+    bool has_number; /**< At the replaced instruction the number is there already: it must be run, too. */
     bool patched;
     uint8_t original[LINUX_INSN];
     uint8_t jump[LINUX_INSN];
@@ -264,6 +265,7 @@ static inline uint32_t linux_site_bit(const linux_site_t *site)
 typedef struct linux_found_t {
     uint8_t *address;
     const linux_call_t *call; /**< NULL: by number. */
+    bool has_number;
     uint8_t original[LINUX_INSN];
 } linux_found_t;
 
