@@ -99,6 +99,7 @@ const coverage_row_t coverage_rows[] = {
     { "truncate", "all", COVERAGE_RELEASE, X, 0, MUNMAP, ON_FILE, scene_truncate },
     { "open-trunc", "all", COVERAGE_RELEASE, X, 0, MUNMAP, ON_FILE, scene_open_trunc },
     { "creat", "all", COVERAGE_RELEASE, X, 0, MUNMAP, ON_FILE, scene_creat },
+    { "spawn-trunc", "all", COVERAGE_RELEASE, X, 0, MUNMAP, ON_FILE, scene_spawn_trunc },
     { "punch-hole", "all", COVERAGE_RELEASE, R, 0, MUNMAP, ON_FILE, scene_punch_hole },
     { "fallocate-zero", "all", COVERAGE_RELEASE, X, 0, MUNMAP, ON_FILE, scene_fallocate_zero },
     { "fallocate-collapse", "from the hole on", COVERAGE_RELEASE, X, 0, MUNMAP, ON_FILE,

@@ -150,6 +150,7 @@ SCENE(ftruncate_private);
 SCENE(truncate);
 SCENE(open_trunc);
 SCENE(creat);
+SCENE(spawn_trunc);
 SCENE(punch_hole);
 SCENE(fallocate_zero);
 SCENE(fallocate_collapse);

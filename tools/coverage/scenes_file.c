@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/falloc.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,12 @@ static char *map_memory_file(int *fd)
 static void path_of(int fd, char *path, size_t size)
 {
     snprintf(path, size, PATH_OF_DESCRIPTOR, fd);
+}
+
+/* For a child. */
+static void path_of_parent(int fd, char *path, size_t size)
+{
+    snprintf(path, size, "/proc/%d/fd/%d", (int) getpid(), fd);
 }
 
 void scene_ftruncate(void)
@@ -87,6 +94,31 @@ void scene_creat(void)
     coverage_begin();
     coverage_need(creat(path, 0600) >= 0, "creat");
     coverage_end();
+}
+
+/* libc opens the file for the new process, in a child that shares this address space. */
+void scene_spawn_trunc(void)
+{
+    char path[64], name[] = "true", *memory;
+    char *const arguments[] = { name, NULL };
+    posix_spawn_file_actions_t actions;
+    pid_t child;
+    int fd;
+
+    memory = map_memory_file(&fd);
+    path_of_parent(fd, path, sizeof(path));
+    coverage_need(posix_spawn_file_actions_init(&actions) == 0
+                      && posix_spawn_file_actions_addopen(&actions, 1, path, O_WRONLY | O_TRUNC, 0) == 0,
+                  "posix_spawn_file_actions_addopen");
+    coverage_expect(0, memory, 4 * PAGE);
+    coverage_begin();
+    errno = posix_spawnp(&child, name, &actions, NULL, arguments, environ);
+    if (errno != 0) {
+        coverage_not_possible("posix_spawn of true");
+    }
+    coverage_need(waitpid(child, NULL, 0) == child, "waitpid");
+    coverage_end();
+    posix_spawn_file_actions_destroy(&actions);
 }
 
 /* The same from a process that has nothing to do with the mapping. */
