@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "opal/opalmem.h"
 #include "tools/coverage/coverage_options.h"
@@ -118,6 +119,17 @@ static int finish_output(int rc)
     return rc;
 }
 
+/* Scenes count in pages of this size. */
+static bool has_small_pages(void)
+{
+    if (sysconf(_SC_PAGESIZE) == (long) COVERAGE_PAGE) {
+        return true;
+    }
+    fprintf(stderr, COVERAGE_PROGRAM ": pages of %ld bytes: only those of 4096 are known here\n",
+            sysconf(_SC_PAGESIZE));
+    return false;
+}
+
 static int run(const coverage_options_t *options)
 {
     coverage_result_t result = { NULL, 0, NULL, 0 };
@@ -129,7 +141,7 @@ static int run(const coverage_options_t *options)
         rc = EXIT_GOOD;
     } else {
         make_columns(&result, options);
-        if (run_all(&result, options->settings)) {
+        if (has_small_pages() && run_all(&result, options->settings)) {
             coverage_print(&result, options->form);
             rc = verdict(&result);
         }
