@@ -44,8 +44,8 @@ typedef struct plan_t {
 
 /* What a member has reported of the watched range. */
 typedef struct seen_t {
-    unsigned events;
-    uint32_t pages; /* A bit for each page. */
+    unsigned events, late; /* Late: the pages were gone already. */
+    uint32_t pages;        /* A bit for each page. */
 } seen_t;
 
 /* From now on events that touch [start, start + COMPANY_SIZE) count. */

@@ -174,9 +174,10 @@ static void compare_paths(history_t *history, const check_t *check, const check_
         const seen_t *seen = &check->seen[pass][i][member], *expected = &alone->seen[pass][i][member];
 
         m.events += expected->events;
-        if (seen->events != expected->events || seen->pages != expected->pages) {
-            snprintf(what, sizeof(what), "%s%s: %u events, pages %#x; alone %u, %#x", paths[i].name,
-                     pass == 1 ? " (cached)" : "", seen->events, seen->pages, expected->events, expected->pages);
+        if (seen->events != expected->events || seen->late != expected->late || seen->pages != expected->pages) {
+            snprintf(what, sizeof(what), "%s%s: %u events, %u late, pages %#x; alone %u, %u, %#x", paths[i].name,
+                     pass == 1 ? " (cached)" : "", seen->events, seen->late, seen->pages, expected->events,
+                     expected->late, expected->pages);
             fault(history, member == OURS ? LOST_OURS : LOST_THEIRS, members[member].name, what);
         }
     }

@@ -2,22 +2,26 @@
 /* The libraries that watch over memory, and how each is started and stopped. Those of others are loaded by dlopen at
  * their first start, since some of them patch libc when they are loaded; what is called of them is declared here. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <opal/mca/rcache/provider.h>
 #include <opal/mca/rcache/rcache.h>
 #include <opal/opalmem.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "company.h"
 
 /* ---- Events ------------------------------------------------------------------------------------ */
 
 static volatile uintptr_t watched; /* 0: nothing. */
+static char watched_byte;
 static seen_t noted[MEMBERS];
 
 void watch_begin(uintptr_t start)
 {
     memset(noted, 0, sizeof(noted));
+    watched_byte = *(const char *) start;
     __atomic_store_n(&watched, start, __ATOMIC_SEQ_CST);
 }
 
@@ -25,6 +29,17 @@ void watch_end(seen_t seen[MEMBERS])
 {
     __atomic_store_n(&watched, 0, __ATOMIC_SEQ_CST);
     memcpy(seen, noted, sizeof(noted));
+}
+
+/* Nobody hooks mincore. */
+static bool is_intact(uintptr_t start)
+{
+    const int saved_errno = errno;
+    unsigned char page;
+    const bool mapped = mincore((void *) start, COMPANY_PAGE, &page) == 0;
+
+    errno = saved_errno;
+    return mapped && *(const volatile char *) start == watched_byte;
 }
 
 void watch_event(member_id_t member, uintptr_t start, size_t length)
@@ -41,6 +56,7 @@ void watch_event(member_id_t member, uintptr_t start, size_t length)
     if (pages != 0) {
         __atomic_fetch_or(&noted[member].pages, pages, __ATOMIC_RELAXED);
         __atomic_fetch_add(&noted[member].events, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&noted[member].late, is_intact(first) ? 0 : 1, __ATOMIC_RELAXED);
     }
 }
 

@@ -122,7 +122,8 @@ static void print_path(const check_t *check, int path, const bool takes_part[MEM
     printf("    %-20s", paths[path].name);
     for (member_id_t i = 0; i < MEMBERS; i++) {
         if (takes_part[i]) {
-            printf(" %s %u/%u", members[i].name, check->seen[0][path][i].events, check->seen[1][path][i].events);
+            printf(" %s %u/%u%s", members[i].name, check->seen[0][path][i].events, check->seen[1][path][i].events,
+                   check->seen[0][path][i].late > 0 ? " late" : "");
         }
     }
     printf("%s%s\n", check->kept[path] ? " kept" : "", check->stale[path] ? " STALE" : "");
