@@ -65,6 +65,7 @@ typedef struct path_t {
     const char *(*release)(char *memory);
     /* Give back what is left. */
     void (*clean)(char *memory);
+    bool early; /* make comes before the step. */
 } path_t;
 
 #define PATHS 11

@@ -89,7 +89,7 @@ static const char *release_fixed(char *memory)
     return holds(memory, 0) ? NULL : "mmap leaves the pages";
 }
 
-static char *moved; /* Where mremap and realloc have put the memory. */
+static char *moved; /* Where mremap has put the memory. */
 static char *fence; /* What keeps it from growing in place. */
 
 /* (UCX 1.13 forgets the address that goes with MREMAP_FIXED, so the kernel chooses here.) */
@@ -102,7 +102,6 @@ static char *map_before_fence(void)
         return NULL;
     }
     fence = memory + COMPANY_SIZE;
-    mprotect(fence, COMPANY_PAGE, PROT_NONE);
     return memset(memory, FILLED, COMPANY_SIZE);
 }
 
@@ -187,47 +186,55 @@ static const char *release_shmdt(char *memory)
 
 /* ---- malloc -------------------------------------------------------------------------------------- */
 
-static char *block;
-
-static char *allocate(void)
+static char *allocate(char **block)
 {
-    block = malloc(BLOCK);
-    return block == NULL ? NULL : page_after(memset(block, FILLED, BLOCK));
+    *block = malloc(BLOCK);
+    return *block == NULL ? NULL : page_after(memset(*block, FILLED, BLOCK));
+}
+
+static char *freed;
+
+static char *allocate_to_free(void)
+{
+    return allocate(&freed);
 }
 
 static const char *release_free(char *memory)
 {
-    free(block);
+    free(freed);
     return is_gone(memory) ? NULL : "free leaves the pages";
 }
 
-/* Behind the block nothing can grow. */
+static char *block, *block_fence;
+
 static char *allocate_before_fence(void)
 {
-    char *memory = allocate();
+    char *memory = allocate(&block);
 
     if (memory != NULL) {
-        fence = mmap(page_after(block + BLOCK), COMPANY_PAGE, PROT_NONE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        block_fence = mmap(page_after(block + BLOCK), COMPANY_PAGE, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     }
     return memory;
 }
 
 static const char *release_realloc(char *memory)
 {
-    moved = realloc(block, 4 * BLOCK);
-    if (moved == NULL || moved == block || !is_gone(memory)) {
+    char *const before = block;
+
+    block = realloc(before, 4 * BLOCK);
+    if (block == NULL || block == before || !is_gone(memory)) {
         return "realloc does not move";
     }
-    return holds(moved, FILLED) ? NULL : "realloc does not take the data along";
+    return holds(block, FILLED) ? NULL : "realloc does not take the data along";
 }
 
 static void clean_realloc(char *memory)
 {
     (void) memory;
-    free(moved);
-    if (fence != MAP_FAILED) {
-        munmap(fence, COMPANY_PAGE);
+    free(block);
+    if (block_fence != MAP_FAILED) {
+        munmap(block_fence, COMPANY_PAGE);
     }
 }
 
@@ -253,18 +260,20 @@ static const char *release_dlclose(char *memory)
     return is_gone(memory) ? NULL : "dlclose leaves the pages";
 }
 
+/* The last made is the first released: brk before sbrk. A call of mprotect may make ours look at its sites again, so
+ * what needs one comes early (loading a DSO) or last (the stack of a thread). */
 const path_t paths[PATHS] = {
-    { "munmap", map, release_munmap, leave },
-    { "munmap in a thread", map, release_in_thread, leave },
-    { "mmap over it", map, release_fixed, unmap },
-    { "mremap", map_before_fence, release_mremap, clean_mremap },
-    { "madvise", map, release_madvise, unmap },
-    { "brk", grow_break, release_brk, leave },
-    { "sbrk", grow_break, release_sbrk, leave },
-    { "shmdt", attach, release_shmdt, leave },
-    { "free", allocate, release_free, leave },
-    { "realloc", allocate_before_fence, release_realloc, clean_realloc },
-    { "dlclose", load, release_dlclose, leave },
+    { "munmap", map, release_munmap, leave, false },
+    { "mmap over it", map, release_fixed, unmap, false },
+    { "mremap", map_before_fence, release_mremap, clean_mremap, false },
+    { "madvise", map, release_madvise, unmap, false },
+    { "brk", grow_break, release_brk, leave, false },
+    { "sbrk", grow_break, release_sbrk, leave, false },
+    { "shmdt", attach, release_shmdt, leave, false },
+    { "free", allocate_to_free, release_free, leave, false },
+    { "realloc", allocate_before_fence, release_realloc, clean_realloc, false },
+    { "dlclose", load, release_dlclose, leave, true },
+    { "munmap in a thread", map, release_in_thread, leave, false },
 };
 
 void paths_prepare(const char *name)

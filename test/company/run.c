@@ -57,34 +57,65 @@ static void note_bad(check_t *check, const char *name, const char *bad)
     }
 }
 
-static void try_path(check_t *check, int path, bool cached)
-{
-    const path_t *way = &paths[path];
-    char *memory = way->make();
-    const char *bad;
+static char *memory[PATHS]; /* NULL: there is none. */
 
-    if (memory == NULL) {
-        note_bad(check, way->name, "no memory");
-        return;
+static void make_all(check_t *check, bool early)
+{
+    for (int i = PATHS - 1; i >= 0; i--) {
+        if (paths[i].early == early) {
+            memory[i] = paths[i].make();
+            note_bad(check, paths[i].name, memory[i] == NULL ? "no memory" : NULL);
+        }
     }
-    check->kept[path] = cached && cache_keeps(memory);
-    watch_begin((uintptr_t) memory);
-    bad = way->release(memory);
-    watch_end(check->seen[cached][path]);
-    check->stale[path] = cached && cache_holds(memory);
-    way->clean(memory);
-    note_bad(check, way->name, bad);
 }
 
-/* First without a cache: registering must not be what repairs anything. */
+static void clean_all(void)
+{
+    for (int i = 0; i < PATHS; i++) {
+        if (memory[i] != NULL) {
+            paths[i].clean(memory[i]);
+        }
+    }
+}
+
+static void try_path(check_t *check, int path, bool cached)
+{
+    const char *bad;
+
+    if (memory[path] == NULL) {
+        return;
+    }
+    watch_begin((uintptr_t) memory[path]);
+    bad = paths[path].release(memory[path]);
+    watch_end(check->seen[cached][path]);
+    note_bad(check, paths[path].name, bad);
+}
+
+static void try_cached_path(check_t *check, int path)
+{
+    if (memory[path] != NULL) {
+        check->kept[path] = cache_keeps(memory[path]);
+        try_path(check, path, true);
+        check->stale[path] = cache_holds(memory[path]);
+    }
+}
+
+/* First without a cache, since that makes ours look at its sites. */
 static void try_all(check_t *check, bool ours_on)
 {
+    make_all(check, false);
     for (int i = 0; i < PATHS; i++) {
         try_path(check, i, false);
     }
+    clean_all();
     note_bad(check, "errno", paths_wrong_errno());
-    for (int i = 0; ours_on && i < PATHS; i++) {
-        try_path(check, i, true);
+    if (ours_on) {
+        make_all(check, true);
+        make_all(check, false);
+        for (int i = 0; i < PATHS; i++) {
+            try_cached_path(check, i);
+        }
+        clean_all();
     }
     check->level = ours_on ? opal_mem_hooks_support_level() : 0;
 }
@@ -94,6 +125,7 @@ static void do_step(const step_t *step, check_t *check)
     static bool ours_on;
 
     memset(check, 0, sizeof(*check));
+    make_all(check, true);
     check->code = step->on ? members[step->member].start() : members[step->member].stop();
     ours_on = step->member == OURS ? step->on && check->code == 0 : ours_on;
     check->ours_on = ours_on;
