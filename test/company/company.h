@@ -16,7 +16,8 @@
 #define COMPANY_SIZE (COMPANY_PAGES * COMPANY_PAGE)
 #define COMPANY_STEPS 8 /* Of a plan, at most. */
 
-typedef enum member_id_t { OURS, UCX, UCX_RELOC, MEMHOOKS, OPEN_MPI, MEMBERS } member_id_t;
+/* FORK is no library: its start goes on in a child. */
+typedef enum member_id_t { OURS, UCX, UCX_RELOC, MEMHOOKS, OPEN_MPI, FORK, MEMBERS } member_id_t;
 
 typedef struct member_t {
     const char *name;
@@ -65,7 +66,8 @@ typedef struct path_t {
     const char *(*release)(char *memory);
     /* Give back what is left. */
     void (*clean)(char *memory);
-    bool early; /* make comes before the step. */
+    bool early;   /* make comes before the step. */
+    bool carried; /* Nothing of it is shared: there may be two at a time. */
 } path_t;
 
 #define PATHS 11

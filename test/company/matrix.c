@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* All plans: every order in which ours and another library start, stop, start and stop again, and every order of one
- * start and stop of ours and two others. After each step, what a library sees is compared with its twin: the same
+ * start and stop of ours and two others, or one other and a fork. After each step, what a library sees is compared with its twin: the same
  * plan without ours (for the others) or without the others (for ours). */
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,13 +97,13 @@ static void run_child(const plan_t *plan, outcome_t *outcome)
 
 /* ---- Twins ---------------------------------------------------------------------------------------- */
 
-/* The steps of ours alone, or those of all others. */
+/* The steps of ours alone, or those of all others; a fork is in both. */
 static plan_t project(const plan_t *plan, int steps, bool ours)
 {
     plan_t result = { 0 };
 
     for (int i = 0; i < steps; i++) {
-        if ((plan->steps[i].member == OURS) == ours) {
+        if (plan->steps[i].member == FORK || (plan->steps[i].member == OURS) == ours) {
             result.steps[result.count++] = plan->steps[i];
         }
     }
@@ -380,7 +380,7 @@ static int blind_matrix(void)
 int matrix(const char *program, const char *dso, const member_id_t *others, int count, matrix_mode_t mode)
 {
     const int each = count == 1 ? 4 : 2;
-    const int left[3] = { each, each, count == 1 ? 0 : each };
+    const int left[3] = { each, each, count == 1 ? 0 : others[1] == FORK ? 1 : each };
     plan_t plan = { 0 };
     const char *missing;
 
@@ -399,6 +399,6 @@ int matrix(const char *program, const char *dso, const member_id_t *others, int 
     if (mode == MATRIX_BLIND) {
         return blind_matrix();
     }
-    all_orders(&plan, left, each * m.member_count);
+    all_orders(&plan, left, left[0] + left[1] + left[2]);
     return print_result();
 }

@@ -6,9 +6,12 @@
 #include <opal/mca/rcache/provider.h>
 #include <opal/mca/rcache/rcache.h>
 #include <opal/opalmem.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "company.h"
 
@@ -292,10 +295,39 @@ static int pal_stop(void)
     return rc == 0 ? pal.close(pal.framework) : rc;
 }
 
+/* ---- fork ------------------------------------------------------------------------------------------ */
+
+static const char *fork_missing(void)
+{
+    return NULL;
+}
+
+/* Returns in the child only. */
+static int fork_start(void)
+{
+    pid_t child;
+    int status = 0;
+
+    fflush(stdout);
+    child = fork();
+    if (child != 0) {
+        waitpid(child, &status, 0);
+        _exit(child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+    }
+    alarm(60);
+    return 0;
+}
+
+static int fork_stop(void)
+{
+    return 0;
+}
+
 const member_t members[MEMBERS] = {
     [OURS] = { "ours", ours_missing, ours_start, ours_stop },
     [UCX] = { "ucx", ucx_missing, ucx_start, ucx_stop },
     [UCX_RELOC] = { "ucx-reloc", ucx_missing, ucx_reloc_start, ucx_stop },
     [MEMHOOKS] = { "memhooks", memhooks_missing, memhooks_start, memhooks_stop },
     [OPEN_MPI] = { "open-mpi", pal_missing, pal_start, pal_stop },
+    [FORK] = { "fork", fork_missing, fork_start, fork_stop },
 };

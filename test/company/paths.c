@@ -263,17 +263,17 @@ static const char *release_dlclose(char *memory)
 /* The last made is the first released: brk before sbrk. A call of mprotect may make ours look at its sites again, so
  * what needs one comes early (loading a DSO) or last (the stack of a thread). */
 const path_t paths[PATHS] = {
-    { "munmap", map, release_munmap, leave, false },
-    { "mmap over it", map, release_fixed, unmap, false },
-    { "mremap", map_before_fence, release_mremap, clean_mremap, false },
-    { "madvise", map, release_madvise, unmap, false },
-    { "brk", grow_break, release_brk, leave, false },
-    { "sbrk", grow_break, release_sbrk, leave, false },
-    { "shmdt", attach, release_shmdt, leave, false },
-    { "free", allocate_to_free, release_free, leave, false },
-    { "realloc", allocate_before_fence, release_realloc, clean_realloc, false },
-    { "dlclose", load, release_dlclose, leave, true },
-    { "munmap in a thread", map, release_in_thread, leave, false },
+    { "munmap", map, release_munmap, leave, false, true },
+    { "mmap over it", map, release_fixed, unmap, false, true },
+    { "mremap", map_before_fence, release_mremap, clean_mremap, false, false },
+    { "madvise", map, release_madvise, unmap, false, true },
+    { "brk", grow_break, release_brk, leave, false, false },
+    { "sbrk", grow_break, release_sbrk, leave, false, false },
+    { "shmdt", attach, release_shmdt, leave, false, false },
+    { "free", allocate_to_free, release_free, leave, false, false },
+    { "realloc", allocate_before_fence, release_realloc, clean_realloc, false, false },
+    { "dlclose", load, release_dlclose, leave, true, false },
+    { "munmap in a thread", map, release_in_thread, leave, false, false },
 };
 
 void paths_prepare(const char *name)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* company: hook libraries start and stop by a plan, and after each step memory is released in every way.
- *     company run DSO ours+ ucx+ ours-     does one plan, and says what each library has seen: events without/with a cache of ours
- *     company matrix DSO [-v] ucx...       does all plans of ours with these, and says where something is lost
- *     company matrix DSO -b ucx            is that seen, when ours does not watch a call? */
+ *     company run DSO ours+ ucx+ ours-  does one plan: events without/with a cache, what is kept, what is stale
+ *     company matrix DSO [-v] ucx [open-mpi|fork]  does all plans of ours with these, and says what is lost
+ *     company matrix DSO -b ucx  is that seen, when ours does not watch a call? */
+#include <opal/opalmem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "company.h"
-#include <opal/opalmem.h>
 
 /* ---- Plans --------------------------------------------------------------------------------------- */
 
@@ -120,6 +120,30 @@ static void try_all(check_t *check, bool ours_on)
     check->level = ours_on ? opal_mem_hooks_support_level() : 0;
 }
 
+static char *carried[PATHS]; /* Registered before the step, released after it. */
+
+static void carry(void)
+{
+    for (int i = 0; i < PATHS; i++) {
+        carried[i] = paths[i].carried ? paths[i].make() : NULL;
+        if (carried[i] != NULL) {
+            cache_keeps(carried[i]);
+        }
+    }
+}
+
+static void try_carried(check_t *check, bool ours_on)
+{
+    for (int i = 0; i < PATHS; i++) {
+        if (carried[i] != NULL) {
+            note_bad(check, paths[i].name, paths[i].release(carried[i]));
+            check->stale[i] = check->stale[i] || (ours_on && cache_holds(carried[i]));
+            paths[i].clean(carried[i]);
+            carried[i] = NULL;
+        }
+    }
+}
+
 static void do_step(const step_t *step, check_t *check)
 {
     static bool ours_on;
@@ -131,6 +155,10 @@ static void do_step(const step_t *step, check_t *check)
     check->ours_on = ours_on;
     paths_set_malloc();
     try_all(check, ours_on);
+    try_carried(check, ours_on);
+    if (ours_on) {
+        carry();
+    }
 }
 
 int run_plan(const plan_t *plan, int fd)

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck disable=SC2154 # the upper Makefile sets top_srcdir, company_common.sh work
-# Ours and UCX (mode bistro) start and stop in every order: each sees what it sees alone.
+# Ours and UCX (mode bistro) start and stop in every order, also around a fork: each sees what it sees alone.
 . "$top_srcdir/test/company/company_common.sh"
 matrix -b ucx
 matrix ucx
+matrix ucx fork
 
 # UCX makes brk by an instruction of its own. Where that was not searched for, ours promises nothing of the heap.
 unsearched() {
