@@ -290,6 +290,7 @@ static const struct {
     { "mmap,brk", OPAL_SUCCESS, EVERYWHERE(BIT(MMAP) | BIT(BRK)), "" },
     { "mmap,", OPAL_SUCCESS, EVERYWHERE(BIT(MMAP)), "" },
     { "process_madvise,openat2", OPAL_SUCCESS, EVERYWHERE(BIT(PROCESS_MADVISE) | BIT(OPENAT2)), "" },
+    { "mprotect,pkey_mprotect", OPAL_SUCCESS, EVERYWHERE(BIT(MPROTECT) | BIT(PKEY_MPROTECT)), "" },
     { "open", OPAL_SUCCESS, EVERYWHERE(BIT(OPEN)), "" },
     { "syscall", OPAL_SUCCESS, EVERYWHERE(LINUX_ANY_CALL_BIT), "" },
     { "libc:munmap", OPAL_SUCCESS, { { BIT(MUNMAP), 0, 0 } }, "" },

@@ -138,6 +138,7 @@ static const struct {
     { LINUX_CALL_CREAT, 0, 0, 0, 0 },
     { LINUX_CALL_IOCTL, 0, 0, 0, 0 },
     { LINUX_CALL_MPROTECT, 0, 0, 0, 0 },
+    { LINUX_CALL_PKEY_MPROTECT, 0, 0, 0, 0 },
     { LINUX_CALL_COUNT, 0, 0, OPAL_MEMORY_SEES_SYSCALL, 0 }, /* syscall(2) */
 };
 

@@ -46,6 +46,22 @@ START_TEST(call_by_number_only_passes_when_switched_off)
 }
 END_TEST
 
+/* Only in the code that is meant, and only that call. */
+START_TEST(call_by_number_that_is_left_alone_has_no_events)
+{
+    linux_sites_mask_t mask = { { 0 } };
+
+    mask.calls[LINUX_LIBC] = LINUX_CALL_BIT(_i == 0 ? LINUX_CALL_MUNMAP : LINUX_CALL_BRK);
+    if (_i == 2) {
+        mask.calls[LINUX_OTHER] = LINUX_CALL_BIT(LINUX_CALL_MUNMAP);
+    }
+    linux_calls_leave_alone(&mask);
+    fake_sys_set(SYS_munmap, fake_mmap);
+    ck_assert_int_eq(run_by_number(SYS_munmap, (const long[6]){ A, K }), 0);
+    ck_assert_int_eq(step_count, _i == 0 ? 1 : 2);
+}
+END_TEST
+
 /* Code with stubs at STUBS. */
 static void know_code(void)
 {
@@ -161,6 +177,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, steps_set_up, NULL);
     tcase_add_test(tcase, call_by_number_has_the_same_events);
     tcase_add_test(tcase, call_by_number_only_passes_when_switched_off);
+    tcase_add_loop_test(tcase, call_by_number_that_is_left_alone_has_no_events, 0, 3);
     tcase_add_test(tcase, code_that_the_loader_unmaps_is_forgotten_before);
     tcase_add_test(tcase, code_that_the_loader_maps_over_is_forgotten_before);
     tcase_add_test(tcase, twin_what_libc_unmaps_is_not_looked_up);
