@@ -349,7 +349,7 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
       .run = linux_run_mprotect },
 };
 
-#define ENTRY(id, number) [number] = LINUX_CALL_##id + 1
+#define ENTRY(id, number) [number] = (LINUX_CALL_##id + 1)
 
 const uint8_t linux_call_ids[LINUX_CALL_NUMBERS] = {
     ENTRY(MMAP, SYS_mmap),
