@@ -80,6 +80,15 @@ static linux_plan_t before_run(const linux_call_t *call, linux_frame_t *frame)
     return LINUX_PLAN_DONE;
 }
 
+OPAL_MEM_HOOKS_PATH static linux_plan_t before_madvise(const linux_call_t *call, linux_frame_t *frame)
+{
+    if ((int) frame->args[2] == MADV_REMOVE) {
+        frame->result = linux_run_remove(call, frame->args);
+        return LINUX_PLAN_DONE;
+    }
+    return before_plain(call, frame);
+}
+
 /* ---- mmap ---------------------------------------------------------------------------------------- */
 
 /* A file mapped over something. A descriptor that is not open is found out here: programs do pass
@@ -325,7 +334,7 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
     { ID(BRK, SYS_brk, "brk"), .before = before_brk, .after = after_brk },
     { ID(MREMAP, SYS_mremap, "mremap"), .before = before_mremap, .after = after_mremap,
       .gain = linux_gain_mremap },
-    { ID(MADVISE, SYS_madvise, "madvise"), .before = before_plain, .ranges = linux_ranges_madvise },
+    { ID(MADVISE, SYS_madvise, "madvise"), .before = before_madvise, .ranges = linux_ranges_madvise },
     { ID(SHMAT, SYS_shmat, "shmat"), .before = before_run, .run = run_shmat },
     { ID(SHMDT, SYS_shmdt, "shmdt"), .before = before_run, .run = run_shmdt },
     { ID(REMAP_FILE_PAGES, SYS_remap_file_pages, "remap_file_pages"), .before = before_plain,
