@@ -101,6 +101,7 @@
 #define linux_run_process_madvise OPALMEM_NAME(linux_run_process_madvise)
 #define linux_run_remove OPALMEM_NAME(linux_run_remove)
 #define linux_run_truncate OPALMEM_NAME(linux_run_truncate)
+#define linux_search_forget OPALMEM_NAME(linux_search_forget)
 #define linux_search_libc OPALMEM_NAME(linux_search_libc)
 #define linux_search_mapped OPALMEM_NAME(linux_search_mapped)
 #define linux_search_memory OPALMEM_NAME(linux_search_memory)
