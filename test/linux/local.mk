@@ -55,4 +55,18 @@ test_linux_test_linux_threads_LDADD = libopalmem.la $(CHECK_LIBS)
 test_linux_test_linux_guard_SOURCES = test/linux/test_linux_guard.c
 test_linux_test_linux_guard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_guard_LDADD = libopalmem.la $(CHECK_LIBS)
+
+# Hook context, early starts, allocators, backtraces, loaded objects.
+linux_watched = test/linux/watched.c test/linux/watched.h test/linux/scenes.h
+linux_context_tests = test/linux/test_linux_context test/linux/test_linux_children
+check_PROGRAMS += $(linux_context_tests)
+TESTS += $(linux_context_tests)
+
+test_linux_test_linux_context_SOURCES = test/linux/test_linux_context.c $(linux_watched)
+test_linux_test_linux_context_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_context_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_children_SOURCES = test/linux/test_linux_children.c $(linux_watched)
+test_linux_test_linux_children_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_children_LDADD = libopalmem.la $(CHECK_LIBS)
 endif
