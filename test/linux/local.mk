@@ -58,7 +58,8 @@ test_linux_test_linux_guard_LDADD = libopalmem.la $(CHECK_LIBS)
 
 # Hook context, early starts, allocators, backtraces, loaded objects.
 linux_watched = test/linux/watched.c test/linux/watched.h test/linux/scenes.h
-linux_context_tests = test/linux/test_linux_context test/linux/test_linux_children
+linux_context_tests = test/linux/test_linux_context test/linux/test_linux_children test/linux/test_linux_hook_calls \
+	test/linux/test_linux_stack
 check_PROGRAMS += $(linux_context_tests)
 TESTS += $(linux_context_tests)
 
@@ -69,4 +70,14 @@ test_linux_test_linux_context_LDADD = libopalmem.la $(CHECK_LIBS)
 test_linux_test_linux_children_SOURCES = test/linux/test_linux_children.c $(linux_watched)
 test_linux_test_linux_children_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_children_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_hook_calls_SOURCES = test/linux/test_linux_hook_calls.c $(linux_watched)
+test_linux_test_linux_hook_calls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_hook_calls_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_stack_SOURCES = test/linux/test_linux_stack.c $(linux_watched)
+test_linux_test_linux_stack_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+# Else the stack of looking up a symbol counts: a kilobyte or three.
+test_linux_test_linux_stack_LDFLAGS = -Wl,-z,now
+test_linux_test_linux_stack_LDADD = libopalmem.la $(CHECK_LIBS)
 endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How much stack a hooked call takes: signal handlers may release memory on
+ * alternate stacks hardly larger than what the kernel itself needs there
+ * (getauxval(AT_MINSIGSTKSZ) tells that). Each call runs on a painted stack,
+ * without the library and with it; what it has painted over tells. The twins'
+ * callback takes 4 KiB, and is noticed. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "test/linux/valgrind.h"
+#include "test/linux/watched.h"
+#include "test/test_main.h"
+
+/* What a hooked call may take, from its caller's frame on: as much as the smallest alternate stack ever had. */
+#define LIMIT 2048
+#define STACK (256 * 1024)
+#define PAINT ((char) 0xa5)
+
+/* ---- Calls ------------------------------------------------------------------------------------ */
+
+/* Made before the stack is painted, used up by the call. */
+static char *memory;
+static int shm_id, file;
+
+static void make_memory(void)
+{
+    memory = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void make_shared(void)
+{
+    shm_id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+    memory = shmat(shm_id, NULL, 0);
+    shmctl(shm_id, IPC_RMID, NULL);
+}
+
+static void make_file(void)
+{
+    make_memory();
+    file = memfd_create("stack", 0);
+}
+
+static void make_nothing(void)
+{
+}
+
+static void call_munmap(void)
+{
+    munmap(memory, 8 * PAGE);
+}
+
+static void call_mmap_over(void)
+{
+    mmap(memory, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+static void call_mmap_file_over(void)
+{
+    mmap(memory, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0);
+}
+
+static void call_mremap(void)
+{
+    mremap(memory, 8 * PAGE, 4096 * PAGE, MREMAP_MAYMOVE);
+}
+
+static void call_mremap_shrink(void)
+{
+    mremap(memory, 8 * PAGE, PAGE, 0);
+}
+
+static void call_madvise(void)
+{
+    madvise(memory, PAGE, MADV_DONTNEED);
+}
+
+static void call_shmdt(void)
+{
+    shmdt(memory);
+}
+
+static void call_shmat(void)
+{
+    shmat(shm_id, memory, SHM_REMAP);
+}
+
+static void call_brk(void)
+{
+    sbrk((intptr_t) PAGE);
+}
+
+static void call_mprotect(void)
+{
+    mprotect(memory, PAGE, PROT_READ);
+}
+
+static void call_syscall(void)
+{
+    syscall(SYS_munmap, memory, PAGE);
+}
+
+typedef struct stack_call_t {
+    const char *name;
+    void (*make)(void);
+    void (*call)(void);
+} stack_call_t;
+
+static const stack_call_t calls[] = {
+    { "munmap", make_memory, call_munmap },
+    { "mmap over memory", make_memory, call_mmap_over },
+    { "mmap of a file over memory", make_file, call_mmap_file_over },
+    { "mremap that moves", make_memory, call_mremap },
+    { "mremap that shrinks", make_memory, call_mremap_shrink },
+    { "madvise", make_memory, call_madvise },
+    { "shmdt", make_shared, call_shmdt },
+    { "shmat over memory", make_shared, call_shmat },
+    { "brk", make_nothing, call_brk },
+    { "mprotect", make_memory, call_mprotect },
+    { "munmap by syscall()", make_memory, call_syscall },
+};
+#define CALLS (sizeof(calls) / sizeof(calls[0]))
+
+/* ---- Measuring -------------------------------------------------------------------------------- */
+
+typedef struct measure_t {
+    const stack_call_t *call;
+    size_t used;
+} measure_t;
+
+static char *stack;
+
+/* Neither painting nor looking calls anything. */
+static void *measure_on_stack(void *arg)
+{
+    measure_t *measure = arg;
+    volatile char *here = (volatile char *) __builtin_frame_address(0) - 256, *lowest = stack;
+
+    measure->call->make();
+    for (volatile char *at = stack; at < here; at++) {
+        *at = PAINT;
+    }
+    measure->call->call();
+    while (*lowest == PAINT && lowest < here) {
+        lowest++;
+    }
+    measure->used = (size_t) (here + 256 - lowest);
+    return NULL;
+}
+
+/* Bytes of stack that the call takes, from its caller's frame on. */
+static size_t measure(const stack_call_t *call)
+{
+    measure_t result = { .call = call };
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    pthread_attr_init(&attributes);
+    ck_assert_int_eq(pthread_attr_setstack(&attributes, stack, STACK), 0);
+    ck_assert_int_eq(pthread_create(&thread, &attributes, measure_on_stack, &result), 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
+    return result.used;
+}
+
+static void set_up(void)
+{
+    stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(stack, MAP_FAILED);
+}
+
+/* ---- Tests ------------------------------------------------------------------------------------ */
+
+START_TEST(hooked_call_takes_little_stack)
+{
+    size_t without, with;
+
+    without = measure(&calls[_i]);
+    ck_assert(watched_start("linux"));
+    with = measure(&calls[_i]);
+    printf("%-28s %4zu bytes of stack, %4zu with hooks\n", calls[_i].name, without, with);
+    ck_assert_uint_ge(with, without);
+    ck_assert_msg(with <= LIMIT, "%s takes %zu bytes of stack", calls[_i].name, with);
+}
+END_TEST
+
+static void take_stack(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    volatile char much[LIMIT + 2048];
+
+    (void) buf, (void) length, (void) cbdata, (void) from_alloc;
+    much[0] = much[sizeof(much) - 1] = 1;
+}
+
+START_TEST(twin_callback_that_takes_much_is_noticed)
+{
+    size_t without;
+
+    without = measure(&calls[0]);
+    ck_assert(watched_start("linux"));
+    ck_assert_int_eq(opal_mem_hooks_register_release(take_stack, NULL), OPAL_SUCCESS);
+    ck_assert_uint_gt(measure(&calls[0]) - without, LIMIT);
+}
+END_TEST
+
+/* ---- The smallest alternate stack ------------------------------------------------------------- */
+
+static char *volatile entered_at; /* The handler's frame. */
+
+static void remember_frame(int signal_number)
+{
+    (void) signal_number;
+    entered_at = __builtin_frame_address(0);
+}
+
+static void release_memory(int signal_number)
+{
+    (void) signal_number;
+    munmap(watched_page(), PAGE);
+    shmdt(memory); /* Takes the most. */
+}
+
+#define AREA ((size_t) 64 * PAGE)
+
+static void signal_on(char *area, size_t size, void (*handler)(int))
+{
+    const stack_t place = { .ss_sp = area + AREA - size, .ss_size = size };
+    struct sigaction action = { .sa_handler = handler, .sa_flags = SA_ONSTACK };
+
+    ck_assert_int_eq(sigaltstack(&place, NULL), 0);
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGUSR1, &action, NULL);
+    raise(SIGUSR1);
+}
+
+/* Above pages that must not be touched: what the kernel takes here, and LIMIT for the handler. The stack ends
+ * at a whole page, so up to a page of luck is taken off its top. */
+static void signal_on_small_stack(void)
+{
+    char *area = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t size, luck;
+
+    make_shared();
+    signal_on(area, AREA, remember_frame);
+    size = (size_t) (area + AREA - entered_at) + LIMIT;
+    luck = PAGE - size % PAGE;
+    ck_assert_int_eq(mprotect(area, AREA - size - luck, PROT_NONE), 0);
+    signal_on(area - luck, size, release_memory);
+}
+
+START_TEST(handler_on_the_smallest_stack_releases_memory)
+{
+    ck_assert(watched_start("linux"));
+    signal_on_small_stack();
+    ck_assert(watched_all());
+}
+END_TEST
+
+START_TEST(twin_callback_that_takes_much_overruns_the_smallest_stack)
+{
+    ck_assert(watched_start("linux"));
+    ck_assert_int_eq(opal_mem_hooks_register_release(take_stack, NULL), OPAL_SUCCESS);
+    signal_on_small_stack();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("linux_stack");
+    TCase *tcase = tcase_create("stack");
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return test_skip("the sanitizer's own functions take stack");
+#endif
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
+    if (!watched_can_run()) {
+        return test_skip("the component linux cannot run here; see the message above");
+    }
+    tcase_add_checked_fixture(tcase, set_up, NULL);
+    tcase_add_loop_test(tcase, hooked_call_takes_little_stack, 0, CALLS);
+    tcase_add_test(tcase, twin_callback_that_takes_much_is_noticed);
+    tcase_add_test(tcase, handler_on_the_smallest_stack_releases_memory);
+    tcase_add_test_raise_signal(tcase, twin_callback_that_takes_much_overruns_the_smallest_stack, SIGSEGV);
+    suite_add_tcase(suite, tcase);
+    return test_run(suite);
+}
