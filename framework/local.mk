@@ -14,6 +14,7 @@ libopalmem_internal_la_SOURCES = \
 	framework/base/mca_base_cmd_line.h \
 	framework/base/mca_base_cmd_line_environ.c \
 	framework/base/mca_base_cmd_line_parse.c \
+	framework/base/mca_base_environ.c \
 	framework/base/mca_base_file.c \
 	framework/base/mca_base_file.h \
 	framework/base/mca_base_file_parse.c \
