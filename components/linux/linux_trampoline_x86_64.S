@@ -65,7 +65,7 @@ linux_trampoline_common:
     leave
     .cfi_def_cfa rsp, RED_ZONE + 8
     .cfi_restore rbp
-    ret
+    rep ret /* A plain ret makes gdb take the stub, of which it knows nothing, for the caller here. */
     .cfi_endproc
     .size linux_trampoline_common, . - linux_trampoline_common
 
