@@ -60,9 +60,11 @@ test_linux_test_linux_guard_LDADD = libopalmem.la $(CHECK_LIBS)
 linux_watched = test/linux/watched.c test/linux/watched.h test/linux/scenes.h
 linux_context_tests = test/linux/test_linux_context test/linux/test_linux_children test/linux/test_linux_hook_calls \
 	test/linux/test_linux_stack test/linux/test_linux_objects
-linux_context_scripts = test/linux/test_linux_dsos.sh test/linux/test_linux_early.sh
+linux_context_scripts = test/linux/test_linux_dsos.sh test/linux/test_linux_early.sh \
+	test/linux/test_linux_allocators.sh test/linux/test_linux_backtrace.sh
 EXTRA_DIST += $(linux_context_scripts) test/linux/early.h test/linux/early_common.c test/linux/early_library.c \
-	test/linux/early_program.c test/linux/early_dlopen.c
+	test/linux/early_program.c test/linux/early_dlopen.c test/linux/allocator_program.c \
+	test/linux/backtrace_program.c test/linux/backtrace_steps.py test/linux/unwind_program.cc
 check_PROGRAMS += $(linux_context_tests)
 TESTS += $(linux_context_tests) $(linux_context_scripts)
 
