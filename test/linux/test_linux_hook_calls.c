@@ -5,6 +5,7 @@
  * Its twins call them from a callback, and are noticed. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -202,6 +203,24 @@ static void call_shmat_and_shmdt(void)
     shmctl(id, IPC_RMID, NULL);
 }
 
+/* Pages of a file that is mapped go with the file's. */
+static void call_for_a_file(void)
+{
+    const int fd = memfd_create("hook_calls", 0);
+    char path[64];
+    int result;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ck_assert_int_eq(ftruncate(fd, 8 * PAGE), 0);
+    ck_assert_ptr_ne(mmap(NULL, 8 * PAGE, PROT_READ, MAP_SHARED, fd, 0), MAP_FAILED);
+    is_hooked = true;
+    result = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE);
+    result |= ftruncate(fd, 4 * PAGE) | truncate(path, PAGE) | close(open(path, O_RDWR | O_TRUNC));
+    is_hooked = false;
+    ck_assert_int_eq(result, 0);
+    close(fd);
+}
+
 static void call_syscall(void)
 {
     void *memory = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -237,6 +256,7 @@ static void call_everything(void)
     call_mremap_and_madvise();
     call_brk();
     call_shmat_and_shmdt();
+    call_for_a_file();
     call_syscall();
     call_in_new_threads();
 }
