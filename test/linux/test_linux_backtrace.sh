@@ -34,6 +34,9 @@ build() {
 }
 build shared_frames "-O0 -fno-omit-frame-pointer" "$libs/libopalmem.so"
 build shared_none "-O2 -fomit-frame-pointer" "$libs/libopalmem.so"
+if [ "$(uname -m)" = x86_64 ]; then
+    build inline_none "-O2 -fomit-frame-pointer -DBACKTRACE_INLINE" "$libs/libopalmem.so"
+fi
 if [ -e "$libs/libopalmem.a" ]; then # Not in every build.
     dependencies=$(sed -n "s/^dependency_libs='\(.*\)'/\1/p" "$top_builddir/libopalmem.la")
     build static_frames "-O0 -fno-omit-frame-pointer" "$libs/libopalmem.a" $dependencies
@@ -58,8 +61,8 @@ debug() { gdb -nx -batch -iex 'set debuginfod enabled off' -iex 'set startup-wit
 debug_callback() {
     run linux debug -ex 'break on_release' -ex run -ex bt -ex 'frame function give_back' -ex finish -ex 'bt -1' "$work/$1"
     frames=$(sed -n 's/^#[0-9]* *\(0x[0-9a-f]* in \)\{0,1\}\([A-Za-z0-9_]*\) .*/\2/p' "$work/out" | tr '\n' ' ')
-    case " $frames" in
-        *" on_release "*"munmap give_back in_between main "*) ;;
+    case "$1 $frames" in
+        *" on_release "*"munmap give_back in_between main "* | "inline"*" on_release "*" give_back in_between main "*) ;;
         *) fault "$1: gdb's backtrace: $frames" ;;
     esac
     grep -q '^Value returned is .* = 0$' "$work/out" || fault "$1: gdb does not finish give_back()"
@@ -94,24 +97,24 @@ fi
 
 # ---- perf ----
 profile() { perf record -q -e cpu-clock -F 5000 --call-graph dwarf,4096 -o "$work/perf.data" "$@"; }
-# samples PROGRAM: of those taken in the callback, how many name all callers: "all of them / those that do".
+# samples INLINE: of those taken in the callback, how many name all callers: "all of them / those that do".
 samples() {
-    perf script -i "$work/perf.data" -F ip,sym 2> /dev/null | awk 'BEGIN { RS = "" }
-        /on_release/ { n++ } /on_release/ && /munmap/ && /give_back/ && /in_between/ && /main/ { found++ }
+    perf script -i "$work/perf.data" -F ip,sym 2> /dev/null | awk -v inline="$1" 'BEGIN { RS = "" }
+        /on_release/ { n++ } /on_release/ && (/munmap/ || inline) && /give_back/ && /in_between/ && /main/ { found++ }
         END { print n + 0, found + 0 }'
 }
 if command -v perf > /dev/null && profile true > "$work/out" 2>&1; then
     for program in $programs; do
         run linux profile "$work/$program" 5000
         read -r n found << END
-$(samples)
+$(samples "$(expr "$program" : inline)")
 END
         echo "$program: perf took $n samples in the callback, $found with all callers"
         # The kernel may cut a sample short; never many.
         if [ "$n" -lt 10 ] || [ $((found * 100)) -lt $((n * 98)) ]; then fault "$program: perf loses callers"; fi
     done
     run noop profile "$work/shared_none" 5000
-    [ "$(samples)" = "0 0" ] || fault "twin with noop: perf sees a callback"
+    [ "$(samples 0)" = "0 0" ] || fault "twin with noop: perf sees a callback"
 else
     echo "missing: perf (Debian package: linux-perf), or events of the kernel for it: $(head -n 1 "$work/out")"
 fi
