@@ -37,10 +37,10 @@ program at_exit -DEARLY_STARTS=3 -lother -lopalmem
 program destructor -lother -lstarts_last
 $cc -o "$work/early_dlopen" "$sources/early_dlopen.c" -ldl
 cases="plain linked linked_before opalmem_last opalmem_first preinit in_main at_exit destructor"
-if [ -e "$libs/libopalmem.a" ]; then # Not in every build.
+if [ -e "$libs/libopalmem.a" ]; then # Not in every build. Components that are DSOs find it in the program: -rdynamic.
     dependencies=$(sed -n "s/^dependency_libs='\(.*\)'/\1/p" "$top_builddir/libopalmem.la")
-    program static_preinit -DEARLY_STARTS=1 -lother "$libs/libopalmem.a" $dependencies
-    program static_at_exit -DEARLY_STARTS=3 -lother "$libs/libopalmem.a" $dependencies
+    program static_preinit -rdynamic -DEARLY_STARTS=1 -lother "$libs/libopalmem.a" $dependencies
+    program static_at_exit -rdynamic -DEARLY_STARTS=3 -lother "$libs/libopalmem.a" $dependencies
     cases="$cases static_preinit static_at_exit"
 else
     echo "no libopalmem.a: the statically linked cases are left out"
