@@ -298,12 +298,14 @@ static const watched_scene_t scenes[] = {
 int main(void)
 {
     const int skipped = scenes_can_run();
-    Suite *suite = suite_create("linux_children");
-    TCase *tcase = tcase_create("children");
+    Suite *suite;
+    TCase *tcase;
 
     if (skipped != 0) {
         return skipped;
     }
+    suite = suite_create("linux_children");
+    tcase = tcase_create("children");
     add_scenes(tcase);
     suite_add_tcase(suite, tcase);
     return test_run(suite);

@@ -269,12 +269,14 @@ static const watched_scene_t scenes[] = {
 int main(void)
 {
     const int skipped = scenes_can_run();
-    Suite *suite = suite_create("linux_context");
-    TCase *tcase = tcase_create("context");
+    Suite *suite;
+    TCase *tcase;
 
     if (skipped != 0) {
         return skipped;
     }
+    suite = suite_create("linux_context");
+    tcase = tcase_create("context");
     add_scenes(tcase);
     suite_add_tcase(suite, tcase);
     return test_run(suite);

@@ -331,20 +331,30 @@ START_TEST(twin_with_a_callback_that_does_it_is_noticed)
 }
 END_TEST
 
-int main(void)
+/* @return 0, or 77 after a reason. */
+static int can_run(void)
 {
-    Suite *suite = suite_create("linux_hook_calls");
-    TCase *tcase = tcase_create("hook_calls");
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef WATCHED_SANITIZED
     return test_skip("the sanitizer puts its own functions before libc's");
-#endif
+#else
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
-    if (!watched_can_run()) {
-        return test_skip("the component linux cannot run here; see the message above");
+    return watched_can_run() ? 0 : test_skip("the component linux cannot run here; see the message above");
+#endif
+}
+
+int main(void)
+{
+    const int skipped = can_run();
+    Suite *suite;
+    TCase *tcase;
+
+    if (skipped != 0) {
+        return skipped;
     }
+    suite = suite_create("linux_hook_calls");
+    tcase = tcase_create("hook_calls");
     tcase_add_test(tcase, hooked_calls_call_nothing_that_is_forbidden);
     tcase_add_test(tcase, first_hook_of_a_fork_child_calls_nothing_that_is_forbidden);
     tcase_add_loop_test(tcase, twin_with_a_callback_that_does_it_is_noticed, 0,

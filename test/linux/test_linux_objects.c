@@ -107,11 +107,13 @@ static bool data_of_a_loaded_library_is_told(void)
     return is_seen;
 }
 
+#ifndef WATCHED_SANITIZED
 static bool data_unloaded_in_another_namespace_is_told(void)
 {
     listen();
     return unloading_tells(dlmopen(LM_ID_NEWLM, LIBRARY, RTLD_NOW), "loaded_data");
 }
+#endif
 
 static void look_up(void *handle, const char *name, void *function)
 {
@@ -243,7 +245,9 @@ static bool trimmed_stacks_are_told(void)
 static const watched_scene_t scenes[] = {
     { "data_of_an_unloaded_library_is_told", data_of_an_unloaded_library_is_told },
     { "data_of_a_loaded_library_is_told", data_of_a_loaded_library_is_told },
+#ifndef WATCHED_SANITIZED /* Its library does not let itself be loaded there. */
     { "data_unloaded_in_another_namespace_is_told", data_unloaded_in_another_namespace_is_told },
+#endif
     { "second_libc_loaded_later_is_told", second_libc_loaded_later_is_told },
     { "second_libc_loaded_before_is_told", second_libc_loaded_before_is_told },
     { "kept_stack_of_a_thread_is_told", kept_stack_of_a_thread_is_told },
@@ -255,8 +259,8 @@ static const watched_scene_t scenes[] = {
 int main(void)
 {
     const int skipped = scenes_can_run();
-    Suite *suite = suite_create("linux_objects");
-    TCase *tcase = tcase_create("objects");
+    Suite *suite;
+    TCase *tcase;
 
     if (skipped != 0) {
         return skipped;
@@ -264,6 +268,8 @@ int main(void)
     if (access(LIBRARY, R_OK) != 0) {
         return test_skip(LIBRARY " was not built: no shared libraries here");
     }
+    suite = suite_create("linux_objects");
+    tcase = tcase_create("objects");
     add_scenes(tcase);
     suite_add_tcase(suite, tcase);
     return test_run(suite);

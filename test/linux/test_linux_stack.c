@@ -341,20 +341,30 @@ START_TEST(twin_callback_that_takes_much_overruns_the_smallest_stack)
 }
 END_TEST
 
-int main(void)
+/* @return 0, or 77 after a reason. */
+static int can_run(void)
 {
-    Suite *suite = suite_create("linux_stack");
-    TCase *tcase = tcase_create("stack");
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef WATCHED_SANITIZED
     return test_skip("the sanitizer's own functions take stack");
-#endif
+#else
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
-    if (!watched_can_run()) {
-        return test_skip("the component linux cannot run here; see the message above");
+    return watched_can_run() ? 0 : test_skip("the component linux cannot run here; see the message above");
+#endif
+}
+
+int main(void)
+{
+    const int skipped = can_run();
+    Suite *suite;
+    TCase *tcase;
+
+    if (skipped != 0) {
+        return skipped;
     }
+    suite = suite_create("linux_stack");
+    tcase = tcase_create("stack");
     tcase_add_checked_fixture(tcase, set_up, NULL);
     tcase_add_loop_test(tcase, hooked_call_takes_little_stack, 0, CALLS);
     tcase_add_test(tcase, twin_callback_that_takes_much_is_noticed);

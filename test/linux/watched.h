@@ -16,6 +16,15 @@
 
 #define PAGE ((size_t) 4096)
 
+/* A sanitizer puts functions of its own before libc's, and its library into every object. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WATCHED_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WATCHED_SANITIZED 1
+#endif
+#endif
+
 /** Start the library with this component, and watch.
  * @return false: it does not run here (after a message). With "noop" nothing will be told. */
 bool watched_start(const char *component);
