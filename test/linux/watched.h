@@ -16,13 +16,20 @@
 
 #define PAGE ((size_t) 4096)
 
-/* A sanitizer puts functions of its own before libc's, and its library into every object. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WATCHED_SANITIZED 1
+/* A sanitizer puts functions of its own before libc's, and its library into every object. That of threads does not
+ * stand code in threads that are ending, or that it has not seen begin. */
+#if defined(__SANITIZE_THREAD__)
+#define WATCHED_THREAD_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(thread_sanitizer)
+#define WATCHED_THREAD_SANITIZED 1
+#endif
+#if __has_feature(address_sanitizer)
 #define WATCHED_SANITIZED 1
 #endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(WATCHED_THREAD_SANITIZED)
+#define WATCHED_SANITIZED 1
 #endif
 
 /** Start the library with this component, and watch.
