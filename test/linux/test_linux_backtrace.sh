@@ -122,7 +122,7 @@ fi
 # ---- Unwinding ----
 if command -v c++ > /dev/null; then
     c++ $flags -O1 -o "$work/unwind" "$sources/unwind_program.cc" "$libs/libopalmem.so"
-    for scene in exception exit cancel cancel_at_once; do
+    for scene in exception exit cancel cancel_at_once alloc file; do
         run linux "$work/unwind" $scene
         [ $status = 0 ] || fault "unwinding, $scene: exit status $status"
         run noop timeout 2 "$work/unwind" $scene # Waits for ever for the callback, or says that there was none.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// unwind_program SCENE: a release callback is left by unwinding, through the library, the replaced code and libc's
+// unwind_program SCENE: a callback is left by unwinding, through the library, the replaced code and libc's
 // munmap. Destructors and handlers of the callers run, and the hooks work as before: nobody waits for the callback
 // that never returned, and a release of the same pages is told. Exit status 0 if so.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,24 +14,45 @@
 #include "opal/memoryhooks/memory_internal.h"
 #include "opal/opalmem.h"
 
-namespace {
+namespace
+{
 
 const size_t page = 4096;
-int (*volatile unmap)(void *, size_t) = munmap; // libc declares it as a function that throws nothing.
+// Through pointers: libc declares them as functions that throw nothing.
+int (*volatile unmap)(void *, size_t) = munmap;
+int (*volatile cut)(int, off_t) = ftruncate;
+void *(*volatile map_at)(void *, size_t, int, int, int, off_t) = mmap;
 volatile int destroyed, told, leaves, is_inside;
 void (*volatile leave)();
+int file = -1; // Mapped in five places: callbacks in three windows.
+
+// The call of this number, from now on, is left.
+void count_down()
+{
+    if (leaves > 0) {
+        leaves = leaves - 1;
+        if (leaves == 0) {
+            leave();
+        }
+    }
+}
 
 void on_release(void *, size_t, void *, bool)
 {
     told = told + 1;
-    if (leaves > 0) {
-        leaves = leaves - 1;
-        leave();
-    }
+    count_down();
+}
+
+void on_alloc(void *, size_t, void *, bool)
+{
+    count_down();
 }
 
 struct witness {
-    ~witness() { destroyed = destroyed + 1; }
+    ~witness()
+    {
+        destroyed = destroyed + 1;
+    }
 };
 
 __attribute__((noinline)) void *map()
@@ -41,7 +63,17 @@ __attribute__((noinline)) void *map()
 __attribute__((noinline)) void give_back(void *memory)
 {
     witness here;
-    unmap(memory, page);
+    if (file >= 0) {
+        cut(file, 0);
+    } else {
+        unmap(memory, page);
+    }
+}
+
+__attribute__((noinline)) void map_over(void *memory)
+{
+    witness here;
+    map_at(memory, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 void throw_it()
@@ -100,6 +132,31 @@ void run_exception(void *memory)
     }
 }
 
+// The alloc callback is left, when the release has been told and made.
+void run_over(void *memory)
+{
+    opal_mem_hooks_unregister_release(on_release);
+    opal_mem_hooks_register_alloc(on_alloc, nullptr);
+    try {
+        map_over(memory);
+    } catch (int) {
+        destroyed = destroyed + 1;
+    }
+    opal_mem_hooks_unregister_alloc(on_alloc);
+    opal_mem_hooks_register_release(on_release, nullptr);
+}
+
+// The third callback of five.
+void run_file(void *)
+{
+    leaves = 3;
+    try {
+        give_back(nullptr);
+    } catch (int) {
+        destroyed = destroyed + 1;
+    }
+}
+
 bool fail(const char *what)
 {
     fprintf(stderr, "%s\n", what);
@@ -117,7 +174,7 @@ bool works_as_before(void *memory)
         return fail("this thread counts as inside a callback");
     }
     give_back(memory);
-    if (told != before + 1) {
+    if (told == before) {
         return fail("the second release was not told");
     }
     if (opal_mem_hooks_unregister_release(on_release) != OPAL_SUCCESS || opalmem_finalize() != OPAL_SUCCESS) {
@@ -132,11 +189,24 @@ struct scene {
     void (*run)(void *);
     int destroyed;
 } const scenes[] = {
-    { "exception", throw_it, run_exception, 2 },
-    { "exit", exit_thread, run_thread, 1 },
-    { "cancel", be_cancelled, run_thread, 1 },
-    { "cancel_at_once", be_cancelled_at_once, run_thread, 1 },
+    { "exception", throw_it, run_exception, 2 }, { "exit", exit_thread, run_thread, 1 },
+    { "cancel", be_cancelled, run_thread, 1 },   { "cancel_at_once", be_cancelled_at_once, run_thread, 1 },
+    { "alloc", throw_it, run_over, 2 },          { "file", throw_it, run_file, 2 },
 };
+
+void *map_file()
+{
+    void *first = nullptr;
+    file = memfd_create("unwind", 0);
+    if (ftruncate(file, page) != 0) {
+        return nullptr;
+    }
+    for (int i = 0; i < 5; i++) {
+        void *place = mmap(nullptr, 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        first = mmap(place, page, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0); // The lowest comes last.
+    }
+    return first;
+}
 
 } // namespace
 
@@ -149,7 +219,7 @@ int main(int argc, char **argv)
     opal_mem_hooks_register_release(on_release, nullptr);
     for (const scene &it : scenes) {
         if (strcmp(it.name, argv[1]) == 0) {
-            void *memory = map();
+            void *memory = it.run == run_file ? map_file() : map();
             leave = it.leave;
             leaves = 1;
             it.run(memory);
