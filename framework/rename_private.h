@@ -160,6 +160,7 @@
 #define mca_base_component_reset_child OPALMEM_NAME(mca_base_component_reset_child)
 #define mca_base_components_close OPALMEM_NAME(mca_base_components_close)
 #define mca_base_directory_is_usable OPALMEM_NAME(mca_base_directory_is_usable)
+#define mca_base_environ_find OPALMEM_NAME(mca_base_environ_find)
 #define mca_base_file_drop OPALMEM_NAME(mca_base_file_drop)
 #define mca_base_file_find OPALMEM_NAME(mca_base_file_find)
 #define mca_base_file_get OPALMEM_NAME(mca_base_file_get)
