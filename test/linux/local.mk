@@ -99,4 +99,43 @@ test_linux_test_linux_threads_LDADD = libopalmem.la $(CHECK_LIBS)
 test_linux_test_linux_guard_SOURCES = test/linux/test_linux_guard.c
 test_linux_test_linux_guard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_guard_LDADD = libopalmem.la $(CHECK_LIBS)
+
+# Hook context, early starts, allocators, backtraces, loaded objects.
+linux_watched = test/linux/watched.c test/linux/watched.h test/linux/scenes.h
+linux_context_tests = test/linux/test_linux_context test/linux/test_linux_children test/linux/test_linux_hook_calls \
+	test/linux/test_linux_stack test/linux/test_linux_objects
+linux_context_scripts = test/linux/test_linux_dsos.sh test/linux/test_linux_early.sh \
+	test/linux/test_linux_allocators.sh test/linux/test_linux_backtrace.sh
+EXTRA_DIST += $(linux_context_scripts) test/linux/early.h test/linux/early_common.c test/linux/early_library.c \
+	test/linux/early_program.c test/linux/early_dlopen.c test/linux/allocator_program.c \
+	test/linux/backtrace_program.c test/linux/backtrace_steps.py test/linux/unwind_program.cc
+check_PROGRAMS += $(linux_context_tests)
+TESTS += $(linux_context_tests) $(linux_context_scripts)
+
+test_linux_test_linux_context_SOURCES = test/linux/test_linux_context.c $(linux_watched)
+test_linux_test_linux_context_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_context_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_children_SOURCES = test/linux/test_linux_children.c $(linux_watched)
+test_linux_test_linux_children_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_children_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_hook_calls_SOURCES = test/linux/test_linux_hook_calls.c $(linux_watched)
+test_linux_test_linux_hook_calls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_hook_calls_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_stack_SOURCES = test/linux/test_linux_stack.c $(linux_watched)
+test_linux_test_linux_stack_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+# Else the stack of looking up a symbol counts: a kilobyte or three.
+test_linux_test_linux_stack_LDFLAGS = -Wl,-z,now
+test_linux_test_linux_stack_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_objects_SOURCES = test/linux/test_linux_objects.c test/linux/loaded.h $(linux_watched)
+test_linux_test_linux_objects_CPPFLAGS = $(AM_CPPFLAGS) -DLOADED_DIR='"$(abs_top_builddir)/test/linux/.libs"'
+test_linux_test_linux_objects_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_objects_LDADD = libopalmem.la $(CHECK_LIBS)
+EXTRA_test_linux_test_linux_objects_DEPENDENCIES = test/linux/loaded.la
+check_LTLIBRARIES += test/linux/loaded.la
+test_linux_loaded_la_SOURCES = test/linux/loaded.c test/linux/loaded.h
+test_linux_loaded_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 endif

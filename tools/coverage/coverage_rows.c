@@ -56,7 +56,7 @@ const coverage_row_t coverage_rows[] = {
       scene_madv_dontneed_unaligned },
     { "madv-free", "all", COVERAGE_LATENT, R, 0, MUNMAP, DISCARD, scene_madv_free },
     { "madv-remove", "all", COVERAGE_RELEASE, R, 0, MUNMAP, DISCARD, scene_madv_remove },
-    { "madv-remove-alias", "other mapping", COVERAGE_RELEASE, X, 0, 0, 0, scene_madv_remove_alias },
+    { "madv-remove-alias", "other mapping", COVERAGE_RELEASE, X, 0, MUNMAP, ON_FILE, scene_madv_remove_alias },
     { "madv-dontneed-locked", "all", COVERAGE_RELEASE, R, 0, MUNMAP, DISCARD, scene_madv_dontneed_locked },
     { "madv-guard-install", "all", COVERAGE_RELEASE, R, 0, MUNMAP, DISCARD, scene_madv_guard_install },
     { "process-madvise", "all", COVERAGE_RELEASE, R, 0, MUNMAP, DISCARD, scene_process_madvise },
