@@ -62,7 +62,7 @@ static inline __attribute__((always_inline)) void close_window(linux_frame_t *co
  * when an alloc callback is left by unwinding. */
 OPAL_MEM_HOOKS_PATH static linux_plan_t finish(linux_frame_t *frame, const long seen[6])
 {
-    linux_frame_t *const closed __attribute__((cleanup(close_window))) = frame;
+    linux_frame_t *const closed __attribute__((unused, cleanup(close_window))) = frame;
     const linux_call_t *call = frame->call;
     opal_mem_hooks_range_t gain;
 
