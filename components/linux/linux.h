@@ -56,6 +56,8 @@ struct linux_call_t {
     size_t (*ranges)(const long args[6], opal_mem_hooks_range_t out[OPAL_MEM_HOOKS_WINDOW_RANGES]);
     /** What it gave, once it has succeeded; NULL: nothing. @return ranges filled, 0 or 1. */
     size_t (*gain)(const long args[6], long result, opal_mem_hooks_range_t *out);
+    /** How to make the call itself; NULL: by linux_sys_call. Only in the copies of linux_interpose.c. */
+    long (*make)(const linux_call_t *call, const long args[6]);
 };
 
 extern const linux_call_t linux_calls[LINUX_CALL_COUNT];

@@ -32,6 +32,11 @@ static void report_gain(const opal_mem_hooks_range_t *range)
     opal_mem_hooks_alloc_hook((void *) range->start, range->length, true);
 }
 
+static inline long make_call(const linux_call_t *call, const long args[6])
+{
+    return call->make == NULL ? linux_sys_call(call->nr, args) : call->make(call, args);
+}
+
 /* Make the call with args; its gain is told from `seen`, the arguments as the kernel rounds them. */
 OPAL_MEM_HOOKS_PATH static long call_with_events(const linux_call_t *call, const long args[6], const long seen[6],
                                                  const opal_mem_hooks_range_t *ranges, size_t count)
@@ -43,7 +48,7 @@ OPAL_MEM_HOOKS_PATH static long call_with_events(const linux_call_t *call, const
     if (count != 0) {
         opal_mem_hooks_window_open(&window, ranges, count, call->cause, true);
     }
-    result = linux_sys_call(call->nr, args);
+    result = make_call(call, args);
     if (call->gain != NULL && !linux_failed(result) && call->gain(seen, result, &gain) != 0) {
         report_gain(&gain);
     }
@@ -111,7 +116,7 @@ static long run_brk(const linux_call_t *call, const long args[6])
     if (brk_probe != NULL) {
         _longjmp(*brk_probe, 1);
     }
-    return linux_sys_call(call->nr, args);
+    return make_call(call, args);
 }
 
 /* Growth that may move. Nothing goes if it succeeds in place, so that is tried by itself. ENOMEM then
@@ -180,7 +185,7 @@ static long run_shmat(const linux_call_t *call, const long args[6])
     if (count != 0) {
         opal_mem_hooks_window_open(&window, ranges, count, call->cause, true);
     }
-    result = linux_sys_call(call->nr, args);
+    result = make_call(call, args);
     if (!linux_failed(result)) {
         report_attached((uintptr_t) result, size, count != 0);
     }

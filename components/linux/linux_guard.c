@@ -96,7 +96,7 @@ long linux_run_mprotect(const linux_call_t *call, const long args[6])
         fresh = within & ~atomic_fetch_or(&writable, within);
         drop_everything();
     }
-    result = linux_sys_call(call->nr, args);
+    result = call->make == NULL ? linux_sys_call(call->nr, args) : call->make(call, args);
     if (result == -EINVAL) {
         atomic_fetch_and(&writable, ~fresh);
     } else if (!may_write && !linux_failed(result)) {

@@ -391,6 +391,7 @@ const char *opal_mem_hooks_cause_name(opal_mem_hooks_cause_t cause)
         [OPAL_MEM_HOOKS_CAUSE_SHMDT] = "shmdt",
         [OPAL_MEM_HOOKS_CAUSE_SHMAT] = "shmat",
         [OPAL_MEM_HOOKS_CAUSE_REMAP_FILE_PAGES] = "remap_file_pages",
+        [OPAL_MEM_HOOKS_CAUSE_FREE] = "free",
         [OPAL_MEM_HOOKS_CAUSE_KERNEL] = "kernel",
         [OPAL_MEM_HOOKS_CAUSE_CALLER] = "caller",
     };

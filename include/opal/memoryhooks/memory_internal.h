@@ -32,6 +32,7 @@ typedef enum opal_mem_hooks_cause_t {
     OPAL_MEM_HOOKS_CAUSE_SHMDT,
     OPAL_MEM_HOOKS_CAUSE_SHMAT,
     OPAL_MEM_HOOKS_CAUSE_REMAP_FILE_PAGES,
+    OPAL_MEM_HOOKS_CAUSE_FREE,   /**< Back to the allocator: free, realloc. Where the component reports those. */
     OPAL_MEM_HOOKS_CAUSE_KERNEL, /**< An event of the kernel that names no call. */
     OPAL_MEM_HOOKS_CAUSE_CALLER, /**< opal_mem_hooks_release_hook() by hand. */
     OPAL_MEM_HOOKS_CAUSE_COUNT
