@@ -341,6 +341,35 @@ static void release_stack(void *arg)
     }
 }
 
+/* Threads that were there before us: their stack is announced by the destructor of this key, which a thread sets when it
+ * registers memory for the first time. */
+static pthread_key_t stack_key;
+static pthread_once_t stack_key_once = PTHREAD_ONCE_INIT;
+static bool has_stack_key;
+static _Thread_local bool is_stack_followed IN_STATIC_TLS;
+
+static void release_own_stack(void *arg)
+{
+    const thread_stack_t stack = find_stack();
+
+    (void) arg;
+    release_stack((void *) &stack);
+}
+
+static void make_stack_key(void)
+{
+    has_stack_key = pthread_key_create(&stack_key, release_own_stack) == 0;
+}
+
+static bool follow_stack(void)
+{
+    if (!is_stack_followed) {
+        pthread_once(&stack_key_once, make_stack_key);
+        is_stack_followed = has_stack_key && pthread_setspecific(stack_key, &stack_key) == 0;
+    }
+    return is_stack_followed;
+}
+
 /* The last cleanup handler to run: at a return, pthread_exit, or cancellation. */
 static void *run_thread(void *arg)
 {
@@ -349,6 +378,7 @@ static void *run_thread(void *arg)
     void *result;
 
     free(arg);
+    is_stack_followed = true;
     stack = find_stack();
     pthread_cleanup_push(release_stack, &stack);
     result = start.routine(start.arg);
@@ -427,6 +457,7 @@ static const struct {
 static void prepare_calls(uint32_t disabled)
 {
     linux_got_resolve(&set);
+    atomic_store(&symbols[SYSCALL].is_left_alone, (disabled & LINUX_ANY_CALL_BIT) != 0);
     for (size_t i = 0; i < FUNCTIONS; i++) {
         const linux_call_t *call = kinds[i].make != NULL ? linux_call_by_nr(kinds[i].nr) : NULL;
 
@@ -544,15 +575,14 @@ static int install_malloc(void)
     return result;
 }
 
-/* Threads that run before have stacks whose end is not seen; their registrations are none of a library that starts now. */
-int linux_interpose_install(uint32_t disabled, int *support, uint64_t *sees)
+int linux_interpose_install(const linux_options_t *options, int *support, uint64_t *sees)
 {
     uint32_t seen;
     int result = linux_interpose_query();
 
     if (result == OPAL_SUCCESS) {
         linux_facts_read();
-        result = install_calls(disabled);
+        result = install_calls(options->left_alone.calls[LINUX_LIBC] | options->left_alone.calls[LINUX_OTHER]);
     }
     if (result == OPAL_SUCCESS) {
         result = install_malloc();
@@ -594,6 +624,9 @@ int linux_interpose_register(void *base, size_t length, uint64_t cookie)
     linux_got_result_t result;
 
     (void) base, (void) length, (void) cookie;
+    if (!follow_stack()) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
     if (!linux_got_is_stale()) {
         return OPAL_SUCCESS;
     }

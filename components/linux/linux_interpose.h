@@ -8,12 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "opal/mca/memory/memory.h"
+#include "components/linux/linux.h"
 
 /** As linux_query(), linux_install() and linux_uninstall().
- * @param[in] disabled  LINUX_CALL_BITs of the calls to be left alone. */
+ * Of the options, left_alone counts, whichever code it names. */
 int linux_interpose_query(void);
-int linux_interpose_install(uint32_t disabled, int *support, uint64_t *sees);
+int linux_interpose_install(const linux_options_t *options, int *support, uint64_t *sees);
 int linux_interpose_uninstall(void);
 
 /** memoryc_register, as linux_guard_register(): takes in what has been loaded since, and drops what is cached then. */
