@@ -15,6 +15,7 @@
 #include <sys/shm.h>
 
 #include "components/linux/linux_files.h"
+#include "components/linux/linux_got.h"
 #include "components/linux/linux_sys.h"
 
 #define IN_STATIC_TLS __attribute__((tls_model("initial-exec")))
@@ -271,6 +272,9 @@ static __attribute__((noinline)) long run_for_loader(const linux_call_t *call, c
 
     if (takes) {
         linux_search_unmapped((uintptr_t) args[0], (size_t) args[1]);
+    }
+    if (call == &linux_calls[LINUX_CALL_MPROTECT] && args[2] == PROT_READ) {
+        linux_got_loaded((uintptr_t) args[0]); /* An object is relocated. */
     }
     result = call->run(call, args);
     if (is_mmap && !linux_failed(result) && (args[3] & MAP_ANONYMOUS) == 0) {

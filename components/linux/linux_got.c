@@ -30,6 +30,7 @@
 #include <link.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "components/linux/linux.h"
 #include "components/linux/linux_sys.h"
@@ -259,7 +260,7 @@ typedef enum content_t {
     CONTENT_REAL,
     CONTENT_JUMP,    /* To the function, through a slot of the program: that one is redirected. */
     CONTENT_LAZY,    /* Not resolved yet. */
-    CONTENT_PRIVATE, /* A definition of the object's own. */
+    CONTENT_PRIVATE, /* A definition of the object's own, or will be resolved to that. */
     CONTENT_FOREIGN,
 } content_t;
 
@@ -277,8 +278,8 @@ static content_t content_of(const object_t *object, const slot_t *slot, uintptr_
     if (!has_address(object, value)) {
         return CONTENT_FOREIGN;
     }
-    return slot->entry->st_shndx != SHN_UNDEF && value == object->bias + slot->entry->st_value ? CONTENT_PRIVATE
-                                                                                                : CONTENT_LAZY;
+    /* Not resolved, and defined here: it could be either, and is left alone. */
+    return slot->entry->st_shndx != SHN_UNDEF ? CONTENT_PRIVATE : CONTENT_LAZY;
 }
 
 /* ---- One object ---------------------------------------------------------------------------------- */
@@ -471,12 +472,20 @@ static int walk_objects(const linux_got_set_t *restored, linux_got_result_t *res
     return OPAL_ERR_RESOURCE_BUSY;
 }
 
+/* The folder has a link for each thread, besides its two own. */
+static bool has_other_threads(void)
+{
+    struct stat folder;
+
+    return stat("/proc/self/task", &folder) != 0 || folder.st_nlink != 3;
+}
+
 int linux_got_refresh(linux_got_result_t *result)
 {
     const struct timespec pause = { 0, LAZY_PAUSE_NS };
     int status = walk_objects(NULL, result);
 
-    if (status == OPAL_SUCCESS && result->lazy != 0) {
+    if (status == OPAL_SUCCESS && result->lazy != 0 && has_other_threads()) {
         const size_t lazy = result->lazy;
 
         linux_sys_nanosleep(&pause);
@@ -733,11 +742,23 @@ static void match_mapping(const linux_mapping_t *mapping, void *arg)
     search->end = mapping->end;
 }
 
+static bool is_any_on(void)
+{
+    for (size_t i = 0; i < MAX_SETS; i++) {
+        const linux_got_set_t *set = atomic_load(&sets[i]);
+
+        if (set != NULL && atomic_load(&set->is_on)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void linux_got_loaded(uintptr_t address)
 {
     range_search_t search = { .address = address };
 
-    if (linux_maps_each(match_mapping, &search) && search.inode != 0 && search.end > address) {
+    if (is_any_on() && linux_maps_each(match_mapping, &search) && search.inode != 0 && search.end > address) {
         linux_got_object(search.start, search.end);
     }
 }

@@ -59,8 +59,9 @@ static linux_call_t calls[FUNCTIONS];
 
 static atomic_bool is_live;
 
-/* Bits of the functions called on this thread; for the self-test. */
-static _Thread_local uint32_t arrivals IN_STATIC_TLS;
+/* Bits of the functions called on this thread; for the self-test. Volatile, as libc declares them not to come back into
+ * this file. */
+static _Thread_local volatile uint32_t arrivals IN_STATIC_TLS;
 
 /* An address that brk is asked for by the self-test only. */
 static char brk_probe;

@@ -86,7 +86,8 @@ static atomic_bool is_live;
 
 /* Own thread only. */
 static _Thread_local bool is_in_callback IN_STATIC_TLS;
-static _Thread_local uint32_t arrivals IN_STATIC_TLS; /* Bits of the functions called; for the self-test. */
+/* Bits of the functions called; for the self-test. Volatile, as libc declares them not to come back into this file. */
+static _Thread_local volatile uint32_t arrivals IN_STATIC_TLS;
 
 #define REAL(which, type) ((type) atomic_load_explicit(&symbols[which].real, memory_order_relaxed))
 

@@ -13,10 +13,10 @@
 enum { AUTO, PATCH, INTERPOSE };
 
 static const mca_base_var_enum_value_t mechanisms[] = {
-    { AUTO, "auto" },
-    { PATCH, "patch" },
-    { INTERPOSE, "interpose" },
-    { 0, NULL },
+    { "auto", AUTO },
+    { "patch", PATCH },
+    { "interpose", INTERPOSE },
+    { NULL, 0 },
 };
 
 static int wanted = AUTO;
