@@ -67,6 +67,9 @@ static linux_got_set_t *_Atomic sets[MAX_SETS];
 /* The loader's count of objects loaded, when all sets that are on were last seen through. */
 static _Atomic uint64_t seen_adds;
 
+/* Any address in libc. Written before the first slot is. */
+static _Atomic uintptr_t libc_address;
+
 /* ---- Objects: what their dynamic section says --------------------------------------------------- */
 
 typedef struct table_t {
@@ -264,6 +267,14 @@ typedef enum content_t {
     CONTENT_FOREIGN,
 } content_t;
 
+/* A slot not resolved yet, of an object that has a definition of its own. Which one it will get can be told of libc, which
+ * looks everything up in the global scope, and of the object whose definition is the global one. */
+static bool is_bound_globally(const object_t *object, const slot_t *slot)
+{
+    return has_address(object, atomic_load_explicit(&libc_address, memory_order_relaxed))
+           || has_address(object, atomic_load_explicit(&slot->symbol->real, memory_order_relaxed));
+}
+
 static content_t content_of(const object_t *object, const slot_t *slot, uintptr_t value)
 {
     if (value == (uintptr_t) slot->symbol->wrapper) {
@@ -278,8 +289,7 @@ static content_t content_of(const object_t *object, const slot_t *slot, uintptr_
     if (!has_address(object, value)) {
         return CONTENT_FOREIGN;
     }
-    /* Not resolved, and defined here: it could be either, and is left alone. */
-    return slot->entry->st_shndx != SHN_UNDEF ? CONTENT_PRIVATE : CONTENT_LAZY;
+    return slot->entry->st_shndx == SHN_UNDEF || is_bound_globally(object, slot) ? CONTENT_LAZY : CONTENT_PRIVATE;
 }
 
 /* ---- One object ---------------------------------------------------------------------------------- */
@@ -520,6 +530,7 @@ int linux_got_install(linux_got_set_t *set, linux_got_result_t *result)
     for (size_t i = 0; i < set->count; i++) {
         set->letters |= letter_of(set->symbols[i].name);
     }
+    atomic_store(&libc_address, linux_got_lookup("gnu_get_libc_version"));
     add_set(set);
     atomic_store(&set->is_on, true);
     return linux_got_refresh(result);

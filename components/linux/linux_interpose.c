@@ -54,8 +54,12 @@ enum {
 static linux_got_symbol_t symbols[FUNCTIONS];
 static linux_got_set_t set = { .symbols = symbols, .count = FUNCTIONS };
 
-/* The table's calls, with `make` set to the real function. Filled before the first slot leads here. */
-static linux_call_t calls[FUNCTIONS];
+/* The table's call that a function is, and how to make it by the real function. Filled before the first slot leads here. */
+typedef long (*make_fn_t)(const long args[6]);
+static struct {
+    const linux_call_t *call;
+    make_fn_t make;
+} calls[FUNCTIONS];
 
 static atomic_bool is_live;
 
@@ -82,19 +86,37 @@ static long to_kernel(long result)
     return result == -1 ? -(long) errno : result;
 }
 
+/* With events. @return As the kernel does. */
+static long make_with_events(const linux_call_t *call, make_fn_t make, const long args[6])
+{
+    linux_frame_t frame = { .args = { args[0], args[1], args[2], args[3], args[4], args[5] },
+                            .nr = call->nr,
+                            .call = call };
+    linux_plan_t plan = call->before(call, &frame);
+
+    while (plan != LINUX_PLAN_DONE) {
+        frame.result = make(frame.args);
+        plan = plan == LINUX_PLAN_MAKE_THEN ? linux_after(&frame) : LINUX_PLAN_DONE;
+    }
+    return frame.result;
+}
+
 /* A try that failed on the way to success leaves no trace in errno. */
-static long run(const linux_call_t *call, const long args[6])
+static long run(unsigned which, const long args[6])
 {
     const int saved_errno = errno;
-    const long result = call->run(call, args);
+    const long result = make_with_events(calls[which].call, calls[which].make, args);
 
     errno = linux_failed(result) ? (int) -result : saved_errno;
     return linux_failed(result) ? -1 : result;
 }
 
-static long call_or_make(unsigned which, const long args[6])
+static int call_or_make(unsigned which, const long args[6])
 {
-    return has_events(which) ? run(&calls[which], args) : calls[which].make(&calls[which], args) < 0 ? -1 : 0;
+    if (has_events(which)) {
+        return (int) run(which, args);
+    }
+    return calls[which].make(args) < 0 ? -1 : 0;
 }
 
 /* ---- Functions that are system calls -------------------------------------------------------------------- */
@@ -104,17 +126,22 @@ typedef void *(*mremap_fn_t)(void *addr, size_t old_length, size_t length, int f
 typedef void *(*shmat_fn_t)(int id, const void *addr, int flags);
 typedef ssize_t (*process_madvise_fn_t)(int pid_fd, const void *ranges, size_t count, int advice, unsigned flags);
 
-/* Both names of mmap are one function, unless an interposer has two. */
-static long make_mmap(const linux_call_t *call, const long a[6])
+static long make_mmap(const long a[6])
 {
-    return to_kernel((long) REAL(call - calls, mmap_fn_t)((void *) a[0], (size_t) a[1], (int) a[2], (int) a[3],
-                                                          (int) a[4], a[5]));
+    return to_kernel((long) REAL(MMAP, mmap_fn_t)((void *) a[0], (size_t) a[1], (int) a[2], (int) a[3], (int) a[4],
+                                                  a[5]));
+}
+
+static long make_mmap64(const long a[6])
+{
+    return to_kernel((long) REAL(MMAP64, mmap_fn_t)((void *) a[0], (size_t) a[1], (int) a[2], (int) a[3],
+                                                    (int) a[4], a[5]));
 }
 
 static void *map(unsigned which, const long args[6])
 {
     if (has_events(which)) {
-        return (void *) run(&calls[which], args);
+        return (void *) run(which, args);
     }
     return REAL(which, mmap_fn_t)((void *) args[0], (size_t) args[1], (int) args[2], (int) args[3], (int) args[4],
                                   args[5]);
@@ -130,20 +157,18 @@ static void *wrap_mmap64(void *addr, size_t length, int prot, int flags, int fd,
     return map(MMAP64, (const long[6]){ (long) addr, (long) length, prot, flags, fd, offset });
 }
 
-static long make_munmap(const linux_call_t *call, const long a[6])
+static long make_munmap(const long a[6])
 {
-    (void) call;
     return to_kernel(REAL(MUNMAP, int (*)(void *, size_t))((void *) a[0], (size_t) a[1]));
 }
 
 static int wrap_munmap(void *addr, size_t length)
 {
-    return (int) call_or_make(MUNMAP, (const long[6]){ (long) addr, (long) length });
+    return call_or_make(MUNMAP, (const long[6]){ (long) addr, (long) length });
 }
 
-static long make_mremap(const linux_call_t *call, const long a[6])
+static long make_mremap(const long a[6])
 {
-    (void) call;
     return to_kernel(
         (long) REAL(MREMAP, mremap_fn_t)((void *) a[0], (size_t) a[1], (size_t) a[2], (int) a[3], (void *) a[4]));
 }
@@ -154,63 +179,58 @@ static void *wrap_mremap(void *addr, size_t old_length, size_t length, int flags
     const long args[6] = { (long) addr, (long) old_length, (long) length, flags, (long) to };
 
     if (has_events(MREMAP)) {
-        return (void *) run(&calls[MREMAP], args);
+        return (void *) run(MREMAP, args);
     }
     return REAL(MREMAP, mremap_fn_t)(addr, old_length, length, flags, to);
 }
 
-static long make_madvise(const linux_call_t *call, const long a[6])
+static long make_madvise(const long a[6])
 {
-    (void) call;
     return to_kernel(REAL(MADVISE, int (*)(void *, size_t, int))((void *) a[0], (size_t) a[1], (int) a[2]));
 }
 
 static int wrap_madvise(void *addr, size_t length, int advice)
 {
-    return (int) call_or_make(MADVISE, (const long[6]){ (long) addr, (long) length, advice });
+    return call_or_make(MADVISE, (const long[6]){ (long) addr, (long) length, advice });
 }
 
-static long make_shmat(const linux_call_t *call, const long a[6])
+static long make_shmat(const long a[6])
 {
-    (void) call;
     return to_kernel((long) REAL(SHMAT, shmat_fn_t)((int) a[0], (const void *) a[1], (int) a[2]));
 }
 
 static void *wrap_shmat(int id, const void *addr, int flags)
 {
     if (has_events(SHMAT)) {
-        return (void *) run(&calls[SHMAT], (const long[6]){ id, (long) addr, flags });
+        return (void *) run(SHMAT, (const long[6]){ id, (long) addr, flags });
     }
     return REAL(SHMAT, shmat_fn_t)(id, addr, flags);
 }
 
-static long make_shmdt(const linux_call_t *call, const long a[6])
+static long make_shmdt(const long a[6])
 {
-    (void) call;
     return to_kernel(REAL(SHMDT, int (*)(const void *))((const void *) a[0]));
 }
 
 static int wrap_shmdt(const void *addr)
 {
-    return (int) call_or_make(SHMDT, (const long[6]){ (long) addr });
+    return call_or_make(SHMDT, (const long[6]){ (long) addr });
 }
 
-static long make_remap_file_pages(const linux_call_t *call, const long a[6])
+static long make_remap_file_pages(const long a[6])
 {
-    (void) call;
     return to_kernel(REAL(REMAP_FILE_PAGES, int (*)(void *, size_t, int, size_t, int))(
         (void *) a[0], (size_t) a[1], (int) a[2], (size_t) a[3], (int) a[4]));
 }
 
 static int wrap_remap_file_pages(void *addr, size_t length, int prot, size_t offset, int flags)
 {
-    return (int) call_or_make(REMAP_FILE_PAGES,
+    return call_or_make(REMAP_FILE_PAGES,
                               (const long[6]){ (long) addr, (long) length, prot, (long) offset, flags });
 }
 
-static long make_process_madvise(const linux_call_t *call, const long a[6])
+static long make_process_madvise(const long a[6])
 {
-    (void) call;
     return to_kernel(REAL(PROCESS_MADVISE, process_madvise_fn_t)((int) a[0], (const void *) a[1], (size_t) a[2],
                                                                  (int) a[3], (unsigned) a[4]));
 }
@@ -218,8 +238,7 @@ static long make_process_madvise(const linux_call_t *call, const long a[6])
 static ssize_t wrap_process_madvise(int pid_fd, const void *ranges, size_t count, int advice, unsigned flags)
 {
     if (has_events(PROCESS_MADVISE)) {
-        return run(&calls[PROCESS_MADVISE],
-                   (const long[6]){ pid_fd, (long) ranges, (long) count, advice, flags });
+        return run(PROCESS_MADVISE, (const long[6]){ pid_fd, (long) ranges, (long) count, advice, flags });
     }
     return REAL(PROCESS_MADVISE, process_madvise_fn_t)(pid_fd, ranges, count, advice, flags);
 }
@@ -231,9 +250,8 @@ static long present_break(void)
     return LINUX_SYS(SYS_brk, 0);
 }
 
-static long make_brk(const linux_call_t *call, const long a[6])
+static long make_brk(const long a[6])
 {
-    (void) call;
     REAL(BRK, int (*)(void *))((void *) a[0]);
     return present_break();
 }
@@ -247,15 +265,14 @@ static int wrap_brk(void *addr)
     if (!has_events(BRK) || addr == NULL || is_probe) {
         return is_probe ? 0 : REAL(BRK, int (*)(void *))(addr);
     }
-    result = calls[BRK].run(&calls[BRK], (const long[6]){ (long) addr });
+    result = make_with_events(calls[BRK].call, make_brk, (const long[6]){ (long) addr });
     errno = result < (long) addr ? ENOMEM : saved_errno;
     return result < (long) addr ? -1 : 0;
 }
 
 /* args: the break that comes out, the increment, where to put what sbrk returns. */
-static long make_sbrk(const linux_call_t *call, const long a[6])
+static long make_sbrk(const long a[6])
 {
-    (void) call;
     *(void **) a[2] = REAL(SBRK, void *(*) (intptr_t))(a[1]);
     return present_break();
 }
@@ -267,8 +284,7 @@ static void *wrap_sbrk(intptr_t increment)
     if (!has_events(SBRK) || increment == 0) {
         return REAL(SBRK, void *(*) (intptr_t))(increment);
     }
-    calls[SBRK].run(&calls[SBRK],
-                    (const long[6]){ present_break() + increment, increment, (long) (void *) &result });
+    make_with_events(calls[SBRK].call, make_sbrk, (const long[6]){ present_break() + increment, increment, (long) (void *) &result });
     return result;
 }
 
@@ -276,23 +292,19 @@ static void *wrap_sbrk(intptr_t increment)
 
 typedef long (*syscall_fn_t)(long nr, ...);
 
-static long make_syscall(const linux_call_t *call, const long a[6])
-{
-    return to_kernel(REAL(SYSCALL, syscall_fn_t)(call->nr, a[0], a[1], a[2], a[3], a[4], a[5]));
-}
-
-/* brk(0) through libc's syscall() touches no state of libc. */
+/* libc's syscall() with brk touches no state of libc. Calls that ask the kernel more than once are made by us. */
 static long wrap_syscall(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
 {
     const linux_call_t *call = has_events(SYSCALL) ? linux_call_by_nr(nr) : NULL;
-    linux_call_t own;
+    const int saved_errno = errno;
+    long result;
 
     if (call == NULL) {
         return REAL(SYSCALL, syscall_fn_t)(nr, a0, a1, a2, a3, a4, a5);
     }
-    own = *call;
-    own.make = make_syscall;
-    return run(&own, (const long[6]){ a0, a1, a2, a3, a4, a5 });
+    result = linux_calls_run(call, (const long[6]){ a0, a1, a2, a3, a4, a5 });
+    errno = linux_failed(result) ? (int) -result : saved_errno;
+    return linux_failed(result) ? -1 : result;
 }
 
 /* ---- What libc and ld.so release inside -------------------------------------------------------------------- */
@@ -430,15 +442,13 @@ static linux_got_symbol_t symbols[FUNCTIONS] = {
     SYMBOL(PTHREAD_CREATE, "pthread_create", wrap_pthread_create),
 };
 
-typedef long (*make_fn_t)(const linux_call_t *call, const long args[6]);
-
 /* nr 0 is no call of ours on any architecture: the function is no single system call. */
 static const struct {
     long nr;
     make_fn_t make;
 } kinds[FUNCTIONS] = {
     [MMAP] = { SYS_mmap, make_mmap },
-    [MMAP64] = { SYS_mmap, make_mmap },
+    [MMAP64] = { SYS_mmap, make_mmap64 },
     [MUNMAP] = { SYS_munmap, make_munmap },
     [MREMAP] = { SYS_mremap, make_mremap },
     [MADVISE] = { SYS_madvise, make_madvise },
@@ -454,6 +464,13 @@ static const struct {
 #endif
 };
 
+/* Calls that the table makes itself stay with an interposer, if there is one. */
+static bool may_make(const linux_got_symbol_t *symbol, const linux_call_t *call)
+{
+    return call->run == NULL
+           || linux_got_is_same_object(atomic_load(&symbol->real), linux_got_lookup("gnu_get_libc_version"));
+}
+
 /* Leave alone what the table does not know, or what is disabled. */
 static void prepare_calls(uint32_t disabled)
 {
@@ -465,11 +482,10 @@ static void prepare_calls(uint32_t disabled)
         if (kinds[i].make == NULL) {
             continue;
         }
-        atomic_store(&symbols[i].is_left_alone, call == NULL || (call->bit & disabled) != 0);
-        if (call != NULL) {
-            calls[i] = *call;
-            calls[i].make = kinds[i].make;
-        }
+        atomic_store(&symbols[i].is_left_alone,
+                     call == NULL || (call->bit & disabled) != 0 || !may_make(&symbols[i], call));
+        calls[i].call = call;
+        calls[i].make = kinds[i].make;
     }
 }
 
