@@ -16,10 +16,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h> /* Not stdlib.h: in old ones, inline functions return floating-point numbers. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>

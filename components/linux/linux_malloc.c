@@ -21,11 +21,14 @@
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "components/linux/linux.h"
 #include "components/linux/linux_got.h"
 #include "opal/mca/base/base.h"
+
+/* As in stdlib.h, which in glibc before 2.35 has inline functions that return floating-point numbers: there are no such here. */
+void *aligned_alloc(size_t alignment, size_t size);
+int posix_memalign(void **block, size_t alignment, size_t size);
 
 #define IN_STATIC_TLS __attribute__((tls_model("initial-exec")))
 
