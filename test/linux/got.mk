@@ -23,6 +23,6 @@ test_linux_test_linux_got_SOURCES = test/linux/test_linux_got.c
 test_linux_test_linux_got_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_got_LDADD = $(got_unit_libs)
 test_linux_test_linux_got_fixed_SOURCES = test/linux/test_linux_got.c
-test_linux_test_linux_got_fixed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -fno-pie
+test_linux_test_linux_got_fixed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -fno-pie -DIS_FIXED=true
 test_linux_test_linux_got_fixed_LDFLAGS = -no-pie
 test_linux_test_linux_got_fixed_LDADD = $(got_unit_libs)

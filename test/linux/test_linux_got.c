@@ -18,6 +18,10 @@
 #define WRAPPED ((pid_t) -7777)
 #define OWN ((pid_t) 4242) /* As in local.mk. */
 
+#ifndef IS_FIXED
+#define IS_FIXED false /* Is this the program that is not PIE? */
+#endif
+
 static pid_t wrap_getppid(void)
 {
     return WRAPPED;
@@ -30,14 +34,15 @@ static linux_got_symbol_t symbols[] = {
 static linux_got_set_t set = { .symbols = symbols, .count = 2 };
 static linux_got_result_t result;
 
-/* Makes a program that is not PIE have a jump whose address stands for the function. */
-static pid_t (*volatile pointer)(void) = getppid;
+/* Set by code: that makes a program that is not PIE have a jump whose address stands for the function. */
+static pid_t (*volatile pointer)(void);
 
 static pid_t real_parent;
 
 static void set_up(void)
 {
     linux_facts_read();
+    pointer = getppid;
     real_parent = (pid_t) syscall(SYS_getppid);
     ck_assert_uint_eq(linux_got_resolve(&set), 1);
 }
@@ -114,9 +119,20 @@ START_TEST(pointer_in_data_is_left_alone)
 {
     const probe_t probe = probe_open("now", RTLD_NOW);
 
-    install();
-    ck_assert(probe.table() != wrap_getppid);
     ck_assert(probe.table() == pointer); /* Pointers to one function are equal. */
+    install();
+    ck_assert(probe.table() == pointer && probe.table() != wrap_getppid);
+}
+END_TEST
+
+/* What other objects call through the program's jump comes to the wrapper, by the slot that the jump uses. */
+START_TEST(jump_of_a_program_that_is_not_pie_is_no_function)
+{
+    ck_assert(linux_got_is_in_program((uintptr_t) pointer) == IS_FIXED);
+    ck_assert(!linux_got_is_in_program(atomic_load(&symbols[0].real)));
+    install();
+    ck_assert_int_eq(pointer(), IS_FIXED ? WRAPPED : real_parent);
+    ck_assert_uint_eq(result.foreign, 0);
 }
 END_TEST
 
@@ -377,6 +393,7 @@ int main(void)
     tcase_add_loop_test(tcase, slot_that_was_never_called_through_leads_to_the_wrapper, 0, 2);
     tcase_add_loop_test(tcase, slot_that_was_called_through_leads_to_the_wrapper, 0, 2);
     tcase_add_test(tcase, pointer_in_data_is_left_alone);
+    tcase_add_test(tcase, jump_of_a_program_that_is_not_pie_is_no_function);
     tcase_add_test(tcase, definition_of_its_own_is_left_alone);
     tcase_add_test(tcase, slot_that_may_get_the_own_definition_is_left_alone);
     tcase_add_test(tcase, relocated_data_is_read_only_again);
