@@ -26,3 +26,12 @@ test_linux_test_linux_got_fixed_SOURCES = test/linux/test_linux_got.c
 test_linux_test_linux_got_fixed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -fno-pie -DIS_FIXED=true
 test_linux_test_linux_got_fixed_LDFLAGS = -no-pie
 test_linux_test_linux_got_fixed_LDADD = $(got_unit_libs)
+
+# Where code is replaced, malloc-level events are an option of that mechanism.
+if LINUX_ARCH
+check_PROGRAMS += test/linux/test_linux_malloc
+TESTS += test/linux/test_linux_malloc
+endif
+test_linux_test_linux_malloc_SOURCES = test/linux/test_linux_malloc.c
+test_linux_test_linux_malloc_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_malloc_LDADD = libopalmem.la $(CHECK_LIBS)
