@@ -55,10 +55,9 @@ static linux_got_symbol_t symbols[FUNCTIONS];
 static linux_got_set_t set = { .symbols = symbols, .count = FUNCTIONS };
 
 /* The table's call that a function is, and how to make it by the real function. Filled before the first slot leads here. */
-typedef long (*make_fn_t)(const long args[6]);
 static struct {
     const linux_call_t *call;
-    make_fn_t make;
+    linux_sys_fn_t make;
 } calls[FUNCTIONS];
 
 static atomic_bool is_live;
@@ -87,7 +86,7 @@ static long to_kernel(long result)
 }
 
 /* With events. @return As the kernel does. */
-static long make_with_events(const linux_call_t *call, make_fn_t make, const long args[6])
+static long make_with_events(const linux_call_t *call, linux_sys_fn_t make, const long args[6])
 {
     linux_frame_t frame = { .args = { args[0], args[1], args[2], args[3], args[4], args[5] },
                             .nr = call->nr,
@@ -95,7 +94,7 @@ static long make_with_events(const linux_call_t *call, make_fn_t make, const lon
     linux_plan_t plan = call->before(call, &frame);
 
     while (plan != LINUX_PLAN_DONE) {
-        frame.result = make(frame.args);
+        frame.result = make(frame.nr, frame.args);
         plan = plan == LINUX_PLAN_MAKE_THEN ? linux_after(&frame) : LINUX_PLAN_DONE;
     }
     return frame.result;
@@ -116,7 +115,7 @@ static int call_or_make(unsigned which, const long args[6])
     if (has_events(which)) {
         return (int) run(which, args);
     }
-    return calls[which].make(args) < 0 ? -1 : 0;
+    return calls[which].make(calls[which].call->nr, args) < 0 ? -1 : 0;
 }
 
 /* ---- Functions that are system calls -------------------------------------------------------------------- */
@@ -126,14 +125,16 @@ typedef void *(*mremap_fn_t)(void *addr, size_t old_length, size_t length, int f
 typedef void *(*shmat_fn_t)(int id, const void *addr, int flags);
 typedef ssize_t (*process_madvise_fn_t)(int pid_fd, const void *ranges, size_t count, int advice, unsigned flags);
 
-static long make_mmap(const long a[6])
+static long make_mmap(long nr, const long a[6])
 {
+    (void) nr;
     return to_kernel((long) REAL(MMAP, mmap_fn_t)((void *) a[0], (size_t) a[1], (int) a[2], (int) a[3], (int) a[4],
                                                   a[5]));
 }
 
-static long make_mmap64(const long a[6])
+static long make_mmap64(long nr, const long a[6])
 {
+    (void) nr;
     return to_kernel((long) REAL(MMAP64, mmap_fn_t)((void *) a[0], (size_t) a[1], (int) a[2], (int) a[3],
                                                     (int) a[4], a[5]));
 }
@@ -157,8 +158,9 @@ static void *wrap_mmap64(void *addr, size_t length, int prot, int flags, int fd,
     return map(MMAP64, (const long[6]){ (long) addr, (long) length, prot, flags, fd, offset });
 }
 
-static long make_munmap(const long a[6])
+static long make_munmap(long nr, const long a[6])
 {
+    (void) nr;
     return to_kernel(REAL(MUNMAP, int (*)(void *, size_t))((void *) a[0], (size_t) a[1]));
 }
 
@@ -167,8 +169,9 @@ static int wrap_munmap(void *addr, size_t length)
     return call_or_make(MUNMAP, (const long[6]){ (long) addr, (long) length });
 }
 
-static long make_mremap(const long a[6])
+static long make_mremap(long nr, const long a[6])
 {
+    (void) nr;
     return to_kernel(
         (long) REAL(MREMAP, mremap_fn_t)((void *) a[0], (size_t) a[1], (size_t) a[2], (int) a[3], (void *) a[4]));
 }
@@ -184,8 +187,9 @@ static void *wrap_mremap(void *addr, size_t old_length, size_t length, int flags
     return REAL(MREMAP, mremap_fn_t)(addr, old_length, length, flags, to);
 }
 
-static long make_madvise(const long a[6])
+static long make_madvise(long nr, const long a[6])
 {
+    (void) nr;
     return to_kernel(REAL(MADVISE, int (*)(void *, size_t, int))((void *) a[0], (size_t) a[1], (int) a[2]));
 }
 
@@ -194,8 +198,9 @@ static int wrap_madvise(void *addr, size_t length, int advice)
     return call_or_make(MADVISE, (const long[6]){ (long) addr, (long) length, advice });
 }
 
-static long make_shmat(const long a[6])
+static long make_shmat(long nr, const long a[6])
 {
+    (void) nr;
     return to_kernel((long) REAL(SHMAT, shmat_fn_t)((int) a[0], (const void *) a[1], (int) a[2]));
 }
 
@@ -207,8 +212,9 @@ static void *wrap_shmat(int id, const void *addr, int flags)
     return REAL(SHMAT, shmat_fn_t)(id, addr, flags);
 }
 
-static long make_shmdt(const long a[6])
+static long make_shmdt(long nr, const long a[6])
 {
+    (void) nr;
     return to_kernel(REAL(SHMDT, int (*)(const void *))((const void *) a[0]));
 }
 
@@ -217,8 +223,9 @@ static int wrap_shmdt(const void *addr)
     return call_or_make(SHMDT, (const long[6]){ (long) addr });
 }
 
-static long make_remap_file_pages(const long a[6])
+static long make_remap_file_pages(long nr, const long a[6])
 {
+    (void) nr;
     return to_kernel(REAL(REMAP_FILE_PAGES, int (*)(void *, size_t, int, size_t, int))(
         (void *) a[0], (size_t) a[1], (int) a[2], (size_t) a[3], (int) a[4]));
 }
@@ -229,8 +236,9 @@ static int wrap_remap_file_pages(void *addr, size_t length, int prot, size_t off
                               (const long[6]){ (long) addr, (long) length, prot, (long) offset, flags });
 }
 
-static long make_process_madvise(const long a[6])
+static long make_process_madvise(long nr, const long a[6])
 {
+    (void) nr;
     return to_kernel(REAL(PROCESS_MADVISE, process_madvise_fn_t)((int) a[0], (const void *) a[1], (size_t) a[2],
                                                                  (int) a[3], (unsigned) a[4]));
 }
@@ -250,8 +258,9 @@ static long present_break(void)
     return LINUX_SYS(SYS_brk, 0);
 }
 
-static long make_brk(const long a[6])
+static long make_brk(long nr, const long a[6])
 {
+    (void) nr;
     REAL(BRK, int (*)(void *))((void *) a[0]);
     return present_break();
 }
@@ -266,13 +275,14 @@ static int wrap_brk(void *addr)
         return is_probe ? 0 : REAL(BRK, int (*)(void *))(addr);
     }
     result = make_with_events(calls[BRK].call, make_brk, (const long[6]){ (long) addr });
-    errno = result < (long) addr ? ENOMEM : saved_errno;
-    return result < (long) addr ? -1 : 0;
+    errno = (uintptr_t) result < (uintptr_t) addr ? ENOMEM : saved_errno;
+    return (uintptr_t) result < (uintptr_t) addr ? -1 : 0;
 }
 
 /* args: the break that comes out, the increment, where to put what sbrk returns. */
-static long make_sbrk(const long a[6])
+static long make_sbrk(long nr, const long a[6])
 {
+    (void) nr;
     *(void **) a[2] = REAL(SBRK, void *(*) (intptr_t))(a[1]);
     return present_break();
 }
@@ -292,7 +302,12 @@ static void *wrap_sbrk(intptr_t increment)
 
 typedef long (*syscall_fn_t)(long nr, ...);
 
-/* libc's syscall() with brk touches no state of libc. Calls that ask the kernel more than once are made by us. */
+static long make_syscall(long nr, const long a[6])
+{
+    return to_kernel(REAL(SYSCALL, syscall_fn_t)(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
+}
+
+/* libc's syscall() with brk touches no state of libc. */
 static long wrap_syscall(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
 {
     const linux_call_t *call = has_events(SYSCALL) ? linux_call_by_nr(nr) : NULL;
@@ -302,7 +317,7 @@ static long wrap_syscall(long nr, long a0, long a1, long a2, long a3, long a4, l
     if (call == NULL) {
         return REAL(SYSCALL, syscall_fn_t)(nr, a0, a1, a2, a3, a4, a5);
     }
-    result = linux_calls_run(call, (const long[6]){ a0, a1, a2, a3, a4, a5 });
+    result = make_with_events(call, make_syscall, (const long[6]){ a0, a1, a2, a3, a4, a5 });
     errno = linux_failed(result) ? (int) -result : saved_errno;
     return linux_failed(result) ? -1 : result;
 }
@@ -445,7 +460,7 @@ static linux_got_symbol_t symbols[FUNCTIONS] = {
 /* nr 0 is no call of ours on any architecture: the function is no single system call. */
 static const struct {
     long nr;
-    make_fn_t make;
+    linux_sys_fn_t make;
 } kinds[FUNCTIONS] = {
     [MMAP] = { SYS_mmap, make_mmap },
     [MMAP64] = { SYS_mmap, make_mmap64 },

@@ -1,5 +1,5 @@
 # Interposition by GOT slots: works on every processor.
-got_tests = test/linux/test_linux_got test/linux/test_linux_got_fixed
+got_tests = test/linux/test_linux_got test/linux/test_linux_got_fixed test/linux/test_linux_interpose
 check_PROGRAMS += $(got_tests)
 TESTS += $(got_tests)
 noinst_HEADERS += test/linux/probe.h
@@ -26,6 +26,10 @@ test_linux_test_linux_got_fixed_SOURCES = test/linux/test_linux_got.c
 test_linux_test_linux_got_fixed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -fno-pie -DIS_FIXED=true
 test_linux_test_linux_got_fixed_LDFLAGS = -no-pie
 test_linux_test_linux_got_fixed_LDADD = $(got_unit_libs)
+
+test_linux_test_linux_interpose_SOURCES = test/linux/test_linux_interpose.c
+test_linux_test_linux_interpose_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_interpose_LDADD = libopalmem.la $(CHECK_LIBS)
 
 # Where code is replaced, malloc-level events are an option of that mechanism.
 if LINUX_ARCH
