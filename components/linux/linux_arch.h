@@ -27,6 +27,9 @@
 /** The number of a site in syscall(2): the caller's. */
 #define LINUX_NR_ANY (-1L)
 
+/** Added to a number that is set before the instruction that is replaced. */
+#define LINUX_NR_IS_SET (1L << 16)
+
 struct linux_site_t;
 struct linux_patch_t;
 
@@ -37,12 +40,12 @@ typedef struct linux_stub_head_t {
 } linux_stub_head_t;
 
 /** The first site at or behind code + from whose number is_wanted() takes (or LINUX_NR_ANY).
- * @param[out] nr  Its number.
+ * @param[out] nr  Its number, perhaps with LINUX_NR_IS_SET.
  * @return Its offset in code, or size: there is none.
  */
 size_t linux_code_find(const uint8_t *code, size_t size, size_t from, bool (*is_wanted)(long nr), long *nr);
 
-/** Write the stub of a site, with its `address`, `call`, `kind` and `original` set, and the jump to it into `jump`.
+/** Write the stub of a site, with its `address`, `call`, `kind`, `has_number` and `original` set, and the jump to it into `jump`.
  * @param[in] head  Of the stubs' memory, within reach.
  */
 void linux_code_write_stub(uint8_t *stub, struct linux_site_t *site, const linux_stub_head_t *head);

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Machine code of x86-64: which bytes are a site, what a stub looks like, and where jumps of others lead.
  *
- * A site is `mov $nr,%eax; syscall`, or the end of libc's syscall(2), `mov %r9,%r8; mov 8(%rsp),%r9; syscall`. In both
- * the last 5 bytes before the syscall instruction are one instruction that only sets a register: they are replaced by
- * `jmp stub`. Elsewhere a number is set earlier, and at the mov not all arguments are there yet: such code is left alone.
+ * A site is one of
+ *
+ *     mov $nr,%eax; syscall
+ *     mov $nr,%eax; moves between registers; mov $number,%register; syscall
+ *     certain pieces of libc where the number is the caller's: syscall(2), and cancellation points of newer versions
+ *
+ * In all of them the last 5 bytes before the syscall instruction are one instruction that only sets a register, and
+ * with it all arguments are there: they are replaced by `jmp stub`. Where that cannot be told from the bytes, the code is left
+ * alone: an instruction that ends in them, or a number that is set earlier.
  *
  * A stub:
  *
- *     mov    8(%rsp),%r9         syscall(2) only: what was replaced,
- *     movabs $table,%r11 ...     and back to the syscall instruction where the table has no call of ours
+ *     mov    8(%rsp),%r9         what was replaced, unless it was the number;
+ *     movabs $table,%r11 ...     the caller's number: back to the syscall instruction where the table has no call of ours
  *     test   $flag,%esi; jz 1f   calls with a filter: likewise
  *     lea    -128(%rsp),%rsp     step over the red zone: sites may be in leaf functions
  *     movabs $site,%r11          %rcx and %r11 are free: syscall overwrites them
@@ -31,9 +37,18 @@
 
 #define SITE_BYTES LINUX_RESUME
 
-/* The end of libc's syscall(2), which is written by hand and has been the same for decades. */
-static const uint8_t syscall_function[] = { 0x4d, 0x89, 0xc8, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05 };
-#define SYSCALL_FUNCTION_LEAD (sizeof(syscall_function) - SITE_BYTES)
+/* Code of libc that leaves the number to its caller. `site` is where the replaced instruction begins. */
+static const struct pattern_t {
+    uint8_t bytes[16];
+    size_t size, site;
+} patterns[] = {
+    /* syscall(2), written by hand, the same for decades: mov %r9,%r8; mov 8(%rsp),%r9; syscall */
+    { { 0x4d, 0x89, 0xc8, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05 }, 10, 3 },
+    /* Cancellation points from glibc 2.41 on, with other threads: mov 16(%rsp),%r9; mov %r11,8(%rsp); syscall; ret */
+    { { 0x4c, 0x8b, 0x4c, 0x24, 0x10, 0x4c, 0x89, 0x5c, 0x24, 0x08, 0x0f, 0x05, 0xc3 }, 13, 5 },
+    /* And without: mov 16(%rsp),%rax; syscall; pop %rbx; ret */
+    { { 0x48, 0x8b, 0x44, 0x24, 0x10, 0x0f, 0x05, 0x5b, 0xc3 }, 9, 0 },
+};
 
 /* A byte 0x40 to 0x4f before the mov makes it one of another register, if it belongs to it. It may
  * also be the last byte of the instruction before, which cannot be told without decoding the whole function:
@@ -58,19 +73,71 @@ static bool is_numbered_site(const uint8_t *code, size_t mov, bool (*is_wanted)(
     return true;
 }
 
-static bool is_syscall_function(const uint8_t *code, size_t site)
+/* A number that is set a little earlier. */
+#define MOV_NUMBER(code) (((code) &0xf8) == 0xb8) /* mov $number,%eax to %edi */
+#define LONGEST_LEAD 24
+
+/* Bytes of an instruction that moves a register to another one or clears one; 0: it is something else. */
+static size_t length_of_move(const uint8_t *code)
 {
-    return site >= SYSCALL_FUNCTION_LEAD
-           && memcmp(code + site - SYSCALL_FUNCTION_LEAD, syscall_function, sizeof(syscall_function)) == 0;
+    const size_t prefix = (code[0] & 0xf0) == 0x40 ? 1 : 0;
+    const uint8_t opcode = code[prefix], operands = code[prefix + 1];
+    const bool is_move = opcode == 0x89 || opcode == 0x8b
+                         || ((opcode == 0x31 || opcode == 0x33) && (operands >> 3 & 7) == (operands & 7));
+
+    return is_move && (operands & 0xc0) == 0xc0 ? prefix + 2 : 0;
 }
 
-static bool is_site(const uint8_t *code, size_t site, bool (*is_wanted)(long nr), long *nr)
+/* Do only such instructions lie in [from, to)? None of them may be the one that changes %eax. */
+static bool are_moves(const uint8_t *code, size_t from, size_t to)
 {
-    if (is_syscall_function(code, site) && is_wanted(LINUX_NR_ANY)) {
+    while (from < to) {
+        const size_t length = length_of_move(code + from);
+
+        if (length == 0 || from + length > to) {
+            return false;
+        }
+        from += length;
+    }
+    return from == to;
+}
+
+/* `site` is the mov of another register; its 5 bytes and the number's are told apart by the moves between. */
+static bool is_site_behind_number(const uint8_t *code, size_t site, bool (*is_wanted)(long nr), long *nr)
+{
+    if (!MOV_NUMBER(code[site]) || code[site] == MOV_EAX) {
+        return false;
+    }
+    for (size_t lead = LINUX_INSN; lead <= LONGEST_LEAD && lead <= site; lead++) {
+        if (is_numbered_site(code, site - lead, is_wanted, nr)
+            && are_moves(code, site - lead + LINUX_INSN, site)) {
+            *nr |= LINUX_NR_IS_SET;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_pattern(const uint8_t *code, size_t size, size_t site)
+{
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        const struct pattern_t *pattern = &patterns[i];
+
+        if (site >= pattern->site && size - site >= pattern->size - pattern->site
+            && memcmp(code + site - pattern->site, pattern->bytes, pattern->size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_site(const uint8_t *code, size_t size, size_t site, bool (*is_wanted)(long nr), long *nr)
+{
+    if (is_pattern(code, size, site) && is_wanted(LINUX_NR_ANY)) {
         *nr = LINUX_NR_ANY;
         return true;
     }
-    return is_numbered_site(code, site, is_wanted, nr);
+    return is_numbered_site(code, site, is_wanted, nr) || is_site_behind_number(code, site, is_wanted, nr);
 }
 
 size_t linux_code_find(const uint8_t *code, size_t size, size_t from, bool (*is_wanted)(long nr), long *nr)
@@ -83,7 +150,7 @@ size_t linux_code_find(const uint8_t *code, size_t size, size_t from, bool (*is_
             break;
         }
         last = (size_t) (hit - code);
-        if (code[last - 1] == 0x0f && is_site(code, last - (SITE_BYTES - 1), is_wanted, nr)) {
+        if (code[last - 1] == 0x0f && is_site(code, size, last - (SITE_BYTES - 1), is_wanted, nr)) {
             return last - (SITE_BYTES - 1);
         }
     }
@@ -190,7 +257,7 @@ static void put_pass(writer_t *writer, const linux_site_t *site, const pass_t *p
     for (size_t i = 0; i < pass->count; i++) {
         fill_hole(pass->holes[i], writer->at);
     }
-    if (site->call != NULL) {
+    if (!site->has_number) {
         put(writer, site->original, LINUX_INSN);
     }
     PUT(writer, JMP_REL32);
@@ -211,8 +278,10 @@ void linux_code_write_stub(uint8_t *stub, linux_site_t *site, const linux_stub_h
     writer_t writer = { stub };
     pass_t pass = { .count = 0 };
 
-    if (site->call == NULL) {
+    if (site->has_number) {
         put(&writer, site->original, LINUX_INSN);
+    }
+    if (site->call == NULL) {
         put_number_filter(&writer, &pass);
     } else {
         put_argument_filter(&writer, &site->call->filter, &pass);
