@@ -21,12 +21,12 @@ typedef void (*linux_function_t)(void);
 typedef struct linux_got_symbol_t {
     const char *name;
     linux_function_t wrapper; /**< Calls `real`, and never through a slot. */
-    const char *alias;        /**< Where nobody exports `name` to new programs: the name of the same function. Or NULL. */
+    const char *alias; /**< Where nobody exports `name` to new programs: the name of the same function. Or NULL. */
     /** Constant once it is not 0: the process's one, that is the first definition in the global scope (libc's, or that
      * of a preloaded allocator). 0: there is none, and nothing calls it. */
     _Atomic uintptr_t real;
     atomic_bool is_left_alone; /**< Not taken over for the time being; changed only while the set is off. */
-    uintptr_t canonical;       /**< What pointers to it hold: real, or a jump to it in a program that is not PIE. */
+    uintptr_t canonical; /**< What pointers to it hold: real, or a jump to it in a program that is not PIE. */
 } linux_got_symbol_t;
 
 /** Functions that are taken over together. Static; never freed, as slots of others may lead to its wrappers for ever. */
@@ -44,7 +44,7 @@ typedef struct linux_got_result_t {
     size_t foreign;      /**< Lead to a function that is neither the process's one nor of the object itself. */
     size_t lazy;         /**< Of `held`: had not been resolved yet. */
     const char *culprit; /**< An object with slots refused or foreign, and */
-    const char *symbol;  /**< the name of one; NULL: none. The first is the loader's: valid until it is unloaded. */
+    const char *symbol; /**< the name of one; NULL: none. The first is the loader's: valid until it is unloaded. */
 } linux_got_result_t;
 
 /** Find what `real` is. @return Number of functions found. Not from hook context. */

@@ -16,7 +16,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <malloc.h> /* Not stdlib.h: in old ones, inline functions return floating-point numbers. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,6 +27,7 @@
 #include "components/linux/linux.h"
 #include "components/linux/linux_got.h"
 #include "components/linux/linux_malloc.h"
+#include "components/linux/linux_stacks.h"
 #include "components/linux/linux_sys.h"
 #include "opal/mca/base/base.h"
 
@@ -128,15 +128,15 @@ typedef ssize_t (*process_madvise_fn_t)(int pid_fd, const void *ranges, size_t c
 static long make_mmap(long nr, const long a[6])
 {
     (void) nr;
-    return to_kernel((long) REAL(MMAP, mmap_fn_t)((void *) a[0], (size_t) a[1], (int) a[2], (int) a[3], (int) a[4],
-                                                  a[5]));
+    return to_kernel(
+        (long) REAL(MMAP, mmap_fn_t)((void *) a[0], (size_t) a[1], (int) a[2], (int) a[3], (int) a[4], a[5]));
 }
 
 static long make_mmap64(long nr, const long a[6])
 {
     (void) nr;
-    return to_kernel((long) REAL(MMAP64, mmap_fn_t)((void *) a[0], (size_t) a[1], (int) a[2], (int) a[3],
-                                                    (int) a[4], a[5]));
+    return to_kernel(
+        (long) REAL(MMAP64, mmap_fn_t)((void *) a[0], (size_t) a[1], (int) a[2], (int) a[3], (int) a[4], a[5]));
 }
 
 static void *map(unsigned which, const long args[6])
@@ -233,7 +233,7 @@ static long make_remap_file_pages(long nr, const long a[6])
 static int wrap_remap_file_pages(void *addr, size_t length, int prot, size_t offset, int flags)
 {
     return call_or_make(REMAP_FILE_PAGES,
-                              (const long[6]){ (long) addr, (long) length, prot, (long) offset, flags });
+                        (const long[6]){ (long) addr, (long) length, prot, (long) offset, flags });
 }
 
 static long make_process_madvise(long nr, const long a[6])
@@ -294,7 +294,8 @@ static void *wrap_sbrk(intptr_t increment)
     if (!has_events(SBRK) || increment == 0) {
         return REAL(SBRK, void *(*) (intptr_t))(increment);
     }
-    make_with_events(calls[SBRK].call, make_sbrk, (const long[6]){ present_break() + increment, increment, (long) (void *) &result });
+    make_with_events(calls[SBRK].call, make_sbrk,
+                     (const long[6]){ present_break() + increment, increment, (long) (void *) &result });
     return result;
 }
 
@@ -333,107 +334,13 @@ static int wrap_dlclose(void *handle)
     return REAL(DLCLOSE, int (*)(void *))(handle);
 }
 
-typedef int (*pthread_create_fn_t)(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *),
-                                   void *arg);
-
-/* What a thread is to do; its own until it has begun. */
-typedef struct start_t {
-    void *(*routine)(void *arg);
-    void *arg;
-} start_t;
-
-typedef struct thread_stack_t {
-    void *start;
-    size_t size;
-} thread_stack_t;
-
-static thread_stack_t find_stack(void)
-{
-    thread_stack_t stack = { NULL, SIZE_MAX }; /* Unknown: everything. */
-    pthread_attr_t attributes;
-
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-        pthread_attr_getstack(&attributes, &stack.start, &stack.size);
-        pthread_attr_destroy(&attributes);
-    }
-    return stack;
-}
-
-/* libc discards or unmaps the stack once the thread has ended, or puts it by for the next thread. */
-static void release_stack(void *arg)
-{
-    const thread_stack_t *stack = arg;
-
-    if (atomic_load_explicit(&is_live, memory_order_acquire)) {
-        opal_mem_hooks_release_cause(stack->start, stack->size, true, OPAL_MEM_HOOKS_CAUSE_MUNMAP);
-    }
-}
-
-/* Threads that were there before us: their stack is announced by the destructor of this key, which a thread sets when it
- * registers memory for the first time. */
-static pthread_key_t stack_key;
-static pthread_once_t stack_key_once = PTHREAD_ONCE_INIT;
-static bool has_stack_key;
-static _Thread_local bool is_stack_followed IN_STATIC_TLS;
-
-static void release_own_stack(void *arg)
-{
-    const thread_stack_t stack = find_stack();
-
-    (void) arg;
-    release_stack((void *) &stack);
-}
-
-static void make_stack_key(void)
-{
-    has_stack_key = pthread_key_create(&stack_key, release_own_stack) == 0;
-}
-
-static bool follow_stack(void)
-{
-    if (!is_stack_followed) {
-        pthread_once(&stack_key_once, make_stack_key);
-        is_stack_followed = has_stack_key && pthread_setspecific(stack_key, &stack_key) == 0;
-    }
-    return is_stack_followed;
-}
-
-/* The last cleanup handler to run: at a return, pthread_exit, or cancellation. */
-static void *run_thread(void *arg)
-{
-    const start_t start = *(start_t *) arg;
-    thread_stack_t stack;
-    void *result;
-
-    free(arg);
-    is_stack_followed = true;
-    stack = find_stack();
-    pthread_cleanup_push(release_stack, &stack);
-    result = start.routine(start.arg);
-    pthread_cleanup_pop(1);
-    return result;
-}
-
 static int wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *),
                                void *arg)
 {
-    const pthread_create_fn_t real = REAL(PTHREAD_CREATE, pthread_create_fn_t);
-    start_t *start;
-    int result;
+    const linux_create_fn_t real = REAL(PTHREAD_CREATE, linux_create_fn_t);
 
-    if (!has_events(PTHREAD_CREATE)) {
-        return real(thread, attributes, routine, arg);
-    }
-    start = malloc(sizeof(*start));
-    if (start == NULL) {
-        return EAGAIN;
-    }
-    *start = (start_t){ routine, arg };
-    result = real(thread, attributes, run_thread, start);
-    if (result != 0) {
-        free(start);
-    }
-    return result;
+    return has_events(PTHREAD_CREATE) ? linux_stacks_create(real, thread, attributes, routine, arg)
+                                      : real(thread, attributes, routine, arg);
 }
 
 /* ---- The functions ------------------------------------------------------------------------------------------- */
@@ -514,8 +421,8 @@ static uint32_t test_calls(void)
     void *program = dlopen(NULL, RTLD_LAZY);
 
     arrivals = 0;
-    mmap(NULL, 0, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    mmap64(NULL, 0, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void) mmap(NULL, 0, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void) mmap64(NULL, 0, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     munmap(nowhere, 0);
     mremap(nowhere, 0, 0, 0);
     madvise(nowhere, 0, MADV_NORMAL);
@@ -535,7 +442,7 @@ static uint32_t test_calls(void)
 }
 
 /* Not the calls that no promise depends on, and pthread_create, whose slots are counted among those held. */
-#define NEEDED_FOR_MUNMAP \
+#define NEEDED_FOR_MUNMAP                                                                                        \
     (BIT(MMAP) | BIT(MMAP64) | BIT(MUNMAP) | BIT(MREMAP) | BIT(MADVISE) | BIT(SHMAT) | BIT(SHMDT) | BIT(SYSCALL) \
      | BIT(DLCLOSE))
 #define NEEDED_FOR_FREE (BIT(MREMAP) | BIT(MUNMAP) | BIT(MADVISE) | BIT(BRK) | BIT(SBRK) | BIT(SYSCALL))
@@ -632,6 +539,7 @@ int linux_interpose_install(const linux_options_t *options, int *support, uint64
         return OPAL_ERR_NOT_AVAILABLE;
     }
     linux_malloc_go_live(true);
+    linux_stacks_go_live(true);
     atomic_store(&is_live, true);
     return OPAL_SUCCESS;
 }
@@ -639,6 +547,7 @@ int linux_interpose_install(const linux_options_t *options, int *support, uint64
 int linux_interpose_uninstall(void)
 {
     atomic_store(&is_live, false);
+    linux_stacks_go_live(false);
     linux_malloc_uninstall();
     return linux_got_remove(&set);
 }
@@ -656,7 +565,7 @@ int linux_interpose_register(void *base, size_t length, uint64_t cookie)
     linux_got_result_t result;
 
     (void) base, (void) length, (void) cookie;
-    if (!follow_stack()) {
+    if (!linux_stacks_follow()) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     if (!linux_got_is_stale()) {

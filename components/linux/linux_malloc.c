@@ -213,16 +213,16 @@ static inline void release(unsigned which, void *block, size_t size, size_t alig
     }
 }
 
-#define WRAP_RELEASE(which) \
+#define WRAP_RELEASE(which)                                              \
     static void wrap_##which(void *block, size_t size, size_t alignment) \
-    { \
-        release(which, block, size, alignment); \
+    {                                                                    \
+        release(which, block, size, alignment);                          \
     }
 
-#define WRAP_NEW(which) \
+#define WRAP_NEW(which)                                                       \
     static void *wrap_##which(size_t size, size_t alignment, const void *tag) \
-    { \
-        return report(which, REAL(which, new_fn_t)(size, alignment, tag)); \
+    {                                                                         \
+        return report(which, REAL(which, new_fn_t)(size, alignment, tag));    \
     }
 
 static void wrap_free(void *block)
@@ -323,7 +323,7 @@ static void test_aligned(void)
         free(keep(aligned_alloc(64, 64)));
     }
     if (is_taken(VALLOC)) {
-        free(keep(valloc(1)));
+        free(keep(valloc(1))); /* NOLINT(clang-analyzer-unix.Malloc): keep() returns what it is given. */
     }
     if (is_taken(PVALLOC)) {
         free(keep(pvalloc(1)));

@@ -31,9 +31,10 @@ int linux_mechanism_register_params(void)
         .framework = "memory",
         .component = "linux",
         .name = "mechanism",
-        .help = "How calls are noticed. patch: replaced code of libc and others. interpose: functions of libc taken "
-                "over by their names; sees less, and each free() is an event. auto: patch where it is written for "
-                "the processor.",
+        .help =
+            "How calls are noticed. patch: replaced code of libc and others. interpose: functions of libc taken "
+            "over by their names; sees less, and each free() is an event. auto: patch where it is written for "
+            "the processor.",
         .type = MCA_BASE_VAR_TYPE_ENUM,
         .info_level = 6,
         .enumerator = mechanisms,
@@ -43,8 +44,9 @@ int linux_mechanism_register_params(void)
         .framework = "memory",
         .component = "linux",
         .name = "malloc_events",
-        .help = "Raise an event for each block that malloc, calloc, realloc and their like give and take back, not "
-                "only for memory that goes back to the system. Costs two events for each block.",
+        .help =
+            "Raise an event for each block that malloc, calloc, realloc and their like give and take back, not "
+            "only for memory that goes back to the system. Costs two events for each block.",
         .type = MCA_BASE_VAR_TYPE_BOOL,
         .info_level = 5,
         .storage = &wants_malloc_events,

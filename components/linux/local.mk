@@ -20,7 +20,11 @@ libmca_memory_linux_la_SOURCES = \
 	components/linux/linux_process.c \
 	components/linux/linux_ranges.c \
 	components/linux/linux_shm.c \
+	components/linux/linux_slots.c \
+	components/linux/linux_slots.h \
 	components/linux/linux_spans.c \
+	components/linux/linux_stacks.c \
+	components/linux/linux_stacks.h \
 	components/linux/linux_sys.h \
 	components/linux/linux.h
 libmca_memory_linux_la_CPPFLAGS = $(AM_CPPFLAGS)

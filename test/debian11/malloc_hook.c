@@ -133,7 +133,8 @@ static bool check_beside_us(bool with_events)
     allocate(1000);
     is_right &= hook_mallocs == 1000 && hook_frees == 1000 && __malloc_hook == on_malloc && __free_hook == on_free;
     is_right &= with_events ? told_mallocs == 1000 && told_frees == 1000 : told_mallocs + told_frees == 0;
-    is_right = expect(with_events ? "1000 blocks, with malloc events" : "1000 blocks, without malloc events", is_right);
+    is_right =
+        expect(with_events ? "1000 blocks, with malloc events" : "1000 blocks, without malloc events", is_right);
     opalmem_finalize();
     forget();
     allocate(1000);

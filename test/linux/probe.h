@@ -16,7 +16,7 @@ typedef struct probe_t {
     void *(*malloc)(size_t size);
     void (*free)(void *block);
     int (*munmap)(void *addr, size_t length);
-    pid_t (*(*table)(void))(void);
+    pid_t (*(*table)(void) )(void);
 } probe_t;
 
 static inline void probe_path(const char *name, char *path, size_t size)

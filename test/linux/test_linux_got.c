@@ -171,7 +171,8 @@ static int find_relro(struct dl_phdr_info *info, size_t size, void *arg)
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
 
-        is_it |= segment->p_type == PT_LOAD && search->inside - info->dlpi_addr - segment->p_vaddr < segment->p_memsz;
+        is_it |=
+            segment->p_type == PT_LOAD && search->inside - info->dlpi_addr - segment->p_vaddr < segment->p_memsz;
         start = segment->p_type == PT_GNU_RELRO ? info->dlpi_addr + segment->p_vaddr : start;
     }
     search->start = is_it ? start : search->start;

@@ -190,9 +190,9 @@ static void by_syscall(char *memory)
     expect(memory, LENGTH, OPAL_MEM_HOOKS_CAUSE_MUNMAP);
 }
 
-static void (*const ways[])(char *memory) = { by_munmap,        by_part_of_munmap, by_mmap_over,
-                                              by_mmap64_over,   by_mremap_shrink,  by_mremap_move,
-                                              by_mremap_to,     by_madvise,        by_syscall };
+static void (*const ways[])(char *memory) = { by_munmap,      by_part_of_munmap, by_mmap_over,
+                                              by_mmap64_over, by_mremap_shrink,  by_mremap_move,
+                                              by_mremap_to,   by_madvise,        by_syscall };
 #define WAYS ((int) (sizeof(ways) / sizeof(ways[0])))
 
 START_TEST(release_by_a_call_is_told)
@@ -355,7 +355,8 @@ static void *register_own_stack(void *arg)
 
     wait_for_step(1);
     touch_stack(arg);
-    atomic_store(&step, opal_memory_base_watch((void *) *(uintptr_t *) arg, 256, &watched) == OPAL_SUCCESS ? 2 : -1);
+    atomic_store(&step,
+                 opal_memory_base_watch((void *) *(uintptr_t *) arg, 256, &watched) == OPAL_SUCCESS ? 2 : -1);
     return NULL;
 }
 
@@ -460,8 +461,8 @@ static void *use_calls(void *arg)
         memory = mremap(memory, LENGTH, 4 * LENGTH, MREMAP_MAYMOVE);
         atomic_fetch_add(&faults, memory[0] != 5 || munmap(memory, 4 * LENGTH) != 0);
         atomic_fetch_add(&faults, munmap((void *) 1, PAGE) != -1 || errno != EINVAL);
-        atomic_fetch_add(&faults, pthread_create(&thread, NULL, end_at_once, NULL) != 0
-                                      || pthread_join(thread, NULL) != 0);
+        atomic_fetch_add(&faults,
+                         pthread_create(&thread, NULL, end_at_once, NULL) != 0 || pthread_join(thread, NULL) != 0);
         atomic_fetch_add(&rounds, 1);
     }
     return arg;

@@ -180,8 +180,8 @@ static void *by_strdup(void)
 }
 
 /* The last one is not in every allocator. */
-static void *(*const makers[])(void) = { by_malloc,   by_calloc,        by_realloc,        by_reallocarray,
-                                         by_memalign, by_aligned_alloc, by_valloc,         by_posix_memalign,
+static void *(*const makers[])(void) = { by_malloc,   by_calloc,        by_realloc, by_reallocarray,
+                                         by_memalign, by_aligned_alloc, by_valloc,  by_posix_memalign,
                                          by_strdup,   by_pvalloc };
 #define MAKERS ((int) (sizeof(makers) / sizeof(makers[0])))
 
