@@ -9,7 +9,7 @@ set -eu
 tarball=${1:?usage: check-debian11.sh TARBALL WORKDIR TEST...}
 work=${2:?usage: check-debian11.sh TARBALL WORKDIR TEST...}
 shift 2
-packages=gcc,libc6-dev,make,pkg-config,check,libltdl-dev
+packages=gcc,libc6-dev,make,pkg-config,check
 
 skip() { echo "SKIP: $*"; exit 77; }
 
