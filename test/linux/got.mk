@@ -40,9 +40,4 @@ test_linux_test_linux_malloc_SOURCES = test/linux/test_linux_malloc.c
 test_linux_test_linux_malloc_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_malloc_LDADD = libopalmem.la $(CHECK_LIBS)
 
-# The last Debian whose glibc has malloc hooks (root, and an archive of Debian within reach, are needed).
 EXTRA_DIST += test/debian11/check-debian11.sh test/debian11/malloc_hook.c
-.PHONY: check-debian11
-check-debian11: dist
-	$(SHELL) $(srcdir)/test/debian11/check-debian11.sh $(distdir).tar.xz variants/debian11 \
-		$(linux_unit_tests) $(linux_library_tests) $(got_tests) test/linux/test_linux_malloc
