@@ -132,7 +132,8 @@ static bool check_beside_us(bool with_events)
     forget();
     allocate(1000);
     is_right &= hook_mallocs == 1000 && hook_frees == 1000 && __malloc_hook == on_malloc && __free_hook == on_free;
-    is_right &= with_events ? told_mallocs == 1000 && told_frees == 1000 : told_mallocs + told_frees == 0;
+    /* The program's call is told, and so is the one that its hook makes. */
+    is_right &= with_events ? told_mallocs == 2000 && told_frees == 2000 : told_mallocs + told_frees == 0;
     is_right =
         expect(with_events ? "1000 blocks, with malloc events" : "1000 blocks, without malloc events", is_right);
     opalmem_finalize();
@@ -153,7 +154,7 @@ static bool compare_in_threads(void)
     opal_mem_hooks_register_release(on_release_event, NULL);
     forget();
     run_threads();
-    is_right = told_mallocs >= THREADS * CALLS && told_frees >= THREADS * CALLS;
+    is_right = told_mallocs >= THREADS * CALLS + hook_mallocs && told_frees >= THREADS * CALLS + hook_frees;
     is_right = expect("4 threads of 200000 blocks", is_right);
     printf("hooks of the pattern \"uninstall, call, install\" missed %.1f %% of the mallocs\n",
            100.0 * (THREADS * CALLS - hook_mallocs) / (THREADS * CALLS));
