@@ -18,11 +18,13 @@ include test/build/local.mk
 include test/kit/local.mk
 include test/model/local.mk
 include test/base/local.mk
+include test/coverage/local.mk
 include test/info/local.mk
 include test/linux/local.mk
 include test/linux/got.mk
 include test/rcache/local.mk
 include test/embed/local.mk
+include test/company/local.mk
 if HAVE_LIBURING
 include test/msg/local.mk
 endif

@@ -42,7 +42,8 @@ typedef enum linux_call_id_t {
     LINUX_CALL_OPENAT2,
     LINUX_CALL_CREAT,
     LINUX_CALL_IOCTL,
-    LINUX_CALL_MPROTECT, /**< Takes nothing away; see linux_guard.c. */
+    LINUX_CALL_MPROTECT,      /**< Takes nothing away; see linux_guard.c. */
+    LINUX_CALL_PKEY_MPROTECT, /**< Likewise. */
     LINUX_CALL_COUNT
 } linux_call_id_t;
 
@@ -108,11 +109,30 @@ extern const linux_call_t linux_calls[LINUX_CALL_COUNT];
 /** The call with this number, or NULL. */
 const linux_call_t *linux_call_by_nr(long nr);
 
+/** Whose code it is; also the bit number of linux_sites_mask_t's members. */
+typedef enum linux_kind_t {
+    LINUX_LIBC,   /**< The libc.so.6 that this library uses. */
+    LINUX_LOADER, /**< ld.so. */
+    LINUX_OTHER,  /**< All else; also libc.so.6 of another namespace. */
+    LINUX_KINDS
+} linux_kind_t;
+
+/** Bit of the sites that take their number from the caller (syscall(2)), in masks of calls. */
+#define LINUX_ANY_CALL_BIT (UINT32_C(1) << 31)
+
+/** Calls, for each kind of code. */
+typedef struct linux_sites_mask_t {
+    uint32_t calls[LINUX_KINDS];
+} linux_sites_mask_t;
+
 /** Id + 1 of the call with each number; 0: none of ours. For the stub of syscall(2), too. */
 extern const uint8_t linux_call_ids[LINUX_CALL_NUMBERS];
 
 /** Make a call as a site of it would, outside libc and ld.so. Hook context. */
 long linux_calls_run(const linux_call_t *call, const long args[6]);
+
+/** Calls that raise no events where their number is the caller's. While not live. */
+void linux_calls_leave_alone(const linux_sites_mask_t *mask);
 
 /** Do sites deliver events, or only make the call? Threads inside a call finish as they began. */
 void linux_calls_go_live(bool live);
@@ -222,22 +242,6 @@ bool linux_maps_each(void (*visit)(const linux_mapping_t *mapping, void *arg), v
 
 /* ---- Code and its sites ------------------------------------------------------------------------ */
 
-/** Whose code it is; also the bit number of linux_sites_mask_t's members. */
-typedef enum linux_kind_t {
-    LINUX_LIBC,   /**< The libc.so.6 that this library uses. */
-    LINUX_LOADER, /**< ld.so. */
-    LINUX_OTHER,  /**< All else; also libc.so.6 of another namespace. */
-    LINUX_KINDS
-} linux_kind_t;
-
-/** Bit of the sites that take their number from the caller (syscall(2)), in masks of calls. */
-#define LINUX_ANY_CALL_BIT (UINT32_C(1) << 31)
-
-/** Calls, for each kind of code. */
-typedef struct linux_sites_mask_t {
-    uint32_t calls[LINUX_KINDS];
-} linux_sites_mask_t;
-
 /** Read a comma-separated list of calls, each with whose sites are meant, or all: `munmap`, `libc:munmap`, `ld.so:mmap`, `other:mmap`, `syscall` for syscall(2).
  * @param[out] unknown  First name that is no call of ours and its length; untouched when all are.
  * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM
@@ -334,14 +338,19 @@ void linux_search_others(size_t limit);
 /** Search code in memory. Under linux_lock(); raw system calls only. @retval codes of linux_texts_add() */
 int linux_search_memory(linux_kind_t kind, uintptr_t start, uintptr_t end, int *sys_errno);
 
+/** Code at [start, end) is to be searched again when it is come upon. Under linux_lock(). */
+void linux_search_forget(uintptr_t start, uintptr_t end);
+
 /** ld.so has mapped fd: search it. Hook context; waits for linux_lock(). */
 void linux_search_mapped(uintptr_t start, size_t length, int prot, int fd, uint64_t offset);
 
 /** ld.so is about to unmap a range, or to map something over it. Hook context; waits for linux_lock(). */
 void linux_search_unmapped(uintptr_t start, size_t length);
 
-/** Find the sites in code. @return Number of sites found, at most capacity, by rising address; *end: searched up to. */
-size_t linux_find_sites(const uint8_t *code, size_t size, linux_found_t *found, size_t capacity, size_t *end);
+/** Find the sites in code that begin at code + from or behind; what is before tells whether it is one.
+ * @return Number of sites found, at most capacity, by rising address; *end: offset up to which was searched. */
+size_t linux_find_sites(const uint8_t *code, size_t size, size_t from, linux_found_t *found, size_t capacity,
+                        size_t *end);
 
 /** Visit each readable executable segment of libc.so.6 and ld.so, with the loader's lock held.
  * @return what visit returned, the first that is not 0. */

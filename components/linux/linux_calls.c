@@ -26,6 +26,9 @@
  * (sites, linux_facts) was written before the first one, and the load in linux_before() acquires it. */
 static _Atomic bool is_live;
 
+/* Calls that are left alone also where they come by number. Set while not live. */
+static linux_sites_mask_t left_alone;
+
 /* Calls that reached a stub on this thread; for the self-test. Own thread only. */
 static _Thread_local uint32_t arrivals IN_STATIC_TLS;
 
@@ -49,17 +52,23 @@ OPAL_MEM_HOOKS_PATH static linux_plan_t open_window(const linux_call_t *call, li
     return call->gain != NULL && opal_mem_hooks_wants_alloc() ? LINUX_PLAN_MAKE_THEN : LINUX_PLAN_MAKE;
 }
 
-/* The call is over; its gain is told from `seen`, the arguments as the kernel rounds them. */
+static inline __attribute__((always_inline)) void close_window(linux_frame_t *const *frame)
+{
+    if ((*frame)->count != 0) {
+        opal_mem_hooks_window_close(&(*frame)->window);
+    }
+}
+
+/* The call is over; its gain is told from `seen`, the arguments as the kernel rounds them. Then the window is closed, also
+ * when an alloc callback is left by unwinding. */
 OPAL_MEM_HOOKS_PATH static linux_plan_t finish(linux_frame_t *frame, const long seen[6])
 {
+    linux_frame_t *const closed __attribute__((cleanup(close_window))) = frame;
     const linux_call_t *call = frame->call;
     opal_mem_hooks_range_t gain;
 
     if (call->gain != NULL && !linux_failed(frame->result) && call->gain(seen, frame->result, &gain) != 0) {
         report_gain(&gain);
-    }
-    if (frame->count != 0) {
-        opal_mem_hooks_window_close(&frame->window);
     }
     return LINUX_PLAN_DONE;
 }
@@ -76,6 +85,15 @@ static linux_plan_t before_run(const linux_call_t *call, linux_frame_t *frame)
 {
     frame->result = call->run(call, frame->args);
     return LINUX_PLAN_DONE;
+}
+
+OPAL_MEM_HOOKS_PATH static linux_plan_t before_madvise(const linux_call_t *call, linux_frame_t *frame)
+{
+    if ((int) frame->args[2] == MADV_REMOVE) {
+        frame->result = linux_run_remove(call, frame->args);
+        return LINUX_PLAN_DONE;
+    }
+    return before_plain(call, frame);
 }
 
 /* ---- mmap ---------------------------------------------------------------------------------------- */
@@ -277,20 +295,15 @@ static void report_attached(uintptr_t start, size_t size, bool was_over)
 static long run_shmat(const linux_call_t *call, const long args[6])
 {
     const size_t size = linux_shm_size((int) args[0]);
-    opal_mem_hooks_window_t window;
-    opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
-    const size_t count = linux_ranges_shmat(args, size, ranges);
+    linux_spans_windows_t windows __attribute__((cleanup(linux_spans_close))) = { 0 };
+    linux_spans_t over;
     long result;
 
-    if (count != 0) {
-        opal_mem_hooks_window_open(&window, ranges, count, call->cause, true);
-    }
+    over.count = linux_ranges_shmat(args, size, over.ranges);
+    linux_spans_open(&over, &windows, call->cause);
     result = linux_sys_call(call->nr, args);
     if (!linux_failed(result)) {
-        report_attached((uintptr_t) result, size, count != 0);
-    }
-    if (count != 0) {
-        opal_mem_hooks_window_close(&window);
+        report_attached((uintptr_t) result, size, over.count != 0);
     }
     return result;
 }
@@ -323,7 +336,7 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
     { ID(BRK, SYS_brk, "brk"), .before = before_brk, .after = after_brk },
     { ID(MREMAP, SYS_mremap, "mremap"), .before = before_mremap, .after = after_mremap,
       .gain = linux_gain_mremap },
-    { ID(MADVISE, SYS_madvise, "madvise"), .before = before_plain, .ranges = linux_ranges_madvise },
+    { ID(MADVISE, SYS_madvise, "madvise"), .before = before_madvise, .ranges = linux_ranges_madvise },
     { ID(SHMAT, SYS_shmat, "shmat"), .before = before_run, .run = run_shmat },
     { ID(SHMDT, SYS_shmdt, "shmdt"), .before = before_run, .run = run_shmdt },
     { ID(REMAP_FILE_PAGES, SYS_remap_file_pages, "remap_file_pages"), .before = before_plain,
@@ -343,6 +356,8 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
     { ID_OF(IOCTL, SYS_ioctl, "ioctl", UFFD_MOVE), .before = before_run, .run = linux_run_ioctl,
       .filter = MOVES_PAGES },
     { ID_OF(MPROTECT, SYS_mprotect, "mprotect", UNKNOWN), .before = before_run, .run = linux_run_mprotect },
+    { ID_OF(PKEY_MPROTECT, SYS_pkey_mprotect, "pkey_mprotect", UNKNOWN), .before = before_run,
+      .run = linux_run_mprotect },
 };
 
 #define ENTRY(id, number) [number] = LINUX_CALL_##id + 1
@@ -364,6 +379,7 @@ const uint8_t linux_call_ids[LINUX_CALL_NUMBERS] = {
     ENTRY(OPENAT2, SYS_openat2),
     ENTRY(IOCTL, SYS_ioctl),
     ENTRY(MPROTECT, SYS_mprotect),
+    ENTRY(PKEY_MPROTECT, SYS_pkey_mprotect),
 #ifdef SYS_open
     ENTRY(OPEN, SYS_open),
     ENTRY(CREAT, SYS_creat),
@@ -398,11 +414,10 @@ static __attribute__((noinline)) void search_loaded(const linux_frame_t *frame)
     }
 }
 
-/* The stub has seen to it that a number of the caller's is one of ours. */
-OPAL_MEM_HOOKS_PATH linux_plan_t linux_before(const linux_site_t *site, linux_frame_t *frame)
+static inline __attribute__((always_inline)) linux_plan_t begin(const linux_site_t *site, const linux_call_t *call,
+                                                                linux_frame_t *frame)
 {
     const bool has_events = atomic_load_explicit(&is_live, memory_order_acquire);
-    const linux_call_t *call = site->call != NULL ? site->call : linux_call_by_nr(frame->nr);
 
     arrivals |= linux_site_bit(site) | call->bit;
     frame->call = call;
@@ -412,6 +427,19 @@ OPAL_MEM_HOOKS_PATH linux_plan_t linux_before(const linux_site_t *site, linux_fr
         return LINUX_PLAN_MAKE;
     }
     return site->kind == LINUX_LOADER ? before_for_loader(call, frame) : call->before(call, frame);
+}
+
+/* The stub has seen to it that the number is one of ours. */
+static __attribute__((noinline)) linux_plan_t begin_by_number(const linux_site_t *site, linux_frame_t *frame)
+{
+    const linux_call_t *call = linux_call_by_nr(frame->nr);
+
+    return (left_alone.calls[site->kind] & call->bit) != 0 ? LINUX_PLAN_MAKE : begin(site, call, frame);
+}
+
+OPAL_MEM_HOOKS_PATH linux_plan_t linux_before(const linux_site_t *site, linux_frame_t *frame)
+{
+    return site->call != NULL ? begin(site, site->call, frame) : begin_by_number(site, frame);
 }
 
 OPAL_MEM_HOOKS_PATH linux_plan_t linux_after(linux_frame_t *frame)
@@ -454,6 +482,11 @@ long linux_dispatch(const linux_site_t *site, const long args[6])
 _Static_assert(sizeof(linux_frame_t) <= LINUX_FRAME_BYTES && offsetof(linux_frame_t, nr) == 48
                    && offsetof(linux_frame_t, result) == 56 && LINUX_PLAN_MAKE == 0 && LINUX_PLAN_MAKE_THEN == 1,
                "as linux_trampoline_<cpu>.S knows them");
+
+void linux_calls_leave_alone(const linux_sites_mask_t *mask)
+{
+    left_alone = *mask;
+}
 
 void linux_calls_go_live(bool live)
 {
