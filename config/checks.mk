@@ -3,7 +3,7 @@ EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/c
 	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh .clang-format .clang-tidy
 
 .PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
-	check-prefix check-without check-all fuzz bench
+	check-prefix check-without check-debian11 check-all fuzz bench
 
 help:
 	@echo "all             build"; \
@@ -19,6 +19,7 @@ help:
 	echo "check-dso       tests of a build with components as DSOs"; \
 	echo "check-prefix    tests of builds with another symbol prefix, components static and as DSOs"; \
 	echo "check-without   tests of builds without each optional library, and without all"; \
+	echo "check-debian11  tests of the component linux with glibc 2.31, in a chroot (root; not in check-all)"; \
 	echo "check-all       all of these"; \
 	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
 	echo "bench           what the hooks, reading a variable, and starting the library cost"; \
@@ -58,6 +59,11 @@ check-without:
 	$(variant) without-libibverbs --without-libibverbs
 	$(variant) without-liburing --without-liburing
 	$(variant) without-all --without-hwloc --without-libltdl --without-libibverbs --without-liburing
+
+# The last Debian whose glibc has malloc hooks. Needs root, and an archive of Debian within reach: not in check-all.
+check-debian11: dist
+	$(SHELL) $(srcdir)/test/debian11/check-debian11.sh $(distdir).tar.xz variants/debian11 \
+		$(linux_unit_tests) $(linux_library_tests) $(got_tests) test/linux/test_linux_malloc
 
 fuzz:
 	$(SHELL) $(srcdir)/config/fuzz.sh

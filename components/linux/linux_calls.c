@@ -16,6 +16,7 @@
 #include <sys/shm.h>
 
 #include "components/linux/linux_files.h"
+#include "components/linux/linux_got.h"
 #include "components/linux/linux_sys.h"
 
 #define IN_STATIC_TLS __attribute__((tls_model("initial-exec")))
@@ -396,6 +397,9 @@ static __attribute__((noinline)) linux_plan_t before_for_loader(const linux_call
 
     if (takes) {
         linux_search_unmapped((uintptr_t) frame->args[0], (size_t) frame->args[1]);
+    }
+    if (call == &linux_calls[LINUX_CALL_MPROTECT] && frame->args[2] == PROT_READ) {
+        linux_got_loaded((uintptr_t) frame->args[0]); /* An object has been relocated. */
     }
     plan = call->before(call, frame);
     frame->loads = is_mmap && (frame->args[3] & MAP_ANONYMOUS) == 0;

@@ -4,7 +4,6 @@
  * not tell. The latter is hook context. */
 #include "components/linux/linux.h"
 
-#include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -17,8 +16,10 @@
 
 #include "components/linux/linux_sys.h"
 
-#ifndef ARCH_GET_UNTAG_MASK
+/* As <asm/prctl.h> has it on x86-64, the only processor with this call. */
 #define ARCH_GET_UNTAG_MASK 0x4001
+#ifndef SYS_arch_prctl
+#define SYS_arch_prctl (-1)
 #endif
 
 #define MIB ((size_t) 1 << 20)

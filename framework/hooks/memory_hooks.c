@@ -405,6 +405,7 @@ const char *opal_mem_hooks_cause_name(opal_mem_hooks_cause_t cause)
         [OPAL_MEM_HOOKS_CAUSE_TRUNCATE] = "truncate",
         [OPAL_MEM_HOOKS_CAUSE_FALLOCATE] = "fallocate",
         [OPAL_MEM_HOOKS_CAUSE_UFFD_MOVE] = "uffd_move",
+        [OPAL_MEM_HOOKS_CAUSE_FREE] = "free",
         [OPAL_MEM_HOOKS_CAUSE_KERNEL] = "kernel",
         [OPAL_MEM_HOOKS_CAUSE_CALLER] = "caller",
     };
