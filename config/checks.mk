@@ -22,7 +22,7 @@ help:
 	echo "check-debian11  tests of the component linux with glibc 2.31, in a chroot (root; not in check-all)"; \
 	echo "check-all       all of these"; \
 	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
-	echo "bench           what the hooks, reading a variable, and starting the library cost"; \
+	echo "bench           what the hooks (beside UCX, too), reading a variable, starting and stopping cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
 check-model:
@@ -71,18 +71,39 @@ fuzz:
 check-all: check check-model check-headers check-symbols lint check-dso check-prefix check-clang check-without check-asan check-tsan \
 	check-valgrind distcheck
 
-noinst_PROGRAMS += bench/bench_hooks
+bench_programs = bench/bench_hooks bench/bench_vars bench/bench_init bench/bench_stall
 bench_bench_hooks_SOURCES = bench/bench_hooks.c
 bench_bench_hooks_LDADD = libopalmem.la
-noinst_PROGRAMS += bench/bench_vars
 bench_bench_vars_SOURCES = bench/bench_vars.c
-noinst_PROGRAMS += bench/bench_init
 bench_bench_init_SOURCES = bench/bench_init.c
 bench_bench_init_LDADD = libopalmem.la
-bench: bench/bench_hooks bench/bench_vars bench/bench_init
+bench_bench_stall_SOURCES = bench/bench_stall.c
+bench_bench_stall_LDADD = libopalmem.la
+if LINUX_ARCH
+# Below test/, because it times an internal function.
+bench_programs += test/linux/time_install
+test_linux_time_install_SOURCES = test/linux/time_install.c
+test_linux_time_install_LDADD = libmca_memory_linux.la libopalmem_internal.la
+time_install = test/linux/time_install && test/linux/time_install --threads 1
+else
+time_install = echo "time_install: the component linux replaces no code here"
+endif
+if LINUX_ARCH_X86_64
+bench_programs += bench/bench_peers
+bench_bench_peers_SOURCES = bench/bench_peers.c
+bench_bench_peers_LDADD = libopalmem.la
+bench_peers = bench/bench_peers
+else
+bench_peers = echo "bench_peers: written for x86-64"
+endif
+noinst_PROGRAMS += $(bench_programs)
+bench: $(bench_programs)
 	bench/bench_hooks
 	bench/bench_vars
 	$(tests_component_path) bench/bench_init
+	$(time_install)
+	$(tests_component_path) $(bench_peers)
+	$(tests_component_path) bench/bench_stall
 
 clean-local:
 	rm -rf variants test/embed/outer.d*
