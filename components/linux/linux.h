@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Memory component "linux": what its files share.
  *
- * libc and ld.so enter the kernel by `mov $nr,%eax; syscall`. The component
- * turns the mov of each call that can take pages away into a jump to a stub,
- * which lets the memory hooks know, makes the call itself, and returns behind
- * the syscall instruction. linux_find.c finds the sites, linux_trampoline.c
- * makes the stubs, linux_patch.c replaces code, linux_calls.c and
- * linux_ranges.c know the calls, linux_selftest.c proves it, linux_guard.c
- * notices when others replace them, linux_install.c puts it together. */
+ * Code enters the kernel by setting a number and executing one instruction (x86-64: `mov $nr,%eax; syscall`). The
+ * component turns such a site, where the call can take pages away, into a jump to a stub, which lets the memory hooks
+ * know, makes the call itself, and returns behind the instruction. linux_code_<cpu>.c knows machine code: sites, stubs,
+ * jumps. linux_texts.c keeps the code that was searched and its sites, linux_stubs.c finds room for stubs, linux_patch.c
+ * and linux_pages.c replace code, linux_calls.c, linux_ranges.c and linux_files.c know the calls, linux_selftest.c proves
+ * it, linux_guard.c notices when others replace the sites, linux_install.c puts it together. */
 #ifndef COMPONENTS_LINUX_LINUX_H
 #define COMPONENTS_LINUX_LINUX_H
 
@@ -16,13 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "components/linux/linux_arch.h"
 #include "opal/mca/memory/memory.h"
 #include "opal/memoryhooks/memory_internal.h"
 
-#define LINUX_PAGE ((uintptr_t) 4096)
-#define LINUX_INSN 5    /**< Bytes of `mov $nr,%eax`, and of `jmp rel32`. */
-#define LINUX_SYSCALL 2 /**< Bytes of `syscall`. */
-#define LINUX_MAX_SITES 64
+#define LINUX_PAGE (linux_facts.page)
 
 /* ---- The calls ------------------------------------------------------------------------------- */
 
@@ -36,6 +33,15 @@ typedef enum linux_call_id_t {
     LINUX_CALL_SHMAT,
     LINUX_CALL_SHMDT,
     LINUX_CALL_REMAP_FILE_PAGES,
+    LINUX_CALL_PROCESS_MADVISE,
+    LINUX_CALL_TRUNCATE,
+    LINUX_CALL_FTRUNCATE,
+    LINUX_CALL_FALLOCATE,
+    LINUX_CALL_OPEN,
+    LINUX_CALL_OPENAT,
+    LINUX_CALL_OPENAT2,
+    LINUX_CALL_CREAT,
+    LINUX_CALL_IOCTL,
     LINUX_CALL_MPROTECT, /**< Takes nothing away; see linux_guard.c. */
     LINUX_CALL_COUNT
 } linux_call_id_t;
@@ -44,9 +50,16 @@ typedef enum linux_call_id_t {
 
 typedef struct linux_call_t linux_call_t;
 
+/** For which calls a stub goes to the component at all; the others run the code of the site as it was. */
+typedef struct linux_filter_t {
+    enum { LINUX_FILTER_NONE, LINUX_FILTER_BITS, LINUX_FILTER_EQUAL } kind; /**< All; (argument & value) != 0; ==. */
+    unsigned argument;                                                    /**< 1 or 2; its lower 32 bits count. */
+    uint32_t value;
+} linux_filter_t;
+
 /** One call. Constant. args are the six argument registers, results are the kernel's (-errno). */
 struct linux_call_t {
-    long nr;
+    long nr; /**< -1: this architecture has no such call. */
     const char *name;
     opal_mem_hooks_cause_t cause;
     uint32_t bit; /**< LINUX_CALL_BIT of its id. */
@@ -56,6 +69,7 @@ struct linux_call_t {
     size_t (*ranges)(const long args[6], opal_mem_hooks_range_t out[OPAL_MEM_HOOKS_WINDOW_RANGES]);
     /** What it gave, once it has succeeded; NULL: nothing. @return ranges filled, 0 or 1. */
     size_t (*gain)(const long args[6], long result, opal_mem_hooks_range_t *out);
+    linux_filter_t filter; /**< For sites of this call; run sees all calls all the same. */
 };
 
 extern const linux_call_t linux_calls[LINUX_CALL_COUNT];
@@ -63,11 +77,11 @@ extern const linux_call_t linux_calls[LINUX_CALL_COUNT];
 /** The call with this number, or NULL. */
 const linux_call_t *linux_call_by_nr(long nr);
 
-/** Mask of the calls in a comma-separated list of names.
- * @param[out] unknown  First name that is no call of ours and its length; untouched when all are.
- * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM
- */
-int linux_calls_parse(const char *list, uint32_t *mask, const char **unknown, size_t *unknown_length);
+/** Id + 1 of the call with each number; 0: none of ours. For the stub of syscall(2), too. */
+extern const uint8_t linux_call_ids[LINUX_CALL_NUMBERS];
+
+/** Make a call as a site of it would. Hook context. */
+long linux_calls_run(const linux_call_t *call, const long args[6]);
 
 /** Do sites deliver events, or only make the call? Threads inside a call finish as they began. */
 void linux_calls_go_live(bool live);
@@ -82,6 +96,7 @@ bool linux_calls_probe_brk(int (*brk_function)(void *));
 
 /** What the kernel was asked at the first enable. Constant from then on; tests set it. */
 typedef struct linux_facts_t {
+    uintptr_t page;        /**< Size of a page, a power of two. */
     uintptr_t address_end; /**< First address that no mapping can have. */
     size_t huge_page;      /**< Default size of MAP_HUGETLB pages. */
     uintptr_t heap_start;  /**< Lowest break that the kernel accepts; 0: unknown. */
@@ -162,7 +177,11 @@ typedef struct linux_mapping_t {
     uint64_t offset;
     uint64_t device; /**< major << 32 | minor */
     uint64_t inode;
-    bool is_sysv; /**< Named like a System V segment. */
+    int prot;         /**< PROT_*. */
+    bool is_private;  /**< Not MAP_SHARED. */
+    bool is_sysv;     /**< Named like a System V segment. */
+    const char *path; /**< As the kernel prints it; during the visit only. */
+    bool is_path_cut; /**< It was longer than there is room for. */
 } linux_mapping_t;
 
 /** Call visit for each mapping, by rising address.
@@ -170,93 +189,190 @@ typedef struct linux_mapping_t {
  */
 bool linux_maps_each(void (*visit)(const linux_mapping_t *mapping, void *arg), void *arg);
 
-/* ---- Sites ----------------------------------------------------------------------------------- */
+/* ---- Code and its sites ------------------------------------------------------------------------ */
 
-typedef ElfW(Phdr) linux_segment_t;
+/** Whose code it is; also the bit number of linux_sites_mask_t's members. */
+typedef enum linux_kind_t {
+    LINUX_LIBC,   /**< The libc.so.6 that this library uses. */
+    LINUX_LOADER, /**< ld.so. */
+    LINUX_OTHER,  /**< All else; also libc.so.6 of another namespace. */
+    LINUX_KINDS
+} linux_kind_t;
 
-/** A loaded object whose sites are replaced; never unloaded. */
-typedef struct linux_object_t {
-    const char *name;     /**< For messages: "libc.so.6", "ld.so". */
-    uintptr_t start, end; /**< Where it is mapped. Both 0: not found. */
-    uintptr_t bias;       /**< Added to the addresses of its segments. */
-    const linux_segment_t *segments;
-    size_t segment_count;
-} linux_object_t;
+/** Bit of the sites that take their number from the caller (syscall(2)), in masks of calls. */
+#define LINUX_ANY_CALL_BIT (UINT32_C(1) << 31)
 
-/** Index into the list of objects. */
-enum { LINUX_LIBC, LINUX_LOADER, LINUX_OBJECTS };
+/** Calls, for each kind of code. */
+typedef struct linux_sites_mask_t {
+    uint32_t calls[LINUX_KINDS];
+} linux_sites_mask_t;
 
-/** One mov and syscall. Filled by linux_find.c, then by linux_trampoline.c; never freed, since a
- * thread may be in its stub at any time. Written under the init lock only. */
+/** Read a comma-separated list of calls, each with whose sites are meant, or all: `munmap`, `libc:munmap`, `ld.so:mmap`, `other:mmap`, `syscall` for syscall(2).
+ * @param[out] unknown  First name that is no call of ours and its length; untouched when all are.
+ * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM
+ */
+int linux_sites_parse(const char *list, linux_sites_mask_t *mask, const char **unknown, size_t *unknown_length);
+
+/** One site. Filled when found, then by the stub's writer; lives as long as its code is mapped, since a thread may be in
+ * its stub at any time. `patched` is under linux_lock(); the rest is constant. */
 typedef struct linux_site_t {
-    const linux_call_t *call; /**< First: the stub hands a pointer to this structure over. */
+    const linux_call_t *call; /**< NULL: the number is the caller's (syscall(2)). */
     uint8_t *address;
-    const linux_object_t *object;
-    uint8_t original[LINUX_INSN];
-    uint8_t jump[LINUX_INSN]; /**< Valid once there is a stub. */
+    linux_kind_t kind;
     bool patched;
+    uint8_t original[LINUX_INSN];
+    uint8_t jump[LINUX_INSN];
 } linux_site_t;
 
-/** Offset of the first site in code[from, size), or size.
- * @param[out] nr  Its system call; untouched when there is none.
+static inline uint32_t linux_site_bit(const linux_site_t *site)
+{
+    return site->call != NULL ? site->call->bit : LINUX_ANY_CALL_BIT;
+}
+
+/** A site as it is found. */
+typedef struct linux_found_t {
+    uint8_t *address;
+    const linux_call_t *call; /**< NULL: by number. */
+    uint8_t original[LINUX_INSN];
+} linux_found_t;
+
+/** Sites that were found together, with their stubs: one area of memory near the code. */
+typedef struct linux_text_t {
+    _Atomic uintptr_t start, end; /**< The code that was searched. Both 0: the entry is free. Written under linux_lock(). */
+    _Atomic bool is_open;         /**< Somebody may be writing to it (linux_guard.c). */
+    linux_kind_t kind;
+    linux_site_t *sites; /**< site_count of them, by rising address. Under linux_lock(), but for LIBC and LOADER, */
+    size_t site_count;   /**< which are never unloaded. */
+    uintptr_t area;
+    size_t area_length;
+} linux_text_t;
+
+#define LINUX_MAX_TEXTS 512
+#define LINUX_FIND_AT_ONCE 128
+
+/** The first linux_text_count of them may be in use; the number only grows. */
+extern linux_text_t linux_texts[LINUX_MAX_TEXTS];
+extern _Atomic size_t linux_text_count;
+
+/** What could not be taken over for want of room: texts or sites; for reports. */
+extern _Atomic size_t linux_texts_lost;
+
+/** Add sites to the table, with stubs, and replace them if sites are replaced now. Under linux_lock().
+ * @param[in]     start,end  The code that was searched; stubs will be near it.
+ * @param[in,out] found      Those already known are taken out.
+ * @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE / OPAL_ERR_PERM, as linux_stubs_make(), and then as linux_patch_apply().
+ * Raw system calls only.
  */
-size_t linux_find_next(const uint8_t *code, size_t size, size_t from, uint32_t *nr);
+int linux_texts_add(linux_kind_t kind, uintptr_t start, uintptr_t end, linux_found_t *found, size_t count,
+                    int *sys_errno);
 
-/** Find libc.so.6 and ld.so. Cheap. */
-void linux_find_objects(linux_object_t objects[LINUX_OBJECTS]);
+/** Code at [start, end) is about to go. Under linux_lock(); raw system calls only. */
+void linux_texts_forget(uintptr_t start, uintptr_t end);
 
-/** Find the sites in an object's executable segments.
- * @return Number of sites, at most capacity, by rising address. 0 for an object not found.
+/** Somebody has changed code in [start, end): replace what looks like a site again. Under linux_lock(); raw system calls
+ * only. */
+void linux_texts_repair(uintptr_t start, uintptr_t end);
+
+/** Replace all sites (and from now on those that are added), but for the disabled ones; or put the original code back
+ * where it still holds our jump. Not from hook context.
+ * @retval OPAL_SUCCESS / OPAL_ERR_PERM, as linux_patch_apply(), for libc and ld.so; what fails elsewhere stays as it is.
  */
-size_t linux_find_sites(const linux_object_t *object, linux_site_t *sites, size_t capacity);
+int linux_texts_replace(const linux_sites_mask_t *disabled, int *sys_errno);
+int linux_texts_restore(int *sys_errno);
 
-/** Make a stub for each site of one object, and each site's jump to it. Writes nothing to the sites.
- * @param[in,out] sites      count sites, all of one object; patched stays false.
- * @param[out]    sys_errno  Set on error.
+/** Calls of which each site in code of this kind holds our jump. */
+uint32_t linux_texts_held(linux_kind_t kind);
+
+/* ---- Searching --------------------------------------------------------------------------------- */
+
+/** Search libc and ld.so, in memory. Not from hook context.
+ * @retval OPAL_SUCCESS / codes of linux_texts_add() */
+int linux_search_libc(int *sys_errno);
+
+/** Search the files of all other code that is mapped and was not searched before, objects of other namespaces included.
+ * After libc and ld.so have been replaced: what is mapped from then on, linux_search_mapped() hears of.
+ * @param[in] limit  Larger pieces of code are left alone; bytes. 0: all are. Kept for linux_search_mapped().
+ * Not from hook context.
+ */
+void linux_search_others(size_t limit);
+
+/** Search code in memory. Under linux_lock(); raw system calls only. @retval codes of linux_texts_add() */
+int linux_search_memory(linux_kind_t kind, uintptr_t start, uintptr_t end, int *sys_errno);
+
+/** ld.so has mapped fd: search it. Hook context; waits for linux_lock(). */
+void linux_search_mapped(uintptr_t start, size_t length, int prot, int fd, uint64_t offset);
+
+/** ld.so is about to unmap a range, or to map something over it. Hook context; waits for linux_lock(). */
+void linux_search_unmapped(uintptr_t start, size_t length);
+
+/** Find the sites in code. @return Number of sites found, at most capacity, by rising address; *end: searched up to. */
+size_t linux_find_sites(const uint8_t *code, size_t size, linux_found_t *found, size_t capacity, size_t *end);
+
+/** Visit each readable executable segment of libc.so.6 and ld.so, with the loader's lock held.
+ * @return what visit returned, the first that is not 0. */
+int linux_objects_each(int (*visit)(linux_kind_t kind, uintptr_t start, uintptr_t end, void *arg), void *arg);
+/** Is there a libc.so.6? Cheap. */
+bool linux_has_libc(void);
+
+/** Make a stub for each site that was found, near the code; fills text but for start and end. Writes nothing to the sites.
+ * @param[in]  start,end  What the stubs must be near to.
+ * @param[in]  found      count of them, 1 to LINUX_FIND_AT_ONCE.
+ * @param[out] sys_errno  Set on error.
  * @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE (no room within reach) / OPAL_ERR_PERM (not executable)
+ * Raw system calls only.
  */
-int linux_trampoline_make(linux_site_t *sites, size_t count, int *sys_errno);
+int linux_stubs_make(linux_text_t *text, uintptr_t start, uintptr_t end, const linux_found_t *found, size_t count,
+                     int *sys_errno);
 
-/** Where all stubs go; linux_trampoline_x86_64.S. Not callable from C. */
+/** Where stubs go; linux_trampoline_<cpu>.S. Not callable from C. The second one keeps vector registers for code that
+ * expects them to survive a system call. */
 extern void linux_trampoline_common(void);
+extern void linux_trampoline_vectors(void);
 
-/** Where linux_trampoline_common goes: the call of a site, with its six arguments.
+/** Where both go.
+ * @param[in] args  The six arguments, then the number.
  * @return What the kernel returned. Hook context.
  */
-long linux_dispatch(const linux_site_t *site, const long args[6]);
+long linux_dispatch(const linux_site_t *site, const long args[7]);
 
 /* ---- Replacing code -------------------------------------------------------------------------- */
 
-/** Five bytes of code to be replaced. */
+/** Bytes of code to be replaced. */
 typedef struct linux_patch_t {
     uint8_t *address;
     uint8_t from[LINUX_INSN];
     uint8_t to[LINUX_INSN];
-    bool done; /**< Out: replaced. False: held something else, or cannot be replaced while running. */
+    bool done; /**< Out: replaced. False: held something else. */
 } linux_patch_t;
 
 /** Replace code that other threads may be running; the protocol is written at the top of linux_patch.c.
- * @param[out] sys_errno  Set on error.
+ * @param[in,out] patches  By rising address.
+ * @param[out] sys_errno   Set on error.
  * @retval OPAL_SUCCESS   Each patch's `done` tells.
- * @retval OPAL_ERR_PERM  The code could not be made writable: nothing has changed; or could not be
- *     protected again (then some are done, and stay writable).
- * Not from hook context. One thread at a time.
+ * @retval OPAL_ERR_PERM  The code could not be changed, or not protected again: some patches may be done.
+ * Raw system calls only. Under linux_lock().
  */
 int linux_patch_apply(linux_patch_t *patches, size_t count, int *sys_errno);
 
-/** Make the processors of all running threads of this process fetch code anew.
- * @return false: the kernel has no such call, or forbids it. */
-bool linux_patch_sync(void);
+/** Put executable pages with this content in the place of [start, start + length), for all threads at the same time.
+ * @return 0 or -errno; then nothing has changed. Raw system calls only.
+ */
+long linux_pages_replace(uintptr_t start, size_t length, const uint8_t *content);
 
-/** Let no signal handler run on this thread, and no thread fork, until linux_quiet_end().
- * @return false: forks are under way all the time; nothing to end. */
-bool linux_quiet_begin(void);
-void linux_quiet_end(void);
+/** Make memory that was just written executable, and no longer writable. @return 0 or -errno */
+long linux_pages_make_code(uintptr_t start, size_t length);
+
+/** One thread at a time, which runs no signal handler meanwhile. Holders make raw system calls only, so that hooks may
+ * wait for it. @return false: signals cannot be blocked; nothing to unlock. */
+bool linux_lock(uint64_t *saved_signals);
+void linux_unlock(const uint64_t *saved_signals);
+/** Have fork children begin unlocked. Not from hook context. */
+void linux_lock_prepare(void);
 
 /* ---- Against others who replace code ---------------------------------------------------------- */
 
-/** Watch over the sites that are patched, of these, until linux_guard_end(). They stay where they are. */
-void linux_guard_begin(const linux_site_t *sites, size_t count);
+/** Watch over the code of libc and ld.so, until linux_guard_end(). @param[in] calls  Those that arrive now. */
+void linux_guard_begin(uint32_t calls);
 void linux_guard_end(void);
 
 /** The run function of mprotect. Hook context. */
@@ -264,24 +380,35 @@ long linux_run_mprotect(const linux_call_t *call, const long args[6]);
 
 /** memoryc_register of the component: may a registration be kept?
  * @retval OPAL_SUCCESS
- * @retval OPAL_ERR_OUT_OF_RESOURCE  A jump of ours is gone (after a message, the first time), or may be going.
+ * @retval OPAL_ERR_OUT_OF_RESOURCE  Calls do not reach us any more (after a message, the first time), or code is being
+ *     changed now.
  */
 int linux_guard_register(void *base, size_t length, uint64_t cookie);
 
 /* ---- The component --------------------------------------------------------------------------- */
 
-/** Prove by harmless calls which calls reach a stub. @return OR of LINUX_CALL_BIT. */
-uint32_t linux_selftest(const linux_site_t *sites, size_t count);
+/** Prove by harmless calls which calls reach a stub, directly or through somebody else's hook.
+ * @return OR of LINUX_CALL_BIT, and LINUX_ANY_CALL_BIT. Not from hook context. */
+uint32_t linux_selftest(void);
+
+/** libc's function for a call; NULL: it has none. Not from hook context. */
+const uint8_t *linux_selftest_function(linux_call_id_t id);
 
 /** Can the component run here? Cheap. @return OPAL_SUCCESS / OPAL_ERR_NOT_AVAILABLE after a reason. */
 int linux_query(void);
 
-/** Replace the sites of all calls but those in disabled, and test.
+/** Settings. */
+typedef struct linux_options_t {
+    linux_sites_mask_t left_alone; /**< Sites that are not replaced. */
+    size_t search_limit;           /**< As for linux_search_others(). */
+} linux_options_t;
+
+/** Replace the sites of all calls, and test.
  * @param[out] support  OPAL_MEMORY_*_SUPPORT.
  * @param[out] sees     OPAL_MEMORY_SEES_*.
  * @retval OPAL_SUCCESS / OPAL_ERR_NOT_AVAILABLE after a reason; nothing is patched.
  */
-int linux_install(uint32_t disabled, int *support, uint64_t *sees);
+int linux_install(const linux_options_t *options, int *support, uint64_t *sees);
 
 /** Put the original code back where it still holds our jump. Later calls just pass.
  * @retval OPAL_SUCCESS / OPAL_ERR_PERM (jumps stay, and pass) */

@@ -10,9 +10,9 @@ int linux_query(void)
     return OPAL_ERR_NOT_AVAILABLE;
 }
 
-int linux_install(uint32_t disabled, int *support, uint64_t *sees)
+int linux_install(const linux_options_t *options, int *support, uint64_t *sees)
 {
-    (void) disabled;
+    (void) options;
     (void) support;
     (void) sees;
     return linux_query();
@@ -23,12 +23,12 @@ int linux_uninstall(void)
     return OPAL_SUCCESS;
 }
 
-int linux_calls_parse(const char *list, uint32_t *mask, const char **unknown, size_t *unknown_length)
+int linux_sites_parse(const char *list, linux_sites_mask_t *mask, const char **unknown, size_t *unknown_length)
 {
     (void) list;
     (void) unknown;
     (void) unknown_length;
-    *mask = 0;
+    *mask = (linux_sites_mask_t){ { 0 } };
     return OPAL_SUCCESS;
 }
 

@@ -6,12 +6,15 @@
 #include "components/linux/linux.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 
+#include "components/linux/linux_files.h"
 #include "components/linux/linux_sys.h"
 
 #define IN_STATIC_TLS __attribute__((tls_model("initial-exec")))
@@ -190,8 +193,15 @@ static long run_shmat(const linux_call_t *call, const long args[6])
     return result;
 }
 
-#define ID(id, number, label) \
-    .nr = (number), .name = (label), .bit = LINUX_CALL_BIT(LINUX_CALL_##id), .cause = OPAL_MEM_HOOKS_CAUSE_##id
+/* The stub of open and its like calls us for O_TRUNC only, that of fallocate not for modes that only allocate, that of
+ * ioctl for UFFDIO_MOVE; syscall(2) brings all. */
+#define TRUNCATES(number) { LINUX_FILTER_BITS, (number), O_TRUNC }
+#define DEALLOCATES { LINUX_FILTER_BITS, 1, ~(uint32_t) (FALLOC_FL_KEEP_SIZE | FALLOC_FL_UNSHARE_RANGE) }
+#define MOVES_PAGES { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }
+
+#define ID_OF(id, number, label, because) \
+    .nr = (number), .name = (label), .bit = LINUX_CALL_BIT(LINUX_CALL_##id), .cause = OPAL_MEM_HOOKS_CAUSE_##because
+#define ID(id, number, label) ID_OF(id, number, label, id)
 
 /* In the order of the ids. */
 const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
@@ -204,23 +214,84 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
     { ID(SHMDT, SYS_shmdt, "shmdt"), .run = run_shmdt },
     { ID(REMAP_FILE_PAGES, SYS_remap_file_pages, "remap_file_pages"), .run = run_plain,
       .ranges = linux_ranges_remap_file_pages },
-    { .nr = SYS_mprotect,
-      .name = "mprotect",
-      .bit = LINUX_CALL_BIT(LINUX_CALL_MPROTECT),
-      .cause = OPAL_MEM_HOOKS_CAUSE_UNKNOWN,
-      .run = linux_run_mprotect },
+    { ID(PROCESS_MADVISE, SYS_process_madvise, "process_madvise"), .run = linux_run_process_madvise },
+    { ID_OF(TRUNCATE, SYS_truncate, "truncate", TRUNCATE), .run = linux_run_truncate },
+    { ID_OF(FTRUNCATE, SYS_ftruncate, "ftruncate", TRUNCATE), .run = linux_run_ftruncate },
+    { ID(FALLOCATE, SYS_fallocate, "fallocate"), .run = linux_run_fallocate, .filter = DEALLOCATES },
+    { ID_OF(OPEN, LINUX_SYS_OPEN, "open", TRUNCATE), .run = linux_run_open, .filter = TRUNCATES(1) },
+    { ID_OF(OPENAT, SYS_openat, "openat", TRUNCATE), .run = linux_run_openat, .filter = TRUNCATES(2) },
+    { ID_OF(OPENAT2, SYS_openat2, "openat2", TRUNCATE), .run = linux_run_openat2 },
+    { ID_OF(CREAT, LINUX_SYS_CREAT, "creat", TRUNCATE), .run = linux_run_creat },
+    { ID_OF(IOCTL, SYS_ioctl, "ioctl", UFFD_MOVE), .run = linux_run_ioctl, .filter = MOVES_PAGES },
+    { ID_OF(MPROTECT, SYS_mprotect, "mprotect", UNKNOWN), .run = linux_run_mprotect },
 };
 
-OPAL_MEM_HOOKS_PATH long linux_dispatch(const linux_site_t *site, const long args[6])
+#define ENTRY(id, number) [number] = LINUX_CALL_##id + 1
+
+const uint8_t linux_call_ids[LINUX_CALL_NUMBERS] = {
+    ENTRY(MMAP, SYS_mmap),
+    ENTRY(MUNMAP, SYS_munmap),
+    ENTRY(BRK, SYS_brk),
+    ENTRY(MREMAP, SYS_mremap),
+    ENTRY(MADVISE, SYS_madvise),
+    ENTRY(SHMAT, SYS_shmat),
+    ENTRY(SHMDT, SYS_shmdt),
+    ENTRY(REMAP_FILE_PAGES, SYS_remap_file_pages),
+    ENTRY(PROCESS_MADVISE, SYS_process_madvise),
+    ENTRY(TRUNCATE, SYS_truncate),
+    ENTRY(FTRUNCATE, SYS_ftruncate),
+    ENTRY(FALLOCATE, SYS_fallocate),
+    ENTRY(OPENAT, SYS_openat),
+    ENTRY(OPENAT2, SYS_openat2),
+    ENTRY(IOCTL, SYS_ioctl),
+    ENTRY(MPROTECT, SYS_mprotect),
+#ifdef SYS_open
+    ENTRY(OPEN, SYS_open),
+    ENTRY(CREAT, SYS_creat),
+#endif
+};
+
+long linux_calls_run(const linux_call_t *call, const long args[6])
+{
+    return atomic_load_explicit(&is_live, memory_order_acquire) ? call->run(call, args)
+                                                                : linux_sys_call(call->nr, args);
+}
+
+/* ld.so loads and unloads code: what is known of it must go before it does. */
+static __attribute__((noinline)) long run_for_loader(const linux_call_t *call, const long args[6])
+{
+    const bool is_mmap = call == &linux_calls[LINUX_CALL_MMAP];
+    const bool takes = is_mmap ? (args[3] & MAP_FIXED) != 0 : call == &linux_calls[LINUX_CALL_MUNMAP];
+    long result;
+
+    if (takes) {
+        linux_search_unmapped((uintptr_t) args[0], (size_t) args[1]);
+    }
+    result = call->run(call, args);
+    if (is_mmap && !linux_failed(result) && (args[3] & MAP_ANONYMOUS) == 0) {
+        linux_search_mapped((uintptr_t) result, (size_t) args[1], (int) args[2], (int) args[4], (uint64_t) args[5]);
+    }
+    return result;
+}
+
+/* The stub has seen to it that a number of the caller's is one of ours. */
+static const linux_call_t *call_of(const linux_site_t *site, const long args[7])
+{
+    const linux_call_t *call = site->call != NULL ? site->call : linux_call_by_nr(args[6]);
+
+    arrivals |= linux_site_bit(site) | call->bit;
+    return call;
+}
+
+OPAL_MEM_HOOKS_PATH long linux_dispatch(const linux_site_t *site, const long args[7])
 {
     const bool has_events = atomic_load_explicit(&is_live, memory_order_acquire);
-    const linux_call_t *call = site->call;
+    const linux_call_t *call = call_of(site, args);
 
-    arrivals |= call->bit;
     if (!has_events) {
         return linux_sys_call(call->nr, args);
     }
-    return call->run(call, args);
+    return site->kind == LINUX_LOADER ? run_for_loader(call, args) : call->run(call, args);
 }
 
 void linux_calls_go_live(bool live)
@@ -253,40 +324,65 @@ bool linux_calls_probe_brk(int (*brk_function)(void *))
     return false;
 }
 
-const linux_call_t *linux_call_by_nr(long nr)
+OPAL_MEM_HOOKS_PATH const linux_call_t *linux_call_by_nr(long nr)
 {
-    for (size_t i = 0; i < LINUX_CALL_COUNT; i++) {
-        if (linux_calls[i].nr == nr) {
-            return &linux_calls[i];
-        }
-    }
-    return NULL;
+    const unsigned id = (unsigned long) nr < LINUX_CALL_NUMBERS ? linux_call_ids[nr] : 0;
+
+    return id != 0 ? &linux_calls[id - 1] : NULL;
+}
+
+/* ---- Names of sites, for settings ---------------------------------------------------------------- */
+
+static const char *const kind_names[LINUX_KINDS] = { "libc:", "ld.so:", "other:" };
+
+static bool is_name(const char *name, const char *text, size_t length)
+{
+    return strlen(name) == length && strncmp(name, text, length) == 0;
 }
 
 static uint32_t bit_by_name(const char *name, size_t length)
 {
     for (size_t i = 0; i < LINUX_CALL_COUNT; i++) {
-        if (strlen(linux_calls[i].name) == length && strncmp(linux_calls[i].name, name, length) == 0) {
+        if (is_name(linux_calls[i].name, name, length)) {
             return linux_calls[i].bit;
         }
     }
-    return 0;
+    return is_name("syscall", name, length) ? LINUX_ANY_CALL_BIT : 0;
 }
 
-int linux_calls_parse(const char *list, uint32_t *mask, const char **unknown, size_t *unknown_length)
+/* One item: [kind:]name. */
+static bool add_site(const char *item, size_t length, linux_sites_mask_t *mask)
 {
-    uint32_t found = 0;
+    uint32_t bit;
+    size_t kind = 0;
+
+    while (kind < LINUX_KINDS && strncmp(item, kind_names[kind], strlen(kind_names[kind])) != 0) {
+        kind++;
+    }
+    if (kind < LINUX_KINDS) {
+        bit = bit_by_name(item + strlen(kind_names[kind]), length - strlen(kind_names[kind]));
+        mask->calls[kind] |= bit;
+        return bit != 0;
+    }
+    bit = bit_by_name(item, length);
+    for (kind = 0; kind < LINUX_KINDS; kind++) {
+        mask->calls[kind] |= bit;
+    }
+    return bit != 0;
+}
+
+int linux_sites_parse(const char *list, linux_sites_mask_t *mask, const char **unknown, size_t *unknown_length)
+{
+    linux_sites_mask_t found = { { 0 } };
 
     while (*list != '\0') {
         const size_t length = strcspn(list, ",");
-        const uint32_t bit = bit_by_name(list, length);
 
-        if (bit == 0) {
+        if (!add_site(list, length, &found)) {
             *unknown = list;
             *unknown_length = length;
             return OPAL_ERR_BAD_PARAM;
         }
-        found |= bit;
         list += length + (list[length] == ',');
     }
     *mask = found;

@@ -12,7 +12,8 @@
 
 static int component_priority = 80;
 static char *disable_sites;
-static uint32_t disabled_calls;
+static size_t search_limit = (size_t) 128 << 20;
+static linux_options_t options;
 
 static int enable(void);
 static int disable(void);
@@ -26,7 +27,8 @@ static opal_memory_base_module_t module = {
 
 static int enable(void)
 {
-    return linux_install(disabled_calls, &module.support, &module.sees);
+    options.search_limit = search_limit;
+    return linux_install(&options, &module.support, &module.sees);
 }
 
 /* Should the code not let itself be changed back, its jumps stay and do nothing. */
@@ -54,9 +56,9 @@ static int check_disable_sites(void)
     const char *unknown;
     size_t length;
 
-    disabled_calls = 0;
+    options.left_alone = (linux_sites_mask_t){ { 0 } };
     if (disable_sites == NULL
-        || linux_calls_parse(disable_sites, &disabled_calls, &unknown, &length) == OPAL_SUCCESS) {
+        || linux_sites_parse(disable_sites, &options.left_alone, &unknown, &length) == OPAL_SUCCESS) {
         return OPAL_SUCCESS;
     }
     if (mca_base_var_find_info(DISABLE_SITES, &info) != OPAL_SUCCESS) {
@@ -64,8 +66,10 @@ static int check_disable_sites(void)
     }
     mca_base_log(MCA_BASE_LOG_ERROR,
                  DISABLE_SITES
-                 " (from %s): \"%.*s\" is not one of the system calls that can be left alone: mmap, munmap, "
-                 "brk, mremap, madvise, shmat, shmdt, remap_file_pages, mprotect",
+                 " (from %s): \"%.*s\" is not one of the system calls that can be left alone: mmap, munmap, brk, mremap, "
+                 "madvise, shmat, shmdt, remap_file_pages, process_madvise, truncate, ftruncate, fallocate, open, openat, "
+                 "openat2, creat, ioctl, mprotect, and syscall for syscall(2); each everywhere, or with libc:, ld.so: or "
+                 "other: before it",
                  info.source_detail, (int) length, unknown);
     return OPAL_ERR_BAD_PARAM;
 }
@@ -87,17 +91,30 @@ static int register_params(void)
         .framework = "memory",
         .component = "linux",
         .name = "disable_sites",
-        .help = "System calls that are left alone, separated by commas. For tests and for finding faults: what "
-                "they release is not noticed.",
+        .help = "System calls that are left alone, separated by commas; with libc:, ld.so: or other: before the name only "
+                "in the code of those. For tests and for finding faults: what they release is not noticed.",
         .type = MCA_BASE_VAR_TYPE_STRING,
         .info_level = 9,
         .storage = &disable_sites,
+    };
+    const mca_base_var_def_t limit_def = {
+        .framework = "memory",
+        .component = "linux",
+        .name = "search_limit",
+        .help = "Other objects than libc and ld.so are searched for system calls of their own if their code is no larger "
+                "than this; 0: none is. Searching reads the code's file once, at some GB a second.",
+        .type = MCA_BASE_VAR_TYPE_SIZE_T,
+        .info_level = 6,
+        .storage = &search_limit,
     };
     int result;
 
     result = mca_base_var_register(&priority_def);
     if (result == OPAL_SUCCESS) {
         result = mca_base_var_register(&disable_def);
+    }
+    if (result == OPAL_SUCCESS) {
+        result = mca_base_var_register(&limit_def);
     }
     return result == OPAL_SUCCESS ? check_disable_sites() : result;
 }

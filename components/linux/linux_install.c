@@ -12,18 +12,11 @@
 #include "opal/mca/base/base.h"
 #include "opal/mca/memory/memory.h"
 
-static linux_object_t objects[LINUX_OBJECTS];
-static linux_site_t sites[LINUX_MAX_SITES];
-static size_t site_count;
-static size_t stub_count;    /* The first of them have stubs. */
-static bool holds_all_sites; /* Nobody else held any when they were last replaced. */
+static bool is_prepared;
 
 int linux_query(void)
 {
-    if (objects[LINUX_LIBC].end == 0) {
-        linux_find_objects(objects);
-    }
-    if (objects[LINUX_LIBC].end == 0) {
+    if (!linux_has_libc()) {
         mca_base_component_set_reason("libc.so.6 is not loaded: the program is statically linked, or uses "
                                       "another C library");
         return OPAL_ERR_NOT_AVAILABLE;
@@ -31,120 +24,12 @@ int linux_query(void)
     return OPAL_SUCCESS;
 }
 
-static bool is_known(const uint8_t *address)
-{
-    for (size_t i = 0; i < site_count; i++) {
-        if (sites[i].address == address) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Adds the sites that are not known yet. Those that are known stay where they are: threads in a stub read them, and the
- * facts, at any time. Somebody else may have held sites at an earlier search (another copy of this library, say). */
-static int find_sites(void)
-{
-    linux_site_t found[LINUX_MAX_SITES];
-
-    if (site_count == 0) {
-        linux_facts_read();
-    }
-    for (size_t i = 0; i < LINUX_OBJECTS; i++) {
-        const size_t found_count = linux_find_sites(&objects[i], found, LINUX_MAX_SITES);
-
-        for (size_t k = 0; k < found_count && site_count < LINUX_MAX_SITES; k++) {
-            if (!is_known(found[k].address)) {
-                sites[site_count++] = found[k];
-            }
-        }
-    }
-    if (site_count == 0) {
-        mca_base_component_set_reason("libc.so.6 has no system call in the form that can be replaced; another "
-                                      "library, or another copy of this one, may have replaced them");
-        return OPAL_ERR_NOT_AVAILABLE;
-    }
-    return OPAL_SUCCESS;
-}
-
 static int say_cannot(const char *what, int sys_errno)
 {
-    mca_base_component_set_reason("%s: %s. PR_SET_MDWE, SELinux (execmod, execmem), sealed mappings (mseal) or a "
-                                  "seccomp filter can forbid it",
+    mca_base_component_set_reason("%s: %s. SELinux (execmod, execmem), PR_SET_MDWE together with vm.memfd_noexec, sealed "
+                                  "mappings (mseal) or a seccomp filter can forbid it",
                                   what, strerror(sys_errno));
     return OPAL_ERR_NOT_AVAILABLE;
-}
-
-/* Sites that were found at once are sorted by object. */
-static size_t count_same_object(size_t first)
-{
-    size_t count = 1;
-
-    while (first + count < site_count && sites[first + count].object == sites[first].object) {
-        count++;
-    }
-    return count;
-}
-
-static int make_stubs(void)
-{
-    int sys_errno = 0;
-
-    while (stub_count < site_count) {
-        const size_t first = stub_count;
-        const size_t count = count_same_object(first);
-        const int result = linux_trampoline_make(&sites[first], count, &sys_errno);
-
-        if (result == OPAL_ERR_OUT_OF_RESOURCE) {
-            mca_base_component_set_reason("no memory is free within 2 GiB of %s", sites[first].object->name);
-            return OPAL_ERR_NOT_AVAILABLE;
-        }
-        if (result != OPAL_SUCCESS) {
-            return say_cannot("new code cannot be made executable", sys_errno);
-        }
-        stub_count += count;
-    }
-    return OPAL_SUCCESS;
-}
-
-/* Replace all sites whose call is in mask and that are not as wanted yet. */
-static int replace(uint32_t mask, bool to_jump, int *sys_errno)
-{
-    linux_patch_t patches[LINUX_MAX_SITES];
-    linux_site_t *patched[LINUX_MAX_SITES];
-    size_t count = 0;
-    int result;
-
-    for (size_t i = 0; i < site_count; i++) {
-        if ((sites[i].call->bit & mask) == 0 || sites[i].patched == to_jump) {
-            continue;
-        }
-        patches[count] = (linux_patch_t){ .address = sites[i].address };
-        memcpy(patches[count].from, to_jump ? sites[i].original : sites[i].jump, LINUX_INSN);
-        memcpy(patches[count].to, to_jump ? sites[i].jump : sites[i].original, LINUX_INSN);
-        patched[count++] = &sites[i];
-    }
-    result = linux_patch_apply(patches, count, sys_errno);
-    for (size_t i = 0; i < count; i++) {
-        patched[i]->patched = patches[i].done ? to_jump : patched[i]->patched;
-    }
-    return result;
-}
-
-/* Calls of which ld.so has a site that holds our jump; of several, all must. */
-static uint32_t calls_held_in_loader(void)
-{
-    uint32_t held = 0, missed = 0;
-
-    for (size_t i = 0; i < site_count; i++) {
-        const bool holds_jump = memcmp(sites[i].address, sites[i].jump, LINUX_INSN) == 0;
-
-        if (sites[i].object == &objects[LINUX_LOADER]) {
-            held |= holds_jump ? sites[i].call->bit : 0;
-            missed |= holds_jump ? 0 : sites[i].call->bit;
-        }
-    }
-    return held & ~missed;
 }
 
 /* A thread may be in a stub at any time, and then runs this code: what holds it is never unloaded, even if it was not
@@ -155,12 +40,33 @@ static void stay_loaded(void)
     Dl_info info;
     void *self;
 
-    if (dladdr(sites, &info) != 0 && info.dli_fname != NULL) {
+    if (dladdr(linux_texts, &info) != 0 && info.dli_fname != NULL) {
         self = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
         if (self != NULL) {
             dlclose(self);
         }
     }
+}
+
+/* Sites and stubs. Threads in a stub read them, and the facts, at any time: they stay. */
+static int prepare(void)
+{
+    int sys_errno = 0;
+    int result;
+
+    if (!is_prepared) {
+        linux_facts_read();
+        linux_code_begin();
+        linux_lock_prepare();
+        is_prepared = true;
+    }
+    result = linux_search_libc(&sys_errno);
+    if (result == OPAL_ERR_OUT_OF_RESOURCE) {
+        mca_base_component_set_reason("no memory is free within reach of libc.so.6 or ld.so, or there are too many "
+                                      "places to replace");
+        return OPAL_ERR_NOT_AVAILABLE;
+    }
+    return result == OPAL_SUCCESS ? OPAL_SUCCESS : say_cannot("new code cannot be made executable", sys_errno);
 }
 
 #define BIT(id) LINUX_CALL_BIT(LINUX_CALL_##id)
@@ -191,10 +97,13 @@ static int support_of(uint32_t libc, uint32_t loader)
 
 static uint64_t sees_of(uint32_t calls, int support)
 {
+    const uint32_t files = BIT(TRUNCATE) | BIT(FTRUNCATE) | BIT(FALLOCATE);
     uint64_t sees = OPAL_MEMORY_SEES_BEFORE | OPAL_MEMORY_SEES_LIBC;
 
     sees |= (calls & BIT(MADVISE)) != 0 ? OPAL_MEMORY_SEES_DISCARD : 0;
     sees |= (calls & BIT(SHMDT)) != 0 && (calls & BIT(SHMAT)) != 0 ? OPAL_MEMORY_SEES_SHM : 0;
+    sees |= (calls & files) == files ? OPAL_MEMORY_SEES_FILE : 0;
+    sees |= (calls & LINUX_ANY_CALL_BIT) != 0 ? OPAL_MEMORY_SEES_SYSCALL : 0;
     sees |= (support & OPAL_MEMORY_MMAP_SUPPORT) != 0 ? OPAL_MEMORY_SEES_ALLOC : 0;
     return sees;
 }
@@ -224,36 +133,33 @@ static int say_missed(uint32_t calls)
     return OPAL_ERR_NOT_AVAILABLE;
 }
 
-int linux_install(uint32_t disabled, int *support, uint64_t *sees)
+int linux_install(const linux_options_t *options, int *support, uint64_t *sees)
 {
     int result = linux_query();
     int sys_errno = 0;
     uint32_t calls;
 
-    if (result == OPAL_SUCCESS && !holds_all_sites) {
-        result = find_sites();
-    }
     if (result == OPAL_SUCCESS) {
-        result = make_stubs();
+        result = prepare();
     }
     if (result != OPAL_SUCCESS) {
         return result;
     }
     stay_loaded();
     linux_calls_go_live(true);
-    if (replace(~disabled, true, &sys_errno) != OPAL_SUCCESS) {
+    if (linux_texts_replace(&options->left_alone, &sys_errno) != OPAL_SUCCESS) {
         linux_uninstall();
         return say_cannot("the code of libc.so.6 cannot be changed", sys_errno);
     }
-    calls = linux_selftest(sites, site_count);
-    *support = support_of(calls, calls_held_in_loader());
+    linux_search_others(options->search_limit);
+    calls = linux_selftest();
+    *support = support_of(calls, linux_texts_held(LINUX_LOADER));
     *sees = sees_of(calls, *support);
-    holds_all_sites = *support == support_of(UINT32_MAX, UINT32_MAX);
     if ((*support & (OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT)) == 0) {
         linux_uninstall();
         return say_missed(calls);
     }
-    linux_guard_begin(sites, site_count);
+    linux_guard_begin(calls);
     return OPAL_SUCCESS;
 }
 
@@ -263,5 +169,5 @@ int linux_uninstall(void)
 
     linux_guard_end();
     linux_calls_go_live(false);
-    return replace(UINT32_MAX, false, &sys_errno);
+    return linux_texts_restore(&sys_errno);
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
@@ -23,10 +24,10 @@
 #define MIB ((size_t) 1 << 20)
 
 /* 47 bits less a guard page; 56 where the processor has five levels of page tables. */
-#define ADDRESS_END_47 (((uintptr_t) 1 << 47) - LINUX_PAGE)
-#define ADDRESS_END_56 (((uintptr_t) 1 << 56) - LINUX_PAGE)
+#define ADDRESS_END_47 (((uintptr_t) 1 << 47) - 4096)
+#define ADDRESS_END_56 (((uintptr_t) 1 << 56) - 4096)
 
-linux_facts_t linux_facts = { .address_end = ADDRESS_END_47, .huge_page = 2 * MIB, .heap_start = 0 };
+linux_facts_t linux_facts = { .page = 4096, .address_end = ADDRESS_END_47, .huge_page = 2 * MIB, .heap_start = 0 };
 
 /* ---- At enable ------------------------------------------------------------------------------- */
 
@@ -111,6 +112,7 @@ static uintptr_t read_tag_bits(void)
 
 void linux_facts_read(void)
 {
+    linux_facts.page = getauxval(AT_PAGESZ);
     linux_facts.tag_bits = read_tag_bits();
     linux_facts.address_end = has_five_levels() ? ADDRESS_END_56 : ADDRESS_END_47;
     linux_facts.huge_page = read_huge_page();

@@ -5,6 +5,7 @@
 #include "components/linux/linux.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "components/linux/linux_sys.h"
 
@@ -12,7 +13,7 @@
 static const char maps_path[] = "/proc/thread-self/maps";
 
 /* What is kept of a line: the fields before the path take 73 to 100 bytes. */
-#define LINE_KEPT 160
+#define LINE_KEPT 512
 
 typedef struct maps_reader_t {
     void (*visit)(const linux_mapping_t *mapping, void *arg);
@@ -74,6 +75,14 @@ static bool is_sysv_name(const char *name)
     return digits >= 8;
 }
 
+/* "rwxp" or the like. */
+static void parse_protection(const char *text, linux_mapping_t *mapping)
+{
+    mapping->prot = (text[0] == 'r' ? PROT_READ : 0) | (text[1] == 'w' ? PROT_WRITE : 0)
+                    | (text[2] == 'x' ? PROT_EXEC : 0);
+    mapping->is_private = text[3] == 'p';
+}
+
 /* "start-end perm offset major:minor inode   path"; all but the inode in hexadecimal. */
 static bool parse_line(const char *line, linux_mapping_t *mapping)
 {
@@ -81,7 +90,11 @@ static bool parse_line(const char *line, linux_mapping_t *mapping)
 
     line = take_number(line, 16, '-', &start);
     line = line != NULL ? take_number(line, 16, ' ', &end) : NULL;
-    line = line != NULL ? take_number(skip_word(line), 16, ' ', &mapping->offset) : NULL;
+    if (line == NULL) {
+        return false;
+    }
+    parse_protection(line, mapping);
+    line = take_number(skip_word(line), 16, ' ', &mapping->offset);
     line = line != NULL ? take_number(line, 16, ':', &major_number) : NULL;
     line = line != NULL ? take_number(line, 16, ' ', &minor_number) : NULL;
     line = line != NULL ? take_number(line, 10, ' ', &mapping->inode) : NULL;
@@ -91,7 +104,8 @@ static bool parse_line(const char *line, linux_mapping_t *mapping)
     mapping->start = start;
     mapping->end = end;
     mapping->device = major_number << 32 | minor_number;
-    mapping->is_sysv = is_sysv_name(skip_blanks(line));
+    mapping->path = skip_blanks(line);
+    mapping->is_sysv = is_sysv_name(mapping->path);
     return true;
 }
 
@@ -100,6 +114,7 @@ static bool finish_line(maps_reader_t *reader)
     linux_mapping_t mapping;
 
     reader->line[reader->length < LINE_KEPT ? reader->length : LINE_KEPT] = '\0';
+    mapping.is_path_cut = reader->length > LINE_KEPT;
     reader->length = 0;
     if (!parse_line(reader->line, &mapping)) {
         return false;

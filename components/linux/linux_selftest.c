@@ -2,16 +2,23 @@
 /* Proves which calls reach a stub, by calls to libc that the kernel refuses,
  * counted on this thread only. The functions are libc's own: in a program with
  * an interposer (a sanitizer, another hook library) the plain name may be his.
- * What libc does inside runs through the same code; ld.so's copies cannot be
- * called, and are read back instead (linux_install.c). */
-#include "components/linux/linux.h"
-
+ * Where another library has replaced a function's code, its hook is run, too,
+ * and what arrives is the call that the hook makes. What libc does inside runs
+ * through the same code; ld.so's copies cannot be called, and are read back
+ * instead (linux_texts_held()). */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
-/* An address that is not page aligned: refused by each of these calls. */
+#include "components/linux/linux.h"
+#include "components/linux/linux_sys.h"
+
+/* An address that is not page aligned, and not mapped: refused by each of these calls. */
 #define NOWHERE ((void *) 1)
 
 typedef void (*function_t)(void);
@@ -47,56 +54,173 @@ static void call_shmdt(function_t function)
     ((int (*)(const void *)) function)(NOWHERE);
 }
 
-/* Not mprotect and remap_file_pages: no promise depends on them, and the kernel logs each process that uses the second. */
-static void (*const tests[LINUX_CALL_COUNT])(function_t function) = {
-    [LINUX_CALL_MMAP] = call_mmap,       [LINUX_CALL_MUNMAP] = call_munmap, [LINUX_CALL_MREMAP] = call_mremap,
-    [LINUX_CALL_MADVISE] = call_madvise, [LINUX_CALL_SHMAT] = call_shmat,   [LINUX_CALL_SHMDT] = call_shmdt,
+static void call_process_madvise(function_t function)
+{
+    ((ssize_t(*)(int, const void *, size_t, int, unsigned)) function)(-1, NULL, 0, MADV_NORMAL, 0);
+}
+
+static void call_truncate(function_t function)
+{
+    ((int (*)(const char *, off_t)) function)("", 0);
+}
+
+static void call_ftruncate(function_t function)
+{
+    ((int (*)(int, off_t)) function)(-1, 0);
+}
+
+static void call_fallocate(function_t function)
+{
+    ((int (*)(int, int, off_t, off_t)) function)(-1, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1);
+}
+
+static void call_open(function_t function)
+{
+    ((int (*)(const char *, int, ...)) function)("", O_WRONLY | O_TRUNC);
+}
+
+static void call_openat(function_t function)
+{
+    ((int (*)(int, const char *, int, ...)) function)(-1, "", O_WRONLY | O_TRUNC);
+}
+
+static void call_creat(function_t function)
+{
+    ((int (*)(const char *, mode_t)) function)("", 0);
+}
+
+static void call_ioctl(function_t function)
+{
+    ((int (*)(int, unsigned long, ...)) function)(-1, LINUX_UFFDIO_MOVE, NULL);
+}
+
+static void call_mprotect(function_t function)
+{
+    ((int (*)(void *, size_t, int)) function)(NOWHERE, 0, PROT_NONE);
+}
+
+/* Not remap_file_pages: no promise depends on it, and the kernel logs each process that uses it. libc has no openat2. */
+static const struct {
+    const char *name;
+    void (*call)(function_t function);
+} tests[LINUX_CALL_COUNT] = {
+    [LINUX_CALL_MMAP] = { "mmap", call_mmap },
+    [LINUX_CALL_MUNMAP] = { "munmap", call_munmap },
+    [LINUX_CALL_BRK] = { "brk", NULL },
+    [LINUX_CALL_MREMAP] = { "mremap", call_mremap },
+    [LINUX_CALL_MADVISE] = { "madvise", call_madvise },
+    [LINUX_CALL_SHMAT] = { "shmat", call_shmat },
+    [LINUX_CALL_SHMDT] = { "shmdt", call_shmdt },
+    [LINUX_CALL_PROCESS_MADVISE] = { "process_madvise", call_process_madvise },
+    [LINUX_CALL_TRUNCATE] = { "truncate", call_truncate },
+    [LINUX_CALL_FTRUNCATE] = { "ftruncate", call_ftruncate },
+    [LINUX_CALL_FALLOCATE] = { "fallocate", call_fallocate },
+    [LINUX_CALL_OPEN] = { "open", call_open },
+    [LINUX_CALL_OPENAT] = { "openat", call_openat },
+    [LINUX_CALL_CREAT] = { "creat", call_creat },
+    [LINUX_CALL_IOCTL] = { "ioctl", call_ioctl },
+    [LINUX_CALL_MPROTECT] = { "mprotect", call_mprotect },
 };
 
-static function_t find_function(void *libc, const char *name)
+static function_t find_function(const char *name)
 {
-    void *symbol = dlsym(libc, name);
+    void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+    void *symbol = libc != NULL && name != NULL ? dlsym(libc, name) : NULL;
     function_t function = NULL;
 
+    if (libc != NULL) {
+        dlclose(libc);
+    }
     memcpy(&function, &symbol, sizeof(function));
     return function;
 }
 
-/* brk is called only if its site is at the head of the function: otherwise somebody has replaced it,
- * and the call might go through to the kernel (see linux_calls_probe_brk()). */
-static void test_brk(function_t function, const linux_site_t *sites, size_t count)
+const uint8_t *linux_selftest_function(linux_call_id_t id)
 {
-    for (size_t i = 0; i < count; i++) {
-        const uintptr_t distance = (uintptr_t) sites[i].address - (uintptr_t) function;
+    const function_t function = find_function(tests[id].name);
+    const uint8_t *code;
 
-        if (sites[i].patched && sites[i].call == &linux_calls[LINUX_CALL_BRK] && distance < 32) {
-            linux_calls_probe_brk((int (*)(void *)) function);
-            return;
-        }
-    }
+    memcpy(&code, &function, sizeof(code));
+    return code;
 }
 
-uint32_t linux_selftest(const linux_site_t *sites, size_t count)
+/* ---- brk ----------------------------------------------------------------------------------------- */
+
+static bool is_own_brk_at(const uint8_t *function)
 {
-    const int saved_errno = errno;
-    void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-    uint32_t seen;
+    const size_t count = atomic_load(&linux_text_count);
 
-    if (libc == NULL) {
-        return 0;
-    }
-    linux_calls_take_arrivals();
-    for (size_t i = 0; i < LINUX_CALL_COUNT; i++) {
-        const function_t function = find_function(libc, linux_calls[i].name);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; linux_texts[i].kind == LINUX_LIBC && k < linux_texts[i].site_count; k++) {
+            const linux_site_t *site = &linux_texts[i].sites[k];
 
-        if (function != NULL && i == LINUX_CALL_BRK) {
-            test_brk(function, sites, count);
-        } else if (function != NULL && tests[i] != NULL) {
-            tests[i](function);
+            if (site->patched && site->call == &linux_calls[LINUX_CALL_BRK]
+                && (uintptr_t) site->address - (uintptr_t) function < 32) {
+                return true;
+            }
         }
     }
-    seen = linux_calls_take_arrivals();
-    dlclose(libc);
+    return false;
+}
+
+/* The object that a jump at the head of libc's function for a call leads to; NULL: there is none, or nowhere. */
+static const void *owner_of(linux_call_id_t id)
+{
+    const uint8_t *function = linux_selftest_function(id);
+    const uint8_t *target = function != NULL ? linux_code_follow(function) : NULL;
+    Dl_info info;
+
+    return target != NULL && dladdr(target, &info) != 0 ? info.dli_fbase : NULL;
+}
+
+/* brk is called only if its site is at the head of the function (see linux_calls_probe_brk()): the hook of somebody else
+ * would go through to the kernel. It is believed to do as the same library's hook of munmap, which can be called. */
+static uint32_t test_brk(uint32_t arrived)
+{
+    const function_t function = find_function("brk");
+    const uint32_t bit = linux_calls[LINUX_CALL_BRK].bit;
+    const uint8_t *code = linux_selftest_function(LINUX_CALL_BRK);
+    const void *owner = owner_of(LINUX_CALL_BRK);
+
+    if (code == NULL) {
+        return 0;
+    }
+    if (is_own_brk_at(code)) {
+        return linux_calls_probe_brk((int (*)(void *)) function) ? bit : 0;
+    }
+    return owner != NULL && owner == owner_of(LINUX_CALL_MUNMAP) ? (arrived & linux_calls[LINUX_CALL_MUNMAP].bit) != 0 ? bit : 0
+                                                                 : 0;
+}
+
+/* ---- All ----------------------------------------------------------------------------------------- */
+
+static uint32_t test_syscall(void)
+{
+    const function_t function = find_function("syscall");
+
+    if (function != NULL) {
+        ((long (*)(long, ...)) function)(SYS_munmap, NOWHERE, (size_t) 0);
+    }
+    return linux_calls_take_arrivals() & LINUX_ANY_CALL_BIT;
+}
+
+uint32_t linux_selftest(void)
+{
+    const int saved_errno = errno;
+    uint32_t seen = 0;
+
+    linux_calls_take_arrivals();
+    for (size_t i = 0; i < LINUX_CALL_COUNT; i++) {
+        const function_t function = tests[i].call != NULL ? find_function(tests[i].name) : NULL;
+
+        if (function != NULL) {
+            tests[i].call(function);
+        }
+    }
+    seen = linux_calls_take_arrivals() & ~LINUX_ANY_CALL_BIT;
+    seen |= test_brk(seen);
+    linux_calls_take_arrivals();
+    seen |= test_syscall();
     errno = saved_errno;
     return seen;
 }

@@ -6,10 +6,23 @@
 #ifndef COMPONENTS_LINUX_LINUX_SYS_H
 #define COMPONENTS_LINUX_LINUX_SYS_H
 
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <time.h>
+
+/* Newer architectures have openat only. -1: no such call. */
+#ifdef SYS_open
+#define LINUX_SYS_OPEN SYS_open
+#define LINUX_SYS_CREAT SYS_creat
+#else
+#define LINUX_SYS_OPEN (-1)
+#define LINUX_SYS_CREAT (-1)
+#endif
+
+/** UFFDIO_MOVE (Linux 6.8), which older headers do not name. */
+#define LINUX_UFFDIO_MOVE UINT32_C(0xc028aa05)
 
 typedef long (*linux_sys_fn_t)(long nr, const long args[6]);
 
@@ -54,7 +67,7 @@ static inline long linux_sys_nanosleep(const struct timespec *time)
 
 static inline long linux_sys_open(const char *path, int flags)
 {
-    return LINUX_SYS(SYS_open, (long) path, flags);
+    return LINUX_SYS(SYS_openat, AT_FDCWD, (long) path, flags);
 }
 
 static inline long linux_sys_read(int fd, void *buffer, size_t size)

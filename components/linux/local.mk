@@ -4,28 +4,42 @@ libmca_memory_linux_la_SOURCES = \
 	components/linux/linux_component.c \
 	components/linux/linux.h
 libmca_memory_linux_la_CPPFLAGS = $(AM_CPPFLAGS)
-if LINUX_ARCH_X86_64
+if LINUX_ARCH
 libmca_memory_linux_la_SOURCES += \
+	components/linux/linux_arch.h \
 	components/linux/linux_calls.c \
+	components/linux/linux_files.c \
+	components/linux/linux_files.h \
 	components/linux/linux_find.c \
 	components/linux/linux_guard.c \
 	components/linux/linux_install.c \
 	components/linux/linux_kernel.c \
+	components/linux/linux_lock.c \
+	components/linux/linux_loss.c \
 	components/linux/linux_maps.c \
+	components/linux/linux_pages.c \
 	components/linux/linux_patch.c \
-	components/linux/linux_quiet.c \
+	components/linux/linux_process.c \
 	components/linux/linux_ranges.c \
+	components/linux/linux_search.c \
 	components/linux/linux_selftest.c \
 	components/linux/linux_shm.c \
-	components/linux/linux_sys.c \
+	components/linux/linux_spans.c \
+	components/linux/linux_stubs.c \
 	components/linux/linux_sys.h \
-	components/linux/linux_trampoline.c \
-	components/linux/linux_trampoline_x86_64.S
+	components/linux/linux_texts.c
 # A replaced call keeps vector registers, as the kernel does.
 libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS) -mgeneral-regs-only
 else
 libmca_memory_linux_la_SOURCES += components/linux/linux_arch_none.c
 libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS)
+endif
+if LINUX_ARCH_X86_64
+libmca_memory_linux_la_SOURCES += \
+	components/linux/linux_code_x86_64.c \
+	components/linux/linux_store_x86_64.c \
+	components/linux/linux_sys_x86_64.c \
+	components/linux/linux_trampoline_x86_64.S
 endif
 if MEMORY_linux_DSO
 opalmem_component_LTLIBRARIES += mca_memory_linux.la

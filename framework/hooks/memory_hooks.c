@@ -314,6 +314,11 @@ OPAL_MEM_HOOKS_PATH void opal_mem_hooks_dispatch_release(const opal_mem_hooks_ra
     dispatch(&release_list, (void *) range->start, range->length, from_alloc);
 }
 
+bool opal_mem_hooks_has_release_callbacks(void)
+{
+    return atomic_load(&release_list.live) != 0;
+}
+
 void opal_mem_hooks_alloc_hook(void *buf, size_t length, bool from_alloc)
 {
     /* A callback that is being registered just now may miss this one: nobody relies on an alloc event. */
@@ -391,6 +396,10 @@ const char *opal_mem_hooks_cause_name(opal_mem_hooks_cause_t cause)
         [OPAL_MEM_HOOKS_CAUSE_SHMDT] = "shmdt",
         [OPAL_MEM_HOOKS_CAUSE_SHMAT] = "shmat",
         [OPAL_MEM_HOOKS_CAUSE_REMAP_FILE_PAGES] = "remap_file_pages",
+        [OPAL_MEM_HOOKS_CAUSE_PROCESS_MADVISE] = "process_madvise",
+        [OPAL_MEM_HOOKS_CAUSE_TRUNCATE] = "truncate",
+        [OPAL_MEM_HOOKS_CAUSE_FALLOCATE] = "fallocate",
+        [OPAL_MEM_HOOKS_CAUSE_UFFD_MOVE] = "uffd_move",
         [OPAL_MEM_HOOKS_CAUSE_KERNEL] = "kernel",
         [OPAL_MEM_HOOKS_CAUSE_CALLER] = "caller",
     };

@@ -36,6 +36,7 @@
 #define opal_mem_hooks_cause_name OPALMEM_NAME(opal_mem_hooks_cause_name)
 #define opal_mem_hooks_current_cause OPALMEM_NAME(opal_mem_hooks_current_cause)
 #define opal_mem_hooks_finalize OPALMEM_NAME(opal_mem_hooks_finalize)
+#define opal_mem_hooks_has_release_callbacks OPALMEM_NAME(opal_mem_hooks_has_release_callbacks)
 #define opal_mem_hooks_init OPALMEM_NAME(opal_mem_hooks_init)
 #define opal_mem_hooks_register_alloc OPALMEM_NAME(opal_mem_hooks_register_alloc)
 #define opal_mem_hooks_register_release OPALMEM_NAME(opal_mem_hooks_register_release)

@@ -32,6 +32,10 @@ typedef enum opal_mem_hooks_cause_t {
     OPAL_MEM_HOOKS_CAUSE_SHMDT,
     OPAL_MEM_HOOKS_CAUSE_SHMAT,
     OPAL_MEM_HOOKS_CAUSE_REMAP_FILE_PAGES,
+    OPAL_MEM_HOOKS_CAUSE_PROCESS_MADVISE,
+    OPAL_MEM_HOOKS_CAUSE_TRUNCATE,  /**< Of a mapped file: truncate, ftruncate, open with O_TRUNC. */
+    OPAL_MEM_HOOKS_CAUSE_FALLOCATE, /**< A hole or the like in a mapped file. */
+    OPAL_MEM_HOOKS_CAUSE_UFFD_MOVE, /**< Moved elsewhere by ioctl(UFFDIO_MOVE). */
     OPAL_MEM_HOOKS_CAUSE_KERNEL, /**< An event of the kernel that names no call. */
     OPAL_MEM_HOOKS_CAUSE_CALLER, /**< opal_mem_hooks_release_hook() by hand. */
     OPAL_MEM_HOOKS_CAUSE_COUNT
@@ -55,6 +59,13 @@ OPAL_DECLSPEC int opal_mem_hooks_support_names(int support, const char *separato
  * @return UNKNOWN outside a release callback. Hook context.
  */
 OPAL_DECLSPEC opal_mem_hooks_cause_t opal_mem_hooks_current_cause(void);
+
+/** Is there any release callback? For components that can spare themselves work when nobody listens.
+ *
+ * The answer may be out of date at once: a caller that has gone without an event asks again after its
+ * system call, and reports late if there is one now. Hook context.
+ */
+OPAL_DECLSPEC bool opal_mem_hooks_has_release_callbacks(void);
 
 /** Say what this process notices; replaces the earlier value. For the base of the memory framework.
  *

@@ -86,6 +86,7 @@ typedef struct opal_memory_watch_t {
 #define OPAL_MEMORY_SEES_SHM 0x10     /**< System V segments. */
 #define OPAL_MEMORY_SEES_FILE 0x20    /**< Truncation and holes in mapped files. */
 #define OPAL_MEMORY_SEES_ALLOC 0x40   /**< Also raises alloc callbacks. */
+#define OPAL_MEMORY_SEES_SYSCALL 0x80 /**< Calls by libc's syscall(2). */
 
 /** Returned by a component's MCA query function, as its module; NULL instead: a plain 2.0.0 component, which has
  * what the component structure holds and has set its support level by itself, in open or query.

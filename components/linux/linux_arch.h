@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What differs between processors: sizes, and the functions that read and write machine code (linux_code_<cpu>.c).
+ * To add a processor: its sizes here, linux_code_<cpu>.c, linux_sys_<cpu>.c, linux_trampoline_<cpu>.S, and its name in
+ * configure's list. */
+#ifndef COMPONENTS_LINUX_LINUX_ARCH_H
+#define COMPONENTS_LINUX_LINUX_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__x86_64__)
+#define LINUX_INSN 5        /**< Bytes of a site that are replaced: `mov $nr,%eax`, by `jmp rel32`. */
+#define LINUX_RESUME 7      /**< From the site to behind its system-call instruction. */
+#define LINUX_STUB_BYTES 96 /**< Room for the longest stub. */
+#define LINUX_REACH (((uintptr_t) 1 << 31) - ((uintptr_t) 1 << 20)) /**< How far a jump goes, with a margin. */
+#else
+#define LINUX_INSN 4
+#define LINUX_RESUME 4
+#define LINUX_STUB_BYTES 128
+#define LINUX_REACH (((uintptr_t) 1 << 27) - ((uintptr_t) 1 << 20))
+#endif
+
+/** One more than the highest system-call number that is looked up in a table. */
+#define LINUX_CALL_NUMBERS 512
+
+/** The number of a site in syscall(2): the caller's. */
+#define LINUX_NR_ANY (-1L)
+
+struct linux_site_t;
+struct linux_patch_t;
+
+/** What a page of stubs begins with: the addresses that they call. */
+typedef struct linux_stub_head_t {
+    void (*common)(void);
+    void (*vectors)(void);
+} linux_stub_head_t;
+
+/** The first site at or behind code + from whose number is_wanted() takes (or LINUX_NR_ANY).
+ * @param[out] nr  Its number.
+ * @return Its offset in code, or size: there is none.
+ */
+size_t linux_code_find(const uint8_t *code, size_t size, size_t from, bool (*is_wanted)(long nr), long *nr);
+
+/** Write the stub of a site, with its `address`, `call`, `kind` and `original` set, and the jump to it into `jump`.
+ * @param[in] head  Of the stubs' memory, within reach.
+ */
+void linux_code_write_stub(uint8_t *stub, struct linux_site_t *site, const linux_stub_head_t *head);
+
+/** May the patch be stored while other threads run this code? */
+bool linux_code_can_store(const struct linux_patch_t *patch);
+
+/** Store it, at once for everybody, if its old bytes are there. Pages must be writable.
+ * @return Were they? */
+bool linux_code_store(const struct linux_patch_t *patch);
+
+/** After code was written at [start, start + size) by any thread: make this processor, and those that run other threads
+ * of the process, fetch it anew. @return false: the kernel has no call for the others, or forbids it. */
+bool linux_code_sync(uintptr_t start, size_t size);
+
+/** Where a jump that somebody has put at code leads to, in the forms that hook libraries use; NULL: none of these. */
+const uint8_t *linux_code_follow(const uint8_t *code);
+
+/** Measure what stubs need to know of the processor. Called before the first stub is made. */
+void linux_code_begin(void);
+
+#endif

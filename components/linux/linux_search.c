@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Searches code for sites. libc and ld.so in memory, since others may have changed them; all other objects in their files,
+ * so that no page of theirs becomes part of the process for it. What is mapped when the component is switched on is
+ * found in the list of mappings, which also knows what dlopen() is about to load in another thread, and other namespaces;
+ * what ld.so maps later is searched inside its own call of mmap, before anybody can run it. */
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "components/linux/linux.h"
+#include "components/linux/linux_sys.h"
+
+/* Under linux_lock(). */
+static size_t search_limit;
+
+/* ---- What was searched, with or without finding anything. Under linux_lock(). ---------------------- */
+
+#define MAX_SEARCHED 2048
+
+static struct {
+    uintptr_t start, end;
+} searched[MAX_SEARCHED];
+static size_t searched_count;
+
+static bool is_searched(uintptr_t start)
+{
+    for (size_t i = 0; i < searched_count; i++) {
+        if (start >= searched[i].start && start < searched[i].end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Without room it will be searched again the next time, which costs time only. */
+static void note_searched(uintptr_t start, uintptr_t end)
+{
+    if (!is_searched(start) && searched_count < MAX_SEARCHED) {
+        searched[searched_count].start = start;
+        searched[searched_count++].end = end;
+    }
+}
+
+static void forget_searched(uintptr_t start, uintptr_t end)
+{
+    for (size_t i = searched_count; i-- > 0;) {
+        if (searched[i].start < end && searched[i].end > start) {
+            searched[i] = searched[--searched_count];
+        }
+    }
+}
+
+/* ---- In memory ----------------------------------------------------------------------------------- */
+
+int linux_search_memory(linux_kind_t kind, uintptr_t start, uintptr_t end, int *sys_errno)
+{
+    linux_found_t found[LINUX_FIND_AT_ONCE];
+    int result = OPAL_SUCCESS;
+
+    for (uintptr_t at = start; at < end && result == OPAL_SUCCESS;) {
+        size_t done = 0;
+        const size_t count = linux_find_sites((const uint8_t *) at, end - at, found, LINUX_FIND_AT_ONCE, &done);
+
+        result = linux_texts_add(kind, start, end, found, count, sys_errno);
+        at += done;
+    }
+    return result;
+}
+
+/* Locks, in this order: the loader's, which is held here and may be held in a hook; then ours. */
+static int search_segment(linux_kind_t kind, uintptr_t start, uintptr_t end, void *arg)
+{
+    uint64_t saved;
+    int result;
+
+    if (!linux_lock(&saved)) {
+        return OPAL_ERR_PERM;
+    }
+    note_searched(start, end);
+    result = linux_search_memory(kind, start, end, arg);
+    linux_unlock(&saved);
+    return result;
+}
+
+int linux_search_libc(int *sys_errno)
+{
+    return linux_objects_each(search_segment, sys_errno);
+}
+
+/* ---- In files ------------------------------------------------------------------------------------ */
+
+/* Read at once. The longest pattern that is looked for may lie across the end: that much is kept for the next time. */
+#define CHUNK ((size_t) 256 * 1024)
+#define OVERLAP ((size_t) 16)
+
+/* A piece of code and its place in a file. */
+typedef struct piece_t {
+    uintptr_t start, end;
+    uint64_t offset;
+    int fd;
+} piece_t;
+
+static long read_at(int fd, uint8_t *buffer, size_t size, uint64_t offset)
+{
+    return LINUX_SYS(SYS_pread64, fd, (long) buffer, (long) size, (long) offset);
+}
+
+static bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (a[i] != b[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* From places in the buffer to places in memory. What does not look the same there has been changed by somebody. */
+static size_t move_to_memory(linux_found_t *found, size_t count, const uint8_t *buffer, uintptr_t start)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        linux_found_t site = found[i];
+
+        site.address = (uint8_t *) (start + (uintptr_t) (site.address - buffer));
+        if (is_same(site.address, site.original, LINUX_INSN)) {
+            found[kept++] = site;
+        }
+    }
+    return kept;
+}
+
+static void search_chunk(const piece_t *piece, const uint8_t *buffer, size_t size, uintptr_t start)
+{
+    linux_found_t found[LINUX_FIND_AT_ONCE];
+    int sys_errno;
+
+    for (size_t at = 0; at < size;) {
+        size_t done = 0;
+        size_t count = linux_find_sites(buffer + at, size - at, found, LINUX_FIND_AT_ONCE, &done);
+
+        count = move_to_memory(found, count, buffer, start);
+        linux_texts_add(LINUX_OTHER, piece->start, piece->end, found, count, &sys_errno);
+        at += done;
+    }
+}
+
+static void search_piece(const piece_t *piece, uint8_t *buffer)
+{
+    const size_t size = piece->end - piece->start;
+
+    for (size_t at = 0; at < size; at += CHUNK - OVERLAP) {
+        const long got = read_at(piece->fd, buffer, size - at < CHUNK ? size - at : CHUNK, piece->offset + at);
+
+        if (linux_failed(got) || got == 0) {
+            break;
+        }
+        search_chunk(piece, buffer, (size_t) got, piece->start + at);
+    }
+}
+
+/* Under linux_lock(). */
+static void search_file(const piece_t *piece)
+{
+    long buffer;
+
+    if (piece->end - piece->start > search_limit || is_searched(piece->start)) {
+        return;
+    }
+    buffer = linux_sys_mmap(0, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    if (!linux_failed(buffer)) {
+        note_searched(piece->start, piece->end);
+        search_piece(piece, (uint8_t *) buffer);
+        linux_sys_munmap((uintptr_t) buffer, CHUNK);
+    }
+}
+
+/* ---- What is mapped already ---------------------------------------------------------------------- */
+
+static bool is_code(int prot)
+{
+    return (prot & (PROT_READ | PROT_WRITE | PROT_EXEC)) == (PROT_READ | PROT_EXEC);
+}
+
+/* Is the mapping's file still what its path names, and an ordinary one? Device numbers differ on file systems in layers. */
+static bool is_at_its_path(const linux_mapping_t *mapping)
+{
+    struct stat info;
+
+    return !linux_failed(LINUX_SYS(SYS_newfstatat, AT_FDCWD, (long) mapping->path, (long) &info, 0))
+           && S_ISREG(info.st_mode) && (uint64_t) info.st_ino == mapping->inode;
+}
+
+static void search_mapping(const linux_mapping_t *mapping, void *arg)
+{
+    piece_t piece = { .start = mapping->start, .end = mapping->end, .offset = mapping->offset };
+    long fd;
+
+    (void) arg;
+    if (!is_code(mapping->prot) || !mapping->is_private || mapping->inode == 0 || is_searched(mapping->start)
+        || mapping->is_path_cut || !is_at_its_path(mapping)) {
+        return;
+    }
+    fd = linux_sys_open(mapping->path, O_RDONLY | O_CLOEXEC);
+    if (linux_failed(fd)) {
+        return;
+    }
+    piece.fd = (int) fd;
+    search_file(&piece);
+    linux_sys_close(piece.fd);
+}
+
+void linux_search_others(size_t limit)
+{
+    uint64_t saved;
+
+    if (linux_lock(&saved)) {
+        search_limit = limit;
+        if (limit != 0) {
+            linux_maps_each(search_mapping, NULL);
+        }
+        linux_unlock(&saved);
+    }
+}
+
+/* ---- What ld.so does afterwards ------------------------------------------------------------------ */
+
+void linux_search_mapped(uintptr_t start, size_t length, int prot, int fd, uint64_t offset)
+{
+    const piece_t piece = { .start = start, .end = start + length, .offset = offset, .fd = fd };
+    uint64_t saved;
+
+    if (is_code(prot) && linux_lock(&saved)) {
+        search_file(&piece);
+        linux_unlock(&saved);
+    }
+}
+
+void linux_search_unmapped(uintptr_t start, size_t length)
+{
+    const uintptr_t end = start + linux_round_up(length, LINUX_PAGE);
+    uint64_t saved;
+
+    if (linux_lock(&saved)) {
+        forget_searched(start, end);
+        linux_texts_forget(start, end);
+        linux_unlock(&saved);
+    }
+}
