@@ -6,7 +6,7 @@
 
 int linux_query(void)
 {
-    mca_base_component_set_reason("replacing system calls is written for x86-64 only");
+    mca_base_component_set_reason("replacing system calls is written for x86-64 and aarch64 only");
     return OPAL_ERR_NOT_AVAILABLE;
 }
 

@@ -36,8 +36,6 @@
 
 /* ---- Sites ------------------------------------------------------------------------------------- */
 
-#define LOOK_BACK 16 /* Instructions. In libc and ld.so of Debian 12 calls of ours are set up within 13. */
-
 static uint32_t insn_at(const uint8_t *code)
 {
     uint32_t insn;
@@ -80,7 +78,7 @@ static bool is_syscall_function(const uint8_t *code, size_t site)
 {
     uint32_t moved = 0;
 
-    for (size_t at = site; at >= LINUX_INSN && site - at < LOOK_BACK * (size_t) LINUX_INSN; at -= LINUX_INSN) {
+    for (size_t at = site; at >= LINUX_INSN && site - at < LINUX_LOOK_BACK; at -= LINUX_INSN) {
         unsigned dest, source;
 
         if (!is_move(insn_at(code + at - LINUX_INSN), &dest, &source)) {
@@ -99,7 +97,7 @@ static bool is_syscall_function(const uint8_t *code, size_t site)
 
 static bool find_number(const uint8_t *code, size_t site, long *nr)
 {
-    for (size_t at = site; at >= LINUX_INSN && site - at < LOOK_BACK * (size_t) LINUX_INSN; at -= LINUX_INSN) {
+    for (size_t at = site; at >= LINUX_INSN && site - at < LINUX_LOOK_BACK; at -= LINUX_INSN) {
         const uint32_t insn = insn_at(code + at - LINUX_INSN);
 
         if (is_number(insn)) {

@@ -92,7 +92,7 @@ int linux_search_libc(int *sys_errno)
 
 /* Read at once. The longest pattern that is looked for may lie across the end: that much is kept for the next time. */
 #define CHUNK ((size_t) 256 * 1024)
-#define OVERLAP ((size_t) 16)
+#define OVERLAP ((size_t) LINUX_LOOK_BACK + LINUX_RESUME)
 
 /* A piece of code and its place in a file. */
 typedef struct piece_t {

@@ -37,9 +37,18 @@ endif
 if LINUX_ARCH_X86_64
 libmca_memory_linux_la_SOURCES += \
 	components/linux/linux_code_x86_64.c \
+	components/linux/linux_facts_x86_64.c \
 	components/linux/linux_store_x86_64.c \
 	components/linux/linux_sys_x86_64.c \
 	components/linux/linux_trampoline_x86_64.S
+endif
+if LINUX_ARCH_AARCH64
+libmca_memory_linux_la_SOURCES += \
+	components/linux/linux_code_aarch64.c \
+	components/linux/linux_facts_aarch64.c \
+	components/linux/linux_store_aarch64.c \
+	components/linux/linux_sys_aarch64.c \
+	components/linux/linux_trampoline_aarch64.S
 endif
 if MEMORY_linux_DSO
 opalmem_component_LTLIBRARIES += mca_memory_linux.la
