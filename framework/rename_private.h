@@ -34,6 +34,8 @@
 #define interval_tree_inside OPALMEM_NAME(interval_tree_inside)
 #define interval_tree_overlapping OPALMEM_NAME(interval_tree_overlapping)
 #define interval_tree_remove OPALMEM_NAME(interval_tree_remove)
+#define linux_after OPALMEM_NAME(linux_after)
+#define linux_before OPALMEM_NAME(linux_before)
 #define linux_call_by_nr OPALMEM_NAME(linux_call_by_nr)
 #define linux_call_ids OPALMEM_NAME(linux_call_ids)
 #define linux_call_unheard OPALMEM_NAME(linux_call_unheard)

@@ -5,6 +5,7 @@
  * its range in linux_ranges.c. */
 #include "components/linux/linux.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -21,7 +22,7 @@
 
 /* Set around the time when sites hold jumps. A thread that reads the old value is one whose call began before
  * the change; the hooks wait for their callbacks by themselves. Each store is a release: all that a stub uses
- * (sites, linux_facts) was written before the first one, and the load in linux_dispatch() acquires it. */
+ * (sites, linux_facts) was written before the first one, and the load in linux_before() acquires it. */
 static _Atomic bool is_live;
 
 /* Calls that reached a stub on this thread; for the self-test. Own thread only. */
@@ -35,124 +36,224 @@ static void report_gain(const opal_mem_hooks_range_t *range)
     opal_mem_hooks_alloc_hook((void *) range->start, range->length, true);
 }
 
-/* Make the call with args; its gain is told from `seen`, the arguments as the kernel rounds them. */
-OPAL_MEM_HOOKS_PATH static long call_with_events(const linux_call_t *call, const long args[6], const long seen[6],
-                                                 const opal_mem_hooks_range_t *ranges, size_t count)
+/* ---- Around the system call of a stub -------------------------------------------------------------- */
+
+/* Open the window over frame->ranges, if there are any. */
+OPAL_MEM_HOOKS_PATH static linux_plan_t open_window(const linux_call_t *call, linux_frame_t *frame)
+{
+    if (frame->count != 0) {
+        opal_mem_hooks_window_open(&frame->window, frame->ranges, frame->count, call->cause, true);
+        return LINUX_PLAN_MAKE_THEN;
+    }
+    return call->gain != NULL && opal_mem_hooks_wants_alloc() ? LINUX_PLAN_MAKE_THEN : LINUX_PLAN_MAKE;
+}
+
+/* The call is over; its gain is told from `seen`, the arguments as the kernel rounds them. */
+OPAL_MEM_HOOKS_PATH static linux_plan_t finish(linux_frame_t *frame, const long seen[6])
+{
+    const linux_call_t *call = frame->call;
+    opal_mem_hooks_range_t gain;
+
+    if (call->gain != NULL && !linux_failed(frame->result) && call->gain(seen, frame->result, &gain) != 0) {
+        report_gain(&gain);
+    }
+    if (frame->count != 0) {
+        opal_mem_hooks_window_close(&frame->window);
+    }
+    return LINUX_PLAN_DONE;
+}
+
+/* Calls whose arguments say everything. */
+OPAL_MEM_HOOKS_PATH static linux_plan_t before_plain(const linux_call_t *call, linux_frame_t *frame)
+{
+    frame->count = call->ranges(frame->args, frame->ranges);
+    return open_window(call, frame);
+}
+
+/* Calls that are rare, and ask the kernel more than once: they make all system calls themselves. */
+static linux_plan_t before_run(const linux_call_t *call, linux_frame_t *frame)
+{
+    frame->result = call->run(call, frame->args);
+    return LINUX_PLAN_DONE;
+}
+
+/* ---- mmap ---------------------------------------------------------------------------------------- */
+
+/* A file mapped over something. A descriptor that is not open is found out here: programs do pass
+ * such ones, and the event would be for nothing. */
+static linux_plan_t before_mmap_file_over(const linux_call_t *call, linux_frame_t *frame)
+{
+    const long *args = frame->args;
+    long seen[6] = { args[0], args[1], args[2], args[3] & ~(long) MAP_HUGETLB, args[4], args[5] };
+
+    frame->count = linux_ranges_mmap(seen, frame->ranges);
+    if (frame->count != 0 && linux_file_is_bad((int) args[4])) {
+        frame->result = -EBADF;
+        return LINUX_PLAN_DONE;
+    }
+    if (frame->count != 0) {
+        seen[1] = (long) linux_round_up((uintptr_t) args[1],
+                                        linux_file_page((int) args[4], (uintptr_t) args[0], (size_t) args[1]));
+        frame->count = linux_ranges_mmap(seen, frame->ranges);
+    }
+    frame->lengths[0] = seen[1];
+    return open_window(call, frame);
+}
+
+OPAL_MEM_HOOKS_PATH static linux_plan_t before_mmap(const linux_call_t *call, linux_frame_t *frame)
+{
+    frame->lengths[0] = 0;
+    if ((frame->args[3] & (MAP_FIXED | MAP_ANONYMOUS)) == MAP_FIXED) {
+        return before_mmap_file_over(call, frame);
+    }
+    return before_plain(call, frame);
+}
+
+static linux_plan_t after_mmap(linux_frame_t *frame)
+{
+    const long *args = frame->args;
+    const long seen[6] = { args[0], frame->lengths[0], args[2], args[3] & ~(long) MAP_HUGETLB, args[4], args[5] };
+
+    return finish(frame, frame->lengths[0] != 0 ? seen : args);
+}
+
+/* ---- brk ----------------------------------------------------------------------------------------- */
+
+/* The break after the last call of brk that came through a site; 0: not known. Threads that move the break at the
+ * same time do not know themselves where it is. */
+static _Atomic uintptr_t known_break;
+static const uintptr_t
+    *libc_break; /* __curbrk, which libc takes for the break; NULL: another libc. Set while not live. */
+
+/* Asking costs a system call. Who moves the break behind our back changes libc's idea of it (his brk is a copy of libc's)
+ * or leaves the break where he found it; who does neither has no use for a heap that libc and he take from each other. */
+static uintptr_t present_break(void)
+{
+    const uintptr_t known = atomic_load_explicit(&known_break, memory_order_relaxed);
+    const bool is_sure =
+        known != 0 && libc_break != NULL && __atomic_load_n(libc_break, __ATOMIC_RELAXED) == known;
+
+    return is_sure ? known : (uintptr_t) LINUX_SYS(SYS_brk, 0);
+}
+
+static linux_plan_t before_brk_question(linux_frame_t *frame)
+{
+    if (brk_probe != NULL) {
+        _longjmp(*brk_probe, 1);
+    }
+    frame->kept = INTPTR_MAX; /* Nothing is gained. */
+    frame->count = 0;
+    return LINUX_PLAN_MAKE_THEN;
+}
+
+static linux_plan_t before_brk(const linux_call_t *call, linux_frame_t *frame)
+{
+    if (frame->args[0] == 0) {
+        return before_brk_question(frame);
+    }
+    frame->kept = (long) present_break();
+    frame->count = linux_ranges_brk((uintptr_t) frame->args[0], (uintptr_t) frame->kept, frame->ranges);
+    open_window(call, frame);
+    return LINUX_PLAN_MAKE_THEN;
+}
+
+static linux_plan_t after_brk(linux_frame_t *frame)
+{
+    const uintptr_t old_end = linux_round_up((uintptr_t) frame->kept, LINUX_PAGE);
+    const uintptr_t new_end = linux_round_up((uintptr_t) frame->result, LINUX_PAGE);
+
+    if (!linux_failed(frame->result)) {
+        atomic_store_explicit(&known_break, (uintptr_t) frame->result, memory_order_relaxed);
+        if (new_end > old_end) {
+            report_gain(&(opal_mem_hooks_range_t){ old_end, new_end - old_end });
+        }
+    }
+    return finish(frame, frame->args);
+}
+
+/* ---- mremap -------------------------------------------------------------------------------------- */
+
+/* Growth that may move. Nothing goes if it succeeds in place, so that is tried by itself; frame->kept are the flags as
+ * they were. */
+static linux_plan_t before_mremap_grow(linux_frame_t *frame)
+{
+    frame->kept = frame->args[3];
+    frame->args[3] &= ~(long) MREMAP_MAYMOVE;
+    frame->count = 0;
+    return LINUX_PLAN_MAKE_THEN;
+}
+
+static linux_plan_t before_mremap(const linux_call_t *call, linux_frame_t *frame)
+{
+    const long *args = frame->args;
+    long seen[6] = { args[0], args[1], args[2], args[3], args[4], 0 };
+    uintptr_t page;
+
+    frame->kept = 0;
+    frame->lengths[0] = args[1];
+    frame->lengths[1] = args[2];
+    if (linux_mremap_may_move(args)) {
+        return before_mremap_grow(frame);
+    }
+    page = linux_mapping_page(linux_untag(args[0]), (size_t) args[1], (size_t) args[2]);
+    frame->lengths[0] = seen[1] = (long) linux_round_up((uintptr_t) args[1], page);
+    frame->lengths[1] = seen[2] = (long) linux_round_up((uintptr_t) args[2], page);
+    frame->count = linux_ranges_mremap(seen, frame->ranges);
+    return open_window(call, frame);
+}
+
+/* After growth in place has failed, ENOMEM means that there is no room (or too little memory; the second try will tell).
+ * The other errors here are the kernel's objections to the old range, to the flags and to locked memory, all raised
+ * before it looks for room: the call as it was asked for would end the same way. */
+static bool is_final(long result)
+{
+    return !linux_failed(result) || result == -EFAULT || result == -EINVAL || result == -EAGAIN
+           || result == -EPERM;
+}
+
+static linux_plan_t after_mremap(linux_frame_t *frame)
+{
+    const long *args = frame->args;
+    const long seen[6] = { args[0], frame->lengths[0], frame->lengths[1], args[3], args[4], 0 };
+    const long flags = frame->kept;
+
+    frame->kept = 0;
+    if (flags == 0) {
+        return finish(frame, seen);
+    }
+    frame->args[3] = flags;
+    if (is_final(frame->result)) {
+        return finish(frame, seen);
+    }
+    frame->count = linux_ranges_mremap_whole(frame->args, frame->ranges);
+    open_window(frame->call, frame);
+    return LINUX_PLAN_MAKE_THEN;
+}
+
+/* ---- System V segments --------------------------------------------------------------------------- */
+
+/* Make the call within a window. */
+static long call_in_window(const linux_call_t *call, const long args[6], const opal_mem_hooks_range_t *ranges,
+                           size_t count)
 {
     opal_mem_hooks_window_t window;
-    opal_mem_hooks_range_t gain;
     long result;
 
     if (count != 0) {
         opal_mem_hooks_window_open(&window, ranges, count, call->cause, true);
     }
     result = linux_sys_call(call->nr, args);
-    if (call->gain != NULL && !linux_failed(result) && call->gain(seen, result, &gain) != 0) {
-        report_gain(&gain);
-    }
     if (count != 0) {
         opal_mem_hooks_window_close(&window);
     }
     return result;
 }
 
-/* Calls whose arguments say everything. */
-OPAL_MEM_HOOKS_PATH static long run_plain(const linux_call_t *call, const long args[6])
-{
-    opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
-
-    return call_with_events(call, args, args, ranges, call->ranges(args, ranges));
-}
-
-/* A file mapped over something. A descriptor that is not open is found out here: programs do pass
- * such ones, and the event would be for nothing. */
-static long run_mmap_file_over(const linux_call_t *call, const long args[6])
-{
-    opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
-    long seen[6] = { args[0], args[1], args[2], args[3] & ~(long) MAP_HUGETLB, args[4], args[5] };
-    size_t count = linux_ranges_mmap(seen, ranges);
-
-    if (count != 0 && linux_file_is_bad((int) args[4])) {
-        return -EBADF;
-    }
-    if (count != 0) {
-        const size_t page = linux_file_page((int) args[4], (uintptr_t) args[0], (size_t) args[1]);
-
-        seen[1] = (long) linux_round_up((uintptr_t) args[1], page);
-        count = linux_ranges_mmap(seen, ranges);
-    }
-    return call_with_events(call, args, seen, ranges, count);
-}
-
-OPAL_MEM_HOOKS_PATH static long run_mmap(const linux_call_t *call, const long args[6])
-{
-    const bool is_file_over = (args[3] & (MAP_FIXED | MAP_ANONYMOUS)) == MAP_FIXED;
-
-    return is_file_over ? run_mmap_file_over(call, args) : run_plain(call, args);
-}
-
-static long run_brk_to(const linux_call_t *call, const long args[6])
-{
-    const uintptr_t present = (uintptr_t) LINUX_SYS(SYS_brk, 0);
-    opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
-    const size_t count = linux_ranges_brk((uintptr_t) args[0], present, ranges);
-    const long result = call_with_events(call, args, args, ranges, count);
-    const uintptr_t old_end = linux_round_up(present, LINUX_PAGE);
-    const uintptr_t new_end = linux_round_up((uintptr_t) result, LINUX_PAGE);
-
-    if (!linux_failed(result) && new_end > old_end) {
-        report_gain(&(opal_mem_hooks_range_t){ old_end, new_end - old_end });
-    }
-    return result;
-}
-
-static long run_brk(const linux_call_t *call, const long args[6])
-{
-    if (args[0] != 0) {
-        return run_brk_to(call, args);
-    }
-    if (brk_probe != NULL) {
-        _longjmp(*brk_probe, 1);
-    }
-    return linux_sys_call(call->nr, args);
-}
-
-/* Growth that may move. Nothing goes if it succeeds in place, so that is tried by itself. ENOMEM then
- * means that there is no room (or too little memory; the second try will tell). The other errors here are
- * the kernel's objections to the old range, to the flags and to locked memory, all raised before it
- * looks for room: the call as it was asked for would end the same way. */
-static long run_mremap_grow(const linux_call_t *call, const long args[6])
-{
-    const long stay[6] = { args[0], args[1], args[2], args[3] & ~(long) MREMAP_MAYMOVE, 0, 0 };
-    opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
-    const long result = call_with_events(call, stay, stay, NULL, 0);
-
-    if (!linux_failed(result) || result == -EFAULT || result == -EINVAL || result == -EAGAIN || result == -EPERM) {
-        return result;
-    }
-    return call_with_events(call, args, args, ranges, linux_ranges_mremap_whole(args, ranges));
-}
-
-static long run_mremap(const linux_call_t *call, const long args[6])
-{
-    opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
-    long seen[6] = { args[0], args[1], args[2], args[3], args[4], 0 };
-    uintptr_t page;
-
-    if (linux_mremap_may_move(args)) {
-        return run_mremap_grow(call, args);
-    }
-    page = linux_mapping_page(linux_untag(args[0]), (size_t) args[1], (size_t) args[2]);
-    seen[1] = (long) linux_round_up((uintptr_t) args[1], page);
-    seen[2] = (long) linux_round_up((uintptr_t) args[2], page);
-    return call_with_events(call, args, seen, ranges, linux_ranges_mremap(seen, ranges));
-}
-
 static long run_shmdt(const linux_call_t *call, const long args[6])
 {
     opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
 
-    return call_with_events(call, args, args, ranges, linux_shm_attached((uintptr_t) args[0], ranges));
+    return call_in_window(call, args, ranges, linux_shm_attached((uintptr_t) args[0], ranges));
 }
 
 /* After shmat. A segment of huge pages is longer than its size says, which nothing tells before it is
@@ -195,35 +296,52 @@ static long run_shmat(const linux_call_t *call, const long args[6])
 
 /* The stub of open and its like calls us for O_TRUNC only, that of fallocate not for modes that only allocate, that of
  * ioctl for UFFDIO_MOVE; syscall(2) brings all. */
-#define TRUNCATES(number) { LINUX_FILTER_BITS, (number), O_TRUNC }
-#define DEALLOCATES { LINUX_FILTER_BITS, 1, ~(uint32_t) (FALLOC_FL_KEEP_SIZE | FALLOC_FL_UNSHARE_RANGE) }
-#define MOVES_PAGES { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }
+#define TRUNCATES(number)                    \
+    {                                        \
+        LINUX_FILTER_BITS, (number), O_TRUNC \
+    }
+#define DEALLOCATES                                                                       \
+    {                                                                                     \
+        LINUX_FILTER_BITS, 1, ~(uint32_t) (FALLOC_FL_KEEP_SIZE | FALLOC_FL_UNSHARE_RANGE) \
+    }
+#define MOVES_PAGES                              \
+    {                                            \
+        LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE \
+    }
 
-#define ID_OF(id, number, label, because) \
-    .nr = (number), .name = (label), .bit = LINUX_CALL_BIT(LINUX_CALL_##id), .cause = OPAL_MEM_HOOKS_CAUSE_##because
+#define ID_OF(id, number, label, because)                                    \
+    .nr = (number), .name = (label), .bit = LINUX_CALL_BIT(LINUX_CALL_##id), \
+    .cause = OPAL_MEM_HOOKS_CAUSE_##because
 #define ID(id, number, label) ID_OF(id, number, label, id)
 
 /* In the order of the ids. */
 const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
-    { ID(MMAP, SYS_mmap, "mmap"), .run = run_mmap, .ranges = linux_ranges_mmap, .gain = linux_gain_mmap },
-    { ID(MUNMAP, SYS_munmap, "munmap"), .run = run_plain, .ranges = linux_ranges_munmap },
-    { ID(BRK, SYS_brk, "brk"), .run = run_brk },
-    { ID(MREMAP, SYS_mremap, "mremap"), .run = run_mremap, .gain = linux_gain_mremap },
-    { ID(MADVISE, SYS_madvise, "madvise"), .run = run_plain, .ranges = linux_ranges_madvise },
-    { ID(SHMAT, SYS_shmat, "shmat"), .run = run_shmat },
-    { ID(SHMDT, SYS_shmdt, "shmdt"), .run = run_shmdt },
-    { ID(REMAP_FILE_PAGES, SYS_remap_file_pages, "remap_file_pages"), .run = run_plain,
+    { ID(MMAP, SYS_mmap, "mmap"), .before = before_mmap, .after = after_mmap, .ranges = linux_ranges_mmap,
+      .gain = linux_gain_mmap },
+    { ID(MUNMAP, SYS_munmap, "munmap"), .before = before_plain, .ranges = linux_ranges_munmap },
+    { ID(BRK, SYS_brk, "brk"), .before = before_brk, .after = after_brk },
+    { ID(MREMAP, SYS_mremap, "mremap"), .before = before_mremap, .after = after_mremap,
+      .gain = linux_gain_mremap },
+    { ID(MADVISE, SYS_madvise, "madvise"), .before = before_plain, .ranges = linux_ranges_madvise },
+    { ID(SHMAT, SYS_shmat, "shmat"), .before = before_run, .run = run_shmat },
+    { ID(SHMDT, SYS_shmdt, "shmdt"), .before = before_run, .run = run_shmdt },
+    { ID(REMAP_FILE_PAGES, SYS_remap_file_pages, "remap_file_pages"), .before = before_plain,
       .ranges = linux_ranges_remap_file_pages },
-    { ID(PROCESS_MADVISE, SYS_process_madvise, "process_madvise"), .run = linux_run_process_madvise },
-    { ID_OF(TRUNCATE, SYS_truncate, "truncate", TRUNCATE), .run = linux_run_truncate },
-    { ID_OF(FTRUNCATE, SYS_ftruncate, "ftruncate", TRUNCATE), .run = linux_run_ftruncate },
-    { ID(FALLOCATE, SYS_fallocate, "fallocate"), .run = linux_run_fallocate, .filter = DEALLOCATES },
-    { ID_OF(OPEN, LINUX_SYS_OPEN, "open", TRUNCATE), .run = linux_run_open, .filter = TRUNCATES(1) },
-    { ID_OF(OPENAT, SYS_openat, "openat", TRUNCATE), .run = linux_run_openat, .filter = TRUNCATES(2) },
-    { ID_OF(OPENAT2, SYS_openat2, "openat2", TRUNCATE), .run = linux_run_openat2 },
-    { ID_OF(CREAT, LINUX_SYS_CREAT, "creat", TRUNCATE), .run = linux_run_creat },
-    { ID_OF(IOCTL, SYS_ioctl, "ioctl", UFFD_MOVE), .run = linux_run_ioctl, .filter = MOVES_PAGES },
-    { ID_OF(MPROTECT, SYS_mprotect, "mprotect", UNKNOWN), .run = linux_run_mprotect },
+    { ID(PROCESS_MADVISE, SYS_process_madvise, "process_madvise"), .before = before_run,
+      .run = linux_run_process_madvise },
+    { ID_OF(TRUNCATE, SYS_truncate, "truncate", TRUNCATE), .before = before_run, .run = linux_run_truncate },
+    { ID_OF(FTRUNCATE, SYS_ftruncate, "ftruncate", TRUNCATE), .before = before_run, .run = linux_run_ftruncate },
+    { ID(FALLOCATE, SYS_fallocate, "fallocate"), .before = before_run, .run = linux_run_fallocate,
+      .filter = DEALLOCATES },
+    { ID_OF(OPEN, LINUX_SYS_OPEN, "open", TRUNCATE), .before = before_run, .run = linux_run_open,
+      .filter = TRUNCATES(1) },
+    { ID_OF(OPENAT, SYS_openat, "openat", TRUNCATE), .before = before_run, .run = linux_run_openat,
+      .filter = TRUNCATES(2) },
+    { ID_OF(OPENAT2, SYS_openat2, "openat2", TRUNCATE), .before = before_run, .run = linux_run_openat2 },
+    { ID_OF(CREAT, LINUX_SYS_CREAT, "creat", TRUNCATE), .before = before_run, .run = linux_run_creat },
+    { ID_OF(IOCTL, SYS_ioctl, "ioctl", UFFD_MOVE), .before = before_run, .run = linux_run_ioctl,
+      .filter = MOVES_PAGES },
+    { ID_OF(MPROTECT, SYS_mprotect, "mprotect", UNKNOWN), .before = before_run, .run = linux_run_mprotect },
 };
 
 #define ENTRY(id, number) [number] = LINUX_CALL_##id + 1
@@ -251,51 +369,93 @@ const uint8_t linux_call_ids[LINUX_CALL_NUMBERS] = {
 #endif
 };
 
-long linux_calls_run(const linux_call_t *call, const long args[6])
-{
-    return atomic_load_explicit(&is_live, memory_order_acquire) ? call->run(call, args)
-                                                                : linux_sys_call(call->nr, args);
-}
+/* ---- From stubs ---------------------------------------------------------------------------------- */
 
-/* ld.so loads and unloads code: what is known of it must go before it does. */
-static __attribute__((noinline)) long run_for_loader(const linux_call_t *call, const long args[6])
+/* ld.so loads and unloads code: what is known of it must go before it does, and what comes is searched. */
+static __attribute__((noinline)) linux_plan_t before_for_loader(const linux_call_t *call, linux_frame_t *frame)
 {
     const bool is_mmap = call == &linux_calls[LINUX_CALL_MMAP];
-    const bool takes = is_mmap ? (args[3] & MAP_FIXED) != 0 : call == &linux_calls[LINUX_CALL_MUNMAP];
-    long result;
+    const bool takes = is_mmap ? (frame->args[3] & MAP_FIXED) != 0 : call == &linux_calls[LINUX_CALL_MUNMAP];
+    linux_plan_t plan;
 
     if (takes) {
-        linux_search_unmapped((uintptr_t) args[0], (size_t) args[1]);
+        linux_search_unmapped((uintptr_t) frame->args[0], (size_t) frame->args[1]);
     }
-    result = call->run(call, args);
-    if (is_mmap && !linux_failed(result) && (args[3] & MAP_ANONYMOUS) == 0) {
-        linux_search_mapped((uintptr_t) result, (size_t) args[1], (int) args[2], (int) args[4], (uint64_t) args[5]);
+    plan = call->before(call, frame);
+    frame->loads = is_mmap && (frame->args[3] & MAP_ANONYMOUS) == 0;
+    return plan == LINUX_PLAN_MAKE && frame->loads ? LINUX_PLAN_MAKE_THEN : plan;
+}
+
+static __attribute__((noinline)) void search_loaded(const linux_frame_t *frame)
+{
+    if (!linux_failed(frame->result)) {
+        linux_search_mapped((uintptr_t) frame->result, (size_t) frame->args[1], (int) frame->args[2],
+                            (int) frame->args[4], (uint64_t) frame->args[5]);
     }
-    return result;
 }
 
 /* The stub has seen to it that a number of the caller's is one of ours. */
-static const linux_call_t *call_of(const linux_site_t *site, const long args[7])
-{
-    const linux_call_t *call = site->call != NULL ? site->call : linux_call_by_nr(args[6]);
-
-    arrivals |= linux_site_bit(site) | call->bit;
-    return call;
-}
-
-OPAL_MEM_HOOKS_PATH long linux_dispatch(const linux_site_t *site, const long args[7])
+OPAL_MEM_HOOKS_PATH linux_plan_t linux_before(const linux_site_t *site, linux_frame_t *frame)
 {
     const bool has_events = atomic_load_explicit(&is_live, memory_order_acquire);
-    const linux_call_t *call = call_of(site, args);
+    const linux_call_t *call = site->call != NULL ? site->call : linux_call_by_nr(frame->nr);
 
+    arrivals |= linux_site_bit(site) | call->bit;
+    frame->call = call;
+    frame->nr = call->nr;
+    frame->loads = false;
     if (!has_events) {
-        return linux_sys_call(call->nr, args);
+        return LINUX_PLAN_MAKE;
     }
-    return site->kind == LINUX_LOADER ? run_for_loader(call, args) : call->run(call, args);
+    return site->kind == LINUX_LOADER ? before_for_loader(call, frame) : call->before(call, frame);
 }
+
+OPAL_MEM_HOOKS_PATH linux_plan_t linux_after(linux_frame_t *frame)
+{
+    const linux_plan_t plan = frame->call->after != NULL ? frame->call->after(frame) : finish(frame, frame->args);
+
+    if (frame->loads) {
+        search_loaded(frame);
+    }
+    return plan;
+}
+
+/* As the trampolines do it. */
+static long complete(linux_frame_t *frame, linux_plan_t plan)
+{
+    while (plan == LINUX_PLAN_MAKE_THEN) {
+        frame->result = linux_sys_call(frame->nr, frame->args);
+        plan = linux_after(frame);
+    }
+    return plan == LINUX_PLAN_DONE ? frame->result : linux_sys_call(frame->nr, frame->args);
+}
+
+long linux_calls_run(const linux_call_t *call, const long args[6])
+{
+    const linux_site_t site = { .call = call, .kind = LINUX_OTHER };
+
+    return linux_dispatch(&site, args);
+}
+
+long linux_dispatch(const linux_site_t *site, const long args[6])
+{
+    linux_frame_t frame;
+
+    for (size_t i = 0; i < 6; i++) {
+        frame.args[i] = args[i];
+    }
+    return complete(&frame, linux_before(site, &frame));
+}
+
+_Static_assert(sizeof(linux_frame_t) <= LINUX_FRAME_BYTES && offsetof(linux_frame_t, nr) == 48
+                   && offsetof(linux_frame_t, result) == 56 && LINUX_PLAN_MAKE == 0 && LINUX_PLAN_MAKE_THEN == 1,
+               "as linux_trampoline_<cpu>.S knows them");
 
 void linux_calls_go_live(bool live)
 {
+    if (libc_break == NULL) {
+        libc_break = dlsym(RTLD_DEFAULT, "__curbrk");
+    }
     atomic_store(&is_live, live);
 }
 
@@ -329,62 +489,4 @@ OPAL_MEM_HOOKS_PATH const linux_call_t *linux_call_by_nr(long nr)
     const unsigned id = (unsigned long) nr < LINUX_CALL_NUMBERS ? linux_call_ids[nr] : 0;
 
     return id != 0 ? &linux_calls[id - 1] : NULL;
-}
-
-/* ---- Names of sites, for settings ---------------------------------------------------------------- */
-
-static const char *const kind_names[LINUX_KINDS] = { "libc:", "ld.so:", "other:" };
-
-static bool is_name(const char *name, const char *text, size_t length)
-{
-    return strlen(name) == length && strncmp(name, text, length) == 0;
-}
-
-static uint32_t bit_by_name(const char *name, size_t length)
-{
-    for (size_t i = 0; i < LINUX_CALL_COUNT; i++) {
-        if (is_name(linux_calls[i].name, name, length)) {
-            return linux_calls[i].bit;
-        }
-    }
-    return is_name("syscall", name, length) ? LINUX_ANY_CALL_BIT : 0;
-}
-
-/* One item: [kind:]name. */
-static bool add_site(const char *item, size_t length, linux_sites_mask_t *mask)
-{
-    uint32_t bit;
-    size_t kind = 0;
-
-    while (kind < LINUX_KINDS && strncmp(item, kind_names[kind], strlen(kind_names[kind])) != 0) {
-        kind++;
-    }
-    if (kind < LINUX_KINDS) {
-        bit = bit_by_name(item + strlen(kind_names[kind]), length - strlen(kind_names[kind]));
-        mask->calls[kind] |= bit;
-        return bit != 0;
-    }
-    bit = bit_by_name(item, length);
-    for (kind = 0; kind < LINUX_KINDS; kind++) {
-        mask->calls[kind] |= bit;
-    }
-    return bit != 0;
-}
-
-int linux_sites_parse(const char *list, linux_sites_mask_t *mask, const char **unknown, size_t *unknown_length)
-{
-    linux_sites_mask_t found = { { 0 } };
-
-    while (*list != '\0') {
-        const size_t length = strcspn(list, ",");
-
-        if (!add_site(list, length, &found)) {
-            *unknown = list;
-            *unknown_length = length;
-            return OPAL_ERR_BAD_PARAM;
-        }
-        list += length + (list[length] == ',');
-    }
-    *mask = found;
-    return OPAL_SUCCESS;
 }

@@ -13,9 +13,7 @@
  *     lea    -128(%rsp),%rsp     step over the red zone: sites may be in leaf functions
  *     movabs $site,%r11          %rcx and %r11 are free: syscall overwrites them
  *     lea    resume(%rip),%rcx   behind the syscall instruction; what the kernel leaves in %rcx, too
- *     call   *common(%rip)       may be farther away than 2 GiB; call and ret balance, for shadow stacks
- *     lea    128(%rsp),%rsp
- *     jmp    resume
+ *     jmp    *common(%rip)       may be farther away than 2 GiB
  *  1: mov    $nr,%eax
  *     jmp    syscall
  *
@@ -171,7 +169,7 @@ static void put_argument_filter(writer_t *writer, const linux_filter_t *filter, 
     }
 }
 
-static void put_call(writer_t *writer, const linux_site_t *site, const linux_stub_head_t *head)
+static void put_entry(writer_t *writer, const linux_site_t *site, const linux_stub_head_t *head)
 {
     const uint8_t *resume = site->address + LINUX_RESUME;
 
@@ -180,11 +178,8 @@ static void put_call(writer_t *writer, const linux_site_t *site, const linux_stu
     put_64(writer, (uintptr_t) site);
     PUT(writer, 0x48, 0x8d, 0x0d); /* lea resume(%rip),%rcx */
     put_distance(writer, resume);
-    PUT(writer, 0xff, 0x15); /* call *common(%rip) */
+    PUT(writer, 0xff, 0x25); /* jmp *common(%rip) */
     put_distance(writer, site->kind == LINUX_OTHER ? (const void *) &head->vectors : (const void *) &head->common);
-    PUT(writer, 0x48, 0x8d, 0xa4, 0x24, 0x80, 0x00, 0x00, 0x00); /* lea 128(%rsp),%rsp */
-    PUT(writer, JMP_REL32);
-    put_distance(writer, resume);
 }
 
 static void put_pass(writer_t *writer, const linux_site_t *site, const pass_t *pass)
@@ -222,7 +217,7 @@ void linux_code_write_stub(uint8_t *stub, linux_site_t *site, const linux_stub_h
     } else {
         put_argument_filter(&writer, &site->call->filter, &pass);
     }
-    put_call(&writer, site, head);
+    put_entry(&writer, site, head);
     put_pass(&writer, site, &pass);
     write_jump(site, stub);
 }

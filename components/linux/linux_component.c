@@ -64,13 +64,14 @@ static int check_disable_sites(void)
     if (mca_base_var_find_info(DISABLE_SITES, &info) != OPAL_SUCCESS) {
         return OPAL_ERR_BAD_PARAM;
     }
-    mca_base_log(MCA_BASE_LOG_ERROR,
-                 DISABLE_SITES
-                 " (from %s): \"%.*s\" is not one of the system calls that can be left alone: mmap, munmap, brk, mremap, "
-                 "madvise, shmat, shmdt, remap_file_pages, process_madvise, truncate, ftruncate, fallocate, open, openat, "
-                 "openat2, creat, ioctl, mprotect, and syscall for syscall(2); each everywhere, or with libc:, ld.so: or "
-                 "other: before it",
-                 info.source_detail, (int) length, unknown);
+    mca_base_log(
+        MCA_BASE_LOG_ERROR,
+        DISABLE_SITES
+        " (from %s): \"%.*s\" is not one of the system calls that can be left alone: mmap, munmap, brk, mremap, "
+        "madvise, shmat, shmdt, remap_file_pages, process_madvise, truncate, ftruncate, fallocate, open, openat, "
+        "openat2, creat, ioctl, mprotect, and syscall for syscall(2); each everywhere, or with libc:, ld.so: or "
+        "other: before it",
+        info.source_detail, (int) length, unknown);
     return OPAL_ERR_BAD_PARAM;
 }
 
@@ -91,7 +92,8 @@ static int register_params(void)
         .framework = "memory",
         .component = "linux",
         .name = "disable_sites",
-        .help = "System calls that are left alone, separated by commas; with libc:, ld.so: or other: before the name only "
+        .help = "System calls that are left alone, separated by commas; with libc:, ld.so: or other: before the "
+                "name only "
                 "in the code of those. For tests and for finding faults: what they release is not noticed.",
         .type = MCA_BASE_VAR_TYPE_STRING,
         .info_level = 9,
@@ -101,7 +103,8 @@ static int register_params(void)
         .framework = "memory",
         .component = "linux",
         .name = "search_limit",
-        .help = "Other objects than libc and ld.so are searched for system calls of their own if their code is no larger "
+        .help = "Other objects than libc and ld.so are searched for system calls of their own if their code is no "
+                "larger "
                 "than this; 0: none is. Searching reads the code's file once, at some GB a second.",
         .type = MCA_BASE_VAR_TYPE_SIZE_T,
         .info_level = 6,

@@ -199,11 +199,12 @@ static void take_prints(void)
 static void say_deaf(void)
 {
     if (!atomic_exchange(&is_told, true)) {
-        mca_base_log(MCA_BASE_LOG_WARN,
-                     "memory: another library has taken over system calls of libc that the component linux had "
-                     "replaced, and they do not reach it any more: releases are not noticed, and caches keep nothing "
-                     "from now on. To cache here, switch that library's memory hooks off (Open MPI: "
-                     "OMPI_MCA_memory=^patcher; UCX, also within Open MPI: UCX_MEM_EVENTS=no)");
+        mca_base_log(
+            MCA_BASE_LOG_WARN,
+            "memory: another library has taken over system calls of libc that the component linux had "
+            "replaced, and they do not reach it any more: releases are not noticed, and caches keep nothing "
+            "from now on. To cache here, switch that library's memory hooks off (Open MPI: "
+            "OMPI_MCA_memory=^patcher; UCX, also within Open MPI: UCX_MEM_EVENTS=no)");
     }
 }
 

@@ -26,9 +26,10 @@ int linux_query(void)
 
 static int say_cannot(const char *what, int sys_errno)
 {
-    mca_base_component_set_reason("%s: %s. SELinux (execmod, execmem), PR_SET_MDWE together with vm.memfd_noexec, sealed "
-                                  "mappings (mseal) or a seccomp filter can forbid it",
-                                  what, strerror(sys_errno));
+    mca_base_component_set_reason(
+        "%s: %s. SELinux (execmod, execmem), PR_SET_MDWE together with vm.memfd_noexec, sealed "
+        "mappings (mseal) or a seccomp filter can forbid it",
+        what, strerror(sys_errno));
     return OPAL_ERR_NOT_AVAILABLE;
 }
 
@@ -62,8 +63,9 @@ static int prepare(void)
     }
     result = linux_search_libc(&sys_errno);
     if (result == OPAL_ERR_OUT_OF_RESOURCE) {
-        mca_base_component_set_reason("no memory is free within reach of libc.so.6 or ld.so, or there are too many "
-                                      "places to replace");
+        mca_base_component_set_reason(
+            "no memory is free within reach of libc.so.6 or ld.so, or there are too many "
+            "places to replace");
         return OPAL_ERR_NOT_AVAILABLE;
     }
     return result == OPAL_SUCCESS ? OPAL_SUCCESS : say_cannot("new code cannot be made executable", sys_errno);

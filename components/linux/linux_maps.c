@@ -78,8 +78,8 @@ static bool is_sysv_name(const char *name)
 /* "rwxp" or the like. */
 static void parse_protection(const char *text, linux_mapping_t *mapping)
 {
-    mapping->prot = (text[0] == 'r' ? PROT_READ : 0) | (text[1] == 'w' ? PROT_WRITE : 0)
-                    | (text[2] == 'x' ? PROT_EXEC : 0);
+    mapping->prot =
+        (text[0] == 'r' ? PROT_READ : 0) | (text[1] == 'w' ? PROT_WRITE : 0) | (text[2] == 'x' ? PROT_EXEC : 0);
     mapping->is_private = text[3] == 'p';
 }
 

@@ -42,7 +42,8 @@ static long replace_by_move(uintptr_t start, size_t length, const uint8_t *conte
     copy_bytes((uint8_t *) copy, content, length);
     result = linux_sys_mprotect((uintptr_t) copy, length, PROT_READ | PROT_EXEC);
     if (!linux_failed(result)) {
-        result = LINUX_SYS(SYS_mremap, copy, (long) length, (long) length, MREMAP_MAYMOVE | MREMAP_FIXED, (long) start);
+        result =
+            LINUX_SYS(SYS_mremap, copy, (long) length, (long) length, MREMAP_MAYMOVE | MREMAP_FIXED, (long) start);
     }
     if (linux_failed(result)) {
         linux_sys_munmap((uintptr_t) copy, length);
@@ -87,7 +88,8 @@ static long replace_by_file(uintptr_t start, size_t length, const uint8_t *conte
     }
     result = write_all((int) fd, content, length);
     if (!linux_failed(result)) {
-        result = LINUX_SYS(SYS_mmap, (long) start, (long) length, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0);
+        result = LINUX_SYS(SYS_mmap, (long) start, (long) length, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED,
+                           fd, 0);
     }
     linux_sys_close((int) fd);
     return linux_failed(result) ? result : 0;

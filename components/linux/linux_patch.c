@@ -100,7 +100,8 @@ static long store_in_place(linux_patch_t *patches, size_t count, bool *is_stuck)
 /* ---- By pages ------------------------------------------------------------------------------------ */
 
 /* The new content of one or two pages, in memory of the caller's. */
-static void lay_patches_over(uint8_t *content, uintptr_t start, size_t length, linux_patch_t *patches, size_t count)
+static void lay_patches_over(uint8_t *content, uintptr_t start, size_t length, linux_patch_t *patches,
+                             size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const uintptr_t at = (uintptr_t) patches[i].address - start;
@@ -169,7 +170,8 @@ int linux_patch_apply(linux_patch_t *patches, size_t count, int *sys_errno)
     if (!is_stuck) {
         result = replace_by_pages(patches, count);
     }
-    linux_code_sync((uintptr_t) patches[0].address, (size_t) (patches[count - 1].address - patches[0].address) + LINUX_INSN);
+    linux_code_sync((uintptr_t) patches[0].address,
+                    (size_t) (patches[count - 1].address - patches[0].address) + LINUX_INSN);
     if (linux_failed(result)) {
         *sys_errno = (int) -result;
         return OPAL_ERR_PERM;

@@ -188,8 +188,9 @@ static uint32_t test_brk(uint32_t arrived)
     if (is_own_brk_at(code)) {
         return linux_calls_probe_brk((int (*)(void *)) function) ? bit : 0;
     }
-    return owner != NULL && owner == owner_of(LINUX_CALL_MUNMAP) ? (arrived & linux_calls[LINUX_CALL_MUNMAP].bit) != 0 ? bit : 0
-                                                                 : 0;
+    return owner != NULL && owner == owner_of(LINUX_CALL_MUNMAP)
+               ? (arrived & linux_calls[LINUX_CALL_MUNMAP].bit) != 0 ? bit : 0
+               : 0;
 }
 
 /* ---- All ----------------------------------------------------------------------------------------- */

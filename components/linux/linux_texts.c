@@ -56,7 +56,8 @@ static linux_site_t *find_site(const uint8_t *address)
     for (size_t i = 0; i < count; i++) {
         linux_text_t *text = &linux_texts[i];
 
-        for (size_t k = 0; overlaps(text, (uintptr_t) address, (uintptr_t) address + 1) && k < text->site_count; k++) {
+        for (size_t k = 0; overlaps(text, (uintptr_t) address, (uintptr_t) address + 1) && k < text->site_count;
+             k++) {
             if (text->sites[k].address == address) {
                 return &text->sites[k];
             }

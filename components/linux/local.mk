@@ -17,6 +17,7 @@ libmca_memory_linux_la_SOURCES += \
 	components/linux/linux_lock.c \
 	components/linux/linux_loss.c \
 	components/linux/linux_maps.c \
+	components/linux/linux_names.c \
 	components/linux/linux_pages.c \
 	components/linux/linux_patch.c \
 	components/linux/linux_process.c \

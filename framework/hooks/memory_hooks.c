@@ -319,6 +319,11 @@ bool opal_mem_hooks_has_release_callbacks(void)
     return atomic_load(&release_list.live) != 0;
 }
 
+OPAL_MEM_HOOKS_PATH bool opal_mem_hooks_wants_alloc(void)
+{
+    return atomic_load_explicit(&alloc_list.live, memory_order_relaxed) != 0;
+}
+
 void opal_mem_hooks_alloc_hook(void *buf, size_t length, bool from_alloc)
 {
     /* A callback that is being registered just now may miss this one: nobody relies on an alloc event. */

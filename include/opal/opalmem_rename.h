@@ -47,6 +47,7 @@
 #define opal_mem_hooks_support_names OPALMEM_NAME(opal_mem_hooks_support_names)
 #define opal_mem_hooks_unregister_alloc OPALMEM_NAME(opal_mem_hooks_unregister_alloc)
 #define opal_mem_hooks_unregister_release OPALMEM_NAME(opal_mem_hooks_unregister_release)
+#define opal_mem_hooks_wants_alloc OPALMEM_NAME(opal_mem_hooks_wants_alloc)
 #define opal_mem_hooks_window_close OPALMEM_NAME(opal_mem_hooks_window_close)
 #define opal_mem_hooks_window_open OPALMEM_NAME(opal_mem_hooks_window_open)
 #define opal_mem_hooks_window_overlaps OPALMEM_NAME(opal_mem_hooks_window_overlaps)

@@ -126,6 +126,9 @@ OPAL_DECLSPEC void opal_mem_hooks_release_hook(void *buf, size_t length, bool fr
 OPAL_DECLSPEC void opal_mem_hooks_release_cause(void *buf, size_t length, bool from_alloc,
                                                 opal_mem_hooks_cause_t cause);
 
+/** Is there an alloc callback? One that is being registered just now may be overlooked. Hook context. */
+OPAL_DECLSPEC bool opal_mem_hooks_wants_alloc(void);
+
 /** Run the alloc callbacks for memory that the process has got. Hook context. */
 OPAL_DECLSPEC void opal_mem_hooks_alloc_hook(void *buf, size_t length, bool from_alloc);
 
