@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The part that all stubs share: from a replaced `svc` to linux_dispatch() and
- * back, with the state in which a system call leaves a thread.
+/* The part that all stubs share: from a replaced `svc` to linux_before(), the system call, linux_after(), and back, with
+ * the state in which a system call leaves a thread.
  *
  * In:  x16 the site, x30 the way back into the stub; the rest as at the site, but that the stub has
  *      pushed x16, x17, x30 and the address behind the site: 32 bytes, in this order.
  * Out: x0 the result; x16 and x17 are lost (the stub has them), all else is as it was. The kernel keeps every register but
  *      x0, and the flags, and a site inlined into somebody's code relies on it: what C may change is saved here.
  *
- * linux_dispatch() uses general registers only, but callbacks of the user may use others. The second entry, for code that
+ * The two functions use general registers only, but callbacks of the user may use others. The second entry, for code that
  * expects vector registers to survive a system call, keeps them. Of scalable vectors the kernel itself keeps but
  * the lower 128 bits, which are these registers.
  *
  * The unwind information leaves the stub out, for which there is none: the caller of this code is said to be the site,
  * with its stack pointer. The site is in a leaf function, as a rule, and has a return address of its own in x30; so the one
  * of this code needs another column: x17, which is lost anyway, for unwinders that ask for the return column, and PC for
- * gdb. The frame record at the bottom does the same for those who follow x29. */
+ * gdb. The frame record does the same for those who follow x29. */
 
 #define RETURN_COLUMN 17
 #define PC_COLUMN 32
@@ -23,12 +23,18 @@
 #define PUSHED 32
 #define PUSHED_RESUME 24
 
-/* The frame, upwards. linux_dispatch() takes eight words from ARGUMENTS on: x0 to x5 and x8. */
-#define RECORD 0
-#define ARGUMENTS 16
-#define TEMPORARIES 80
-#define FP_STATE 176
-#define VECTORS 192
+/* linux_frame_t and linux_plan_t; checked in linux_calls.c. The stack pointer points to the frame. */
+#define FRAME_ARGS 0
+#define FRAME_NR 48
+#define FRAME_RESULT 56
+#define FRAME_BYTES 192
+#define PLAN_MAKE_THEN 1
+
+/* Behind it. */
+#define RECORD FRAME_BYTES
+#define TEMPORARIES (RECORD + 16)
+#define FP_STATE (TEMPORARIES + 112)
+#define VECTORS (FP_STATE + 16)
 
     .macro keep_vectors
     stp q0, q1, [sp, #VECTORS]
@@ -74,7 +80,13 @@
     ldp q30, q31, [sp, #VECTORS + 480]
     .endm
 
-    .macro entry name, frame, vectors
+    .macro load_arguments
+    ldr x1, [sp, #FRAME_ARGS + 8]
+    ldp x2, x3, [sp, #FRAME_ARGS + 16]
+    ldp x4, x5, [sp, #FRAME_ARGS + 32]
+    .endm
+
+    .macro entry name, size, vectors
     .p2align 4
     .globl \name
     .hidden \name
@@ -88,46 +100,59 @@
     .cfi_offset RETURN_COLUMN, PUSHED_RESUME - PUSHED
     .cfi_offset PC_COLUMN, PUSHED_RESUME - PUSHED
     hint #34 /* bti c */
-    sub sp, sp, #(\frame)
-    .cfi_def_cfa_offset (\frame) + PUSHED
-    ldr x17, [sp, #(\frame) + PUSHED_RESUME]
+    sub sp, sp, #(\size)
+    .cfi_def_cfa_offset (\size) + PUSHED
+    ldr x17, [sp, #(\size) + PUSHED_RESUME]
     stp x29, x17, [sp, #RECORD]
-    .cfi_offset x29, RECORD - (\frame) - PUSHED
+    .cfi_offset x29, RECORD - (\size) - PUSHED
     mrs x17, nzcv
-    stp x0, x1, [sp, #ARGUMENTS]
-    stp x2, x3, [sp, #ARGUMENTS + 16]
-    stp x4, x5, [sp, #ARGUMENTS + 32]
-    stp x8, x6, [sp, #ARGUMENTS + 48]
-    stp x7, x9, [sp, #TEMPORARIES]
-    stp x10, x11, [sp, #TEMPORARIES + 16]
-    stp x12, x13, [sp, #TEMPORARIES + 32]
-    stp x14, x15, [sp, #TEMPORARIES + 48]
-    stp x17, x18, [sp, #TEMPORARIES + 64]
-    str x30, [sp, #TEMPORARIES + 80]
+    stp x0, x1, [sp, #FRAME_ARGS]
+    stp x2, x3, [sp, #FRAME_ARGS + 16]
+    stp x4, x5, [sp, #FRAME_ARGS + 32]
+    stp x6, x7, [sp, #TEMPORARIES]
+    stp x8, x9, [sp, #TEMPORARIES + 16]
+    stp x10, x11, [sp, #TEMPORARIES + 32]
+    stp x12, x13, [sp, #TEMPORARIES + 48]
+    stp x14, x15, [sp, #TEMPORARIES + 64]
+    stp x17, x18, [sp, #TEMPORARIES + 80]
+    str x30, [sp, #TEMPORARIES + 96]
+    mov w8, w8 /* The kernel looks at this half. */
+    str x8, [sp, #FRAME_NR]
     .if \vectors
     keep_vectors
     .endif
-    mov x29, sp
+    add x29, sp, #RECORD
     mov x0, x16
-    add x1, sp, #ARGUMENTS
-    bl linux_dispatch
+    mov x1, sp
+    bl linux_before
+1:  cmp w0, #PLAN_MAKE_THEN
+    b.hi 2f
+    load_arguments
+    ldr x0, [sp, #FRAME_ARGS]
+    ldr x8, [sp, #FRAME_NR]
+    svc #0
+    str x0, [sp, #FRAME_RESULT]
+    b.lo 2f /* The kernel keeps the flags, too. */
+    mov x0, sp
+    bl linux_after
+    b 1b
+2:
     .if \vectors
     restore_vectors
     .endif
-    ldr x1, [sp, #ARGUMENTS + 8]
-    ldp x2, x3, [sp, #ARGUMENTS + 16]
-    ldp x4, x5, [sp, #ARGUMENTS + 32]
-    ldp x8, x6, [sp, #ARGUMENTS + 48]
-    ldp x7, x9, [sp, #TEMPORARIES]
-    ldp x10, x11, [sp, #TEMPORARIES + 16]
-    ldp x12, x13, [sp, #TEMPORARIES + 32]
-    ldp x14, x15, [sp, #TEMPORARIES + 48]
-    ldp x17, x18, [sp, #TEMPORARIES + 64]
-    ldr x30, [sp, #TEMPORARIES + 80]
+    load_arguments
+    ldp x6, x7, [sp, #TEMPORARIES]
+    ldp x8, x9, [sp, #TEMPORARIES + 16]
+    ldp x10, x11, [sp, #TEMPORARIES + 32]
+    ldp x12, x13, [sp, #TEMPORARIES + 48]
+    ldp x14, x15, [sp, #TEMPORARIES + 64]
+    ldp x17, x18, [sp, #TEMPORARIES + 80]
+    ldr x30, [sp, #TEMPORARIES + 96]
     msr nzcv, x17
+    ldr x0, [sp, #FRAME_RESULT]
     ldr x29, [sp, #RECORD]
     .cfi_restore x29
-    add sp, sp, #(\frame)
+    add sp, sp, #(\size)
     .cfi_def_cfa_offset PUSHED
     ret
     .cfi_endproc
