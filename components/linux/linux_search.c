@@ -18,15 +18,20 @@ static size_t search_limit;
 
 #define MAX_SEARCHED 2048
 
+/* Of which file it was. Another one may be there after a time in which sites were not replaced, and ld.so not heard. */
 static struct {
     uintptr_t start, end;
+    uint64_t inode;
 } searched[MAX_SEARCHED];
 static size_t searched_count;
 
-static bool is_searched(uintptr_t start)
+#define ANY_INODE 0 /* libc and ld.so stay. */
+
+static bool is_searched(uintptr_t start, uint64_t inode)
 {
     for (size_t i = 0; i < searched_count; i++) {
-        if (start >= searched[i].start && start < searched[i].end) {
+        if (start >= searched[i].start && start < searched[i].end
+            && (searched[i].inode == inode || searched[i].inode == ANY_INODE)) {
             return true;
         }
     }
@@ -34,20 +39,25 @@ static bool is_searched(uintptr_t start)
 }
 
 /* Without room it will be searched again the next time, which costs time only. */
-static void note_searched(uintptr_t start, uintptr_t end)
-{
-    if (!is_searched(start) && searched_count < MAX_SEARCHED) {
-        searched[searched_count].start = start;
-        searched[searched_count++].end = end;
-    }
-}
-
 static void forget_searched(uintptr_t start, uintptr_t end)
 {
     for (size_t i = searched_count; i-- > 0;) {
         if (searched[i].start < end && searched[i].end > start) {
             searched[i] = searched[--searched_count];
         }
+    }
+}
+
+static void note_searched(uintptr_t start, uintptr_t end, uint64_t inode)
+{
+    if (is_searched(start, inode)) {
+        return;
+    }
+    forget_searched(start, end);
+    if (searched_count < MAX_SEARCHED) {
+        searched[searched_count].start = start;
+        searched[searched_count].end = end;
+        searched[searched_count++].inode = inode;
     }
 }
 
@@ -77,7 +87,7 @@ static int search_segment(linux_kind_t kind, uintptr_t start, uintptr_t end, voi
     if (!linux_lock(&saved)) {
         return OPAL_ERR_PERM;
     }
-    note_searched(start, end);
+    note_searched(start, end, ANY_INODE);
     result = linux_search_memory(kind, start, end, arg);
     linux_unlock(&saved);
     return result;
@@ -97,7 +107,7 @@ int linux_search_libc(int *sys_errno)
 /* A piece of code and its place in a file. */
 typedef struct piece_t {
     uintptr_t start, end;
-    uint64_t offset;
+    uint64_t offset, inode;
     int fd;
 } piece_t;
 
@@ -166,12 +176,12 @@ static void search_file(const piece_t *piece)
 {
     long buffer;
 
-    if (piece->end - piece->start > search_limit || is_searched(piece->start)) {
+    if (piece->end - piece->start > search_limit || is_searched(piece->start, piece->inode)) {
         return;
     }
     buffer = linux_sys_mmap(0, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
     if (!linux_failed(buffer)) {
-        note_searched(piece->start, piece->end);
+        note_searched(piece->start, piece->end, piece->inode);
         search_piece(piece, (uint8_t *) buffer);
         linux_sys_munmap((uintptr_t) buffer, CHUNK);
     }
@@ -195,12 +205,14 @@ static bool is_at_its_path(const linux_mapping_t *mapping)
 
 static void search_mapping(const linux_mapping_t *mapping, void *arg)
 {
-    piece_t piece = { .start = mapping->start, .end = mapping->end, .offset = mapping->offset };
+    piece_t piece = {
+        .start = mapping->start, .end = mapping->end, .offset = mapping->offset, .inode = mapping->inode
+    };
     long fd;
 
     (void) arg;
-    if (!is_code(mapping->prot) || !mapping->is_private || mapping->inode == 0 || is_searched(mapping->start)
-        || mapping->is_path_cut || !is_at_its_path(mapping)) {
+    if (!is_code(mapping->prot) || !mapping->is_private || mapping->inode == 0
+        || is_searched(mapping->start, mapping->inode) || mapping->is_path_cut || !is_at_its_path(mapping)) {
         return;
     }
     fd = linux_sys_open(mapping->path, O_RDONLY | O_CLOEXEC);
@@ -229,10 +241,12 @@ void linux_search_others(size_t limit)
 
 void linux_search_mapped(uintptr_t start, size_t length, int prot, int fd, uint64_t offset)
 {
-    const piece_t piece = { .start = start, .end = start + length, .offset = offset, .fd = fd };
+    piece_t piece = { .start = start, .end = start + length, .offset = offset, .fd = fd };
+    struct stat info;
     uint64_t saved;
 
-    if (is_code(prot) && linux_lock(&saved)) {
+    if (is_code(prot) && !linux_failed(LINUX_SYS(SYS_fstat, fd, (long) &info)) && linux_lock(&saved)) {
+        piece.inode = info.st_ino;
         search_file(&piece);
         linux_unlock(&saved);
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "components/linux/linux.h"
+#include "components/linux/linux_files.h"
 #include "components/linux/linux_sys.h"
 
 linux_text_t linux_texts[LINUX_MAX_TEXTS];
@@ -152,94 +153,6 @@ int linux_texts_add(linux_kind_t kind, uintptr_t start, uintptr_t end, linux_fou
     return is_replacing ? replace_text(text, true, sys_errno) : OPAL_SUCCESS;
 }
 
-/* ---- Everything at once -------------------------------------------------------------------------- */
-
-/* Another copy of this library, with another prefix, may be at the same pages, and would take the right to write away
- * when it is done. The one lock that all copies in a process know is the loader's, which is held here. */
-typedef struct alone_t {
-    int (*function)(int *sys_errno);
-    int *sys_errno;
-    int result;
-} alone_t;
-
-static int run_alone(struct dl_phdr_info *info, size_t size, void *arg)
-{
-    alone_t *alone = arg;
-    uint64_t saved;
-
-    (void) info, (void) size;
-    if (!linux_lock(&saved)) {
-        return 1;
-    }
-    alone->result = alone->function(alone->sys_errno);
-    linux_unlock(&saved);
-    return 1;
-}
-
-static int alone(int (*function)(int *sys_errno), int *sys_errno)
-{
-    alone_t alone = { .function = function, .sys_errno = sys_errno, .result = OPAL_ERR_PERM };
-
-    dl_iterate_phdr(run_alone, &alone);
-    return alone.result;
-}
-
-static int replace_all(bool to_jump, int *sys_errno)
-{
-    const size_t count = atomic_load(&linux_text_count);
-    int first = OPAL_SUCCESS;
-
-    for (size_t i = 0; i < count; i++) {
-        if (atomic_load(&linux_texts[i].end) != 0) {
-            const int result = replace_text(&linux_texts[i], to_jump, sys_errno);
-
-            first = linux_texts[i].kind != LINUX_OTHER && first == OPAL_SUCCESS ? result : first;
-        }
-    }
-    return first;
-}
-
-static int replace_locked(int *sys_errno)
-{
-    is_replacing = true;
-    return replace_all(true, sys_errno);
-}
-
-static int restore_locked(int *sys_errno)
-{
-    is_replacing = false;
-    return replace_all(false, sys_errno);
-}
-
-int linux_texts_replace(const linux_sites_mask_t *disabled, int *sys_errno)
-{
-    left_alone = *disabled; /* Read by those who replace, which nobody does now. */
-    return alone(replace_locked, sys_errno);
-}
-
-int linux_texts_restore(int *sys_errno)
-{
-    return alone(restore_locked, sys_errno);
-}
-
-uint32_t linux_texts_held(linux_kind_t kind)
-{
-    const size_t count = atomic_load(&linux_text_count);
-    uint32_t held = 0, missed = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        const linux_text_t *text = &linux_texts[i];
-
-        for (size_t k = 0; atomic_load(&text->end) != 0 && text->kind == kind && k < text->site_count; k++) {
-            const bool is_ours = holds(&text->sites[k], text->sites[k].jump);
-
-            held |= is_ours ? linux_site_bit(&text->sites[k]) : 0;
-            missed |= is_ours ? 0 : linux_site_bit(&text->sites[k]);
-        }
-    }
-    return held & ~missed;
-}
-
 /* ---- What is unmapped ---------------------------------------------------------------------------- */
 
 static bool is_within(const linux_text_t *text, uintptr_t start, uintptr_t end)
@@ -290,29 +203,165 @@ void linux_texts_forget(uintptr_t start, uintptr_t end)
     }
 }
 
+/* Code may have come and gone while sites were not replaced. Whatever is there now may keep our stub if it does the same. */
+static bool is_still_there(const linux_site_t *site)
+{
+    uint64_t code;
+    uint64_t expected = 0;
+
+    if (!linux_read_memory((uintptr_t) site->address, &code, sizeof(code))) {
+        return false;
+    }
+    memcpy(&expected, site->original, LINUX_INSN);
+    return ((code ^ expected) & ((UINT64_C(1) << 8 * LINUX_INSN) - 1)) == 0;
+}
+
+static void revalidate(void)
+{
+    const size_t count = atomic_load(&linux_text_count);
+
+    for (size_t i = 0; i < count; i++) {
+        linux_text_t *text = &linux_texts[i];
+        bool is_good = true;
+
+        for (size_t k = 0; text->kind == LINUX_OTHER && k < text->site_count && is_good; k++) {
+            is_good = text->sites[k].patched || is_still_there(&text->sites[k]);
+        }
+        if (!is_good) {
+            forget(text);
+        }
+    }
+}
+
+/* ---- Everything at once -------------------------------------------------------------------------- */
+
+/* Another copy of this library, with another prefix, may be at the same pages, and would take the right to write away
+ * when it is done. The one lock that all copies in a process know is the loader's, which is held here. */
+typedef struct alone_t {
+    int (*function)(int *sys_errno);
+    int *sys_errno;
+    int result;
+} alone_t;
+
+static int run_alone(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    alone_t *alone = arg;
+    uint64_t saved;
+
+    (void) info, (void) size;
+    if (!linux_lock(&saved)) {
+        return 1;
+    }
+    alone->result = alone->function(alone->sys_errno);
+    linux_unlock(&saved);
+    return 1;
+}
+
+static int alone(int (*function)(int *sys_errno), int *sys_errno)
+{
+    alone_t alone = { .function = function, .sys_errno = sys_errno, .result = OPAL_ERR_PERM };
+
+    dl_iterate_phdr(run_alone, &alone);
+    return alone.result;
+}
+
+static int replace_all(bool to_jump, int *sys_errno)
+{
+    const size_t count = atomic_load(&linux_text_count);
+    int first = OPAL_SUCCESS;
+
+    for (size_t i = 0; i < count; i++) {
+        if (atomic_load(&linux_texts[i].end) != 0) {
+            const int result = replace_text(&linux_texts[i], to_jump, sys_errno);
+
+            first = linux_texts[i].kind != LINUX_OTHER && first == OPAL_SUCCESS ? result : first;
+        }
+    }
+    return first;
+}
+
+static int replace_locked(int *sys_errno)
+{
+    if (!is_replacing) {
+        revalidate();
+    }
+    is_replacing = true;
+    return replace_all(true, sys_errno);
+}
+
+static int restore_locked(int *sys_errno)
+{
+    is_replacing = false;
+    return replace_all(false, sys_errno);
+}
+
+int linux_texts_replace(const linux_sites_mask_t *disabled, int *sys_errno)
+{
+    left_alone = *disabled; /* Read by those who replace, which nobody does now. */
+    return alone(replace_locked, sys_errno);
+}
+
+int linux_texts_restore(int *sys_errno)
+{
+    return alone(restore_locked, sys_errno);
+}
+
+uint32_t linux_texts_held(linux_kind_t kind)
+{
+    const size_t count = atomic_load(&linux_text_count);
+    uint32_t held = 0, missed = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const linux_text_t *text = &linux_texts[i];
+
+        for (size_t k = 0; atomic_load(&text->end) != 0 && text->kind == kind && k < text->site_count; k++) {
+            const bool is_ours = holds(&text->sites[k], text->sites[k].jump);
+
+            held |= is_ours ? linux_site_bit(&text->sites[k]) : 0;
+            missed |= is_ours ? 0 : linux_site_bit(&text->sites[k]);
+        }
+    }
+    return held & ~missed;
+}
+
 /* ---- What others do to code ---------------------------------------------------------------------- */
 
 /* A site may lie across the end of what was changed. */
 #define SITE_MARGIN 32
 
-static void repair_text(linux_text_t *text, uintptr_t start, uintptr_t end)
+static void search_part(const linux_text_t *text, uintptr_t start, uintptr_t end)
 {
     const uintptr_t text_start = atomic_load(&text->start), text_end = atomic_load(&text->end);
-    const uintptr_t from = start - SITE_MARGIN > text_start ? start - SITE_MARGIN : text_start;
-    const uintptr_t to = end + SITE_MARGIN < text_end ? end + SITE_MARGIN : text_end;
+    const uintptr_t from = start > text_start + SITE_MARGIN ? start - SITE_MARGIN : text_start;
+    const uintptr_t to = text_end - end > SITE_MARGIN && end < text_end ? end + SITE_MARGIN : text_end;
     int sys_errno;
 
-    if (text_end != 0 && from < to) {
-        replace_text(text, true, &sys_errno);
-        linux_search_memory(text->kind, from, to, &sys_errno);
+    linux_search_memory(text->kind, from, to, &sys_errno);
+}
+
+/* Sites of one piece of code may have been found at different times. */
+static bool is_first_of_its_code(size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (overlaps(&linux_texts[i], atomic_load(&linux_texts[index].start),
+                     atomic_load(&linux_texts[index].end))) {
+            return false;
+        }
     }
+    return true;
 }
 
 void linux_texts_repair(uintptr_t start, uintptr_t end)
 {
     const size_t count = atomic_load(&linux_text_count);
+    int sys_errno;
 
     for (size_t i = 0; i < count && is_replacing; i++) {
-        repair_text(&linux_texts[i], start, end);
+        if (overlaps(&linux_texts[i], start, end)) {
+            replace_text(&linux_texts[i], true, &sys_errno);
+        }
+        if (overlaps(&linux_texts[i], start, end) && is_first_of_its_code(i)) {
+            search_part(&linux_texts[i], start, end);
+        }
     }
 }
