@@ -1,9 +1,14 @@
 # The component "linux". Unit tests link its convenience library; test_linux_paths and
 # test_linux_threads test the whole library.
-if LINUX_ARCH_X86_64
-linux_unit_tests = test/linux/test_linux_ranges test/linux/test_linux_find test/linux/test_linux_patch \
-	test/linux/test_linux_quiet test/linux/test_linux_trampoline test/linux/test_linux_calls \
+if LINUX_ARCH
+linux_unit_tests = test/linux/test_linux_ranges test/linux/test_linux_calls \
 	test/linux/test_linux_shm test/linux/test_linux_install
+if LINUX_ARCH_X86_64
+linux_unit_tests += test/linux/test_linux_find test/linux/test_linux_patch test/linux/test_linux_trampoline
+endif
+if LINUX_ARCH_AARCH64
+linux_unit_tests += test/linux/test_linux_code_aarch64 test/linux/test_linux_stub_aarch64
+endif
 linux_library_tests = test/linux/test_linux_paths test/linux/test_linux_threads test/linux/test_linux_guard
 check_PROGRAMS += $(linux_unit_tests) $(linux_library_tests)
 TESTS += $(linux_unit_tests) $(linux_library_tests)
@@ -23,9 +28,6 @@ test_linux_test_linux_patch_SOURCES = test/linux/test_linux_patch.c
 test_linux_test_linux_patch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_patch_LDADD = $(linux_unit_libs)
 
-test_linux_test_linux_quiet_SOURCES = test/linux/test_linux_quiet.c
-test_linux_test_linux_quiet_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-test_linux_test_linux_quiet_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_trampoline_SOURCES = test/linux/test_linux_trampoline.c
 test_linux_test_linux_trampoline_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
@@ -55,4 +57,12 @@ test_linux_test_linux_threads_LDADD = libopalmem.la $(CHECK_LIBS)
 test_linux_test_linux_guard_SOURCES = test/linux/test_linux_guard.c
 test_linux_test_linux_guard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_guard_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_code_aarch64_SOURCES = test/linux/test_linux_code_aarch64.c
+test_linux_test_linux_code_aarch64_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_code_aarch64_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_stub_aarch64_SOURCES = test/linux/test_linux_stub_aarch64.c
+test_linux_test_linux_stub_aarch64_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_stub_aarch64_LDADD = $(linux_unit_libs)
 endif

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "components/linux/linux.h"
-#include "components/linux/linux_sys.h"
 #include "test/test_main.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -139,13 +138,14 @@ static void use_vectors(void)
               "v30", "v31");
 }
 
-static long run(const linux_call_t *call, const long args[6])
+static linux_plan_t before(const linux_call_t *call, linux_frame_t *frame)
 {
     (void) call;
     runs++;
-    memcpy(run_args, args, sizeof(run_args));
+    memcpy(run_args, frame->args, sizeof(run_args));
     use_vectors();
-    return run_result;
+    frame->result = run_result;
+    return LINUX_PLAN_DONE;
 }
 
 static linux_call_t call;
@@ -177,8 +177,9 @@ static void set_up(void)
 {
     linux_facts_read();
     linux_calls_go_live(true);
-    call =
-        (linux_call_t){ .nr = SYS_munmap, .name = "test", .run = run, .bit = LINUX_CALL_BIT(LINUX_CALL_MUNMAP) };
+    call = (linux_call_t){
+        .nr = SYS_munmap, .name = "test", .before = before, .bit = LINUX_CALL_BIT(LINUX_CALL_MUNMAP)
+    };
     run_result = 0x123456789abcdef;
 }
 
@@ -250,6 +251,65 @@ START_TEST(call_from_libc_does_not_keep_vectors)
     ck_assert_uint_eq(frame.fpcr, 0);
 }
 END_TEST
+
+/* ---- Plans --------------------------------------------------------------------------------------- */
+
+static linux_plan_t first_plan;
+
+/* The call becomes another one: the registers are those of the frame. */
+static linux_plan_t before_plan(const linux_call_t *of, linux_frame_t *frame)
+{
+    (void) of;
+    runs++;
+    memcpy(run_args, frame->args, sizeof(run_args));
+    frame->nr = SYS_getpid;
+    use_vectors();
+    return first_plan;
+}
+
+/* Asked twice. */
+static linux_plan_t after_plan(linux_frame_t *frame)
+{
+    use_vectors();
+    ck_assert_int_eq(frame->result, runs == 1 ? getpid() : getppid());
+    frame->nr = SYS_getppid;
+    return ++runs == 2 ? LINUX_PLAN_MAKE_THEN : LINUX_PLAN_DONE;
+}
+
+START_TEST(call_is_made_as_planned)
+{
+    call.before = before_plan;
+    call.after = after_plan;
+    first_plan = _i == 0 ? LINUX_PLAN_MAKE : LINUX_PLAN_MAKE_THEN;
+    make_stub(LINUX_OTHER, &call);
+    ck_assert_int_eq(call_site(SYS_munmap, true), _i == 0 ? getpid() : getppid());
+    ck_assert_int_eq(runs, _i == 0 ? 1 : 3);
+}
+END_TEST
+
+static linux_plan_t after_change(linux_frame_t *frame)
+{
+    frame->args[3] = 0x1234;
+    return LINUX_PLAN_DONE;
+}
+
+/* mremap is made with other flags first: behind the call the registers are what the frame says. */
+START_TEST(arguments_are_those_of_the_frame_behind_the_call)
+{
+    struct test_linux_frame frame;
+
+    call.before = before_plan;
+    call.after = after_change;
+    first_plan = LINUX_PLAN_MAKE_THEN;
+    make_stub(LINUX_LIBC, &call);
+    fill(&frame, SYS_munmap);
+    test_linux_call_site(&frame);
+    ck_assert_uint_eq(frame.x[3], 0x1234);
+    ck_assert_uint_eq(frame.x[2], 0x1111111100000002);
+}
+END_TEST
+
+/* ---- What passes --------------------------------------------------------------------------------- */
 
 /* Somebody jumps to a svc behind which the search has seen another number; or a call is restarted as restart_syscall. */
 START_TEST(other_number_goes_to_the_kernel)
@@ -338,10 +398,11 @@ static void handle(int sig)
     atomic_fetch_add(&handled, 1);
 }
 
-static long run_read(const linux_call_t *of, const long args[6])
+static linux_plan_t before_read(const linux_call_t *of, linux_frame_t *frame)
 {
+    (void) of, (void) frame;
     runs++;
-    return linux_sys_real(of->nr, args);
+    return LINUX_PLAN_MAKE;
 }
 
 typedef struct reader_t {
@@ -390,7 +451,7 @@ START_TEST(call_is_restarted_at_a_site_that_has_changed)
     reader_t reader = { .byte = 0 };
     pthread_t thread;
 
-    call = (linux_call_t){ .nr = SYS_read, .name = "read", .run = run_read };
+    call = (linux_call_t){ .nr = SYS_read, .name = "read", .before = before_read };
     ck_assert_int_eq(pipe(pipe_ends), 0);
     ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
     make_stub(LINUX_OTHER, &call);
@@ -409,7 +470,7 @@ START_TEST(call_is_restarted_at_a_site_that_has_changed)
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert_int_eq(reader.result, 1);
     ck_assert_int_eq(reader.byte, '!');
-    ck_assert_int_eq(runs, 1); /* In a stub, the call is restarted within linux_sys_real(). */
+    ck_assert_int_eq(runs, 1); /* From a stub, the call is restarted in the trampoline. */
 }
 END_TEST
 
@@ -418,11 +479,11 @@ END_TEST
 static void *trace[64];
 static int trace_length;
 
-static long run_trace(const linux_call_t *of, const long args[6])
+static linux_plan_t before_trace(const linux_call_t *of, linux_frame_t *frame)
 {
-    (void) of, (void) args;
+    (void) of, (void) frame;
     trace_length = backtrace(trace, COUNT(trace));
-    return 0;
+    return LINUX_PLAN_DONE;
 }
 
 static bool is_traced(uintptr_t start, size_t size)
@@ -446,7 +507,7 @@ static __attribute__((noinline)) void call_and_trace(void)
 
 START_TEST(callback_sees_the_site_and_its_callers)
 {
-    call.run = run_trace;
+    call.before = before_trace;
     ck_assert_int_gt(backtrace(trace, COUNT(trace)), 0); /* Loads what it needs. */
     make_stub(kinds[_i], &call);
     call_and_trace();
@@ -459,19 +520,17 @@ END_TEST
 /* The same by frame records, as perf and others do; a leaf function has none. */
 static uintptr_t record_return;
 
-static long run_records(const linux_call_t *of, const long args[6])
+static linux_plan_t before_records(const linux_call_t *of, linux_frame_t *frame)
 {
-    const uintptr_t arguments = (uintptr_t) args;
-
     (void) of;
     record_return =
-        *(const uintptr_t *) (arguments - sizeof(uintptr_t)); /* The record lies below the arguments. */
-    return 0;
+        ((const uintptr_t *) ((uintptr_t) frame + LINUX_FRAME_BYTES))[1]; /* The record lies above it. */
+    return LINUX_PLAN_DONE;
 }
 
 START_TEST(frame_record_names_the_site)
 {
-    call.run = run_records;
+    call.before = before_records;
     make_stub(kinds[_i], &call);
     call_and_trace();
     ck_assert_uint_eq(record_return, (uintptr_t) test_linux_site + LINUX_RESUME);
@@ -486,6 +545,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, NULL);
     tcase_add_loop_test(tcase, call_keeps_all_registers_and_flags, 0, COUNT(kinds));
     tcase_add_test(tcase, call_from_libc_does_not_keep_vectors);
+    tcase_add_loop_test(tcase, call_is_made_as_planned, 0, 2);
+    tcase_add_test(tcase, arguments_are_those_of_the_frame_behind_the_call);
     tcase_add_test(tcase, other_number_goes_to_the_kernel);
     tcase_add_test(tcase, upper_half_of_the_number_does_not_count);
     tcase_add_test(tcase, site_without_a_number_takes_calls_of_ours);
