@@ -27,14 +27,13 @@ static bool is_usable(uintptr_t page)
     return got == (long) page || got == -EEXIST;
 }
 
-/* None of them is usable: an emulator. Its end may be anywhere. */
+/* The upper half of so many bits begins at an address that the next smaller number does not reach. Its end is not asked for:
+ * an emulator on a machine with a guard page there does not have it. None of them is usable: nothing is known. */
 static uintptr_t read_address_end(void)
 {
     for (size_t i = 0; i < sizeof(address_bits) / sizeof(address_bits[0]); i++) {
-        const uintptr_t end = (uintptr_t) 1 << address_bits[i];
-
-        if (is_usable(end - LINUX_PAGE)) {
-            return end;
+        if (is_usable((uintptr_t) 1 << (address_bits[i] - 1))) {
+            return (uintptr_t) 1 << address_bits[i];
         }
     }
     return (uintptr_t) 1 << address_bits[0];
