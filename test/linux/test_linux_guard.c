@@ -13,7 +13,7 @@
 #include "test/linux/valgrind.h"
 #include "test/test_main.h"
 
-#define PAGE ((size_t) 4096)
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 #define SIZE (16 * PAGE)
 #define CODE 16 /* Bytes of munmap in which its site lies. */
 

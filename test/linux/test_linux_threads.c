@@ -14,7 +14,7 @@
 #include "test/linux/valgrind.h"
 #include "test/test_main.h"
 
-#define PAGE ((size_t) 4096)
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 #define CYCLES 100
 
 static atomic_bool stop;
