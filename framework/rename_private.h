@@ -51,6 +51,8 @@
 #define linux_code_store OPALMEM_NAME(linux_code_store)
 #define linux_code_sync OPALMEM_NAME(linux_code_sync)
 #define linux_code_write_stub OPALMEM_NAME(linux_code_write_stub)
+#define linux_copy_insn OPALMEM_NAME(linux_copy_insn)
+#define linux_copy_page OPALMEM_NAME(linux_copy_page)
 #define linux_dispatch OPALMEM_NAME(linux_dispatch)
 #define linux_facts OPALMEM_NAME(linux_facts)
 #define linux_facts_read OPALMEM_NAME(linux_facts_read)

@@ -250,6 +250,7 @@ typedef struct linux_site_t {
     const linux_call_t *call; /**< NULL: the number is the caller's (syscall(2)). */
     uint8_t *address;
     linux_kind_t kind;
+    bool has_number; /**< At the replaced instruction the number is there already: it must be run, too. */
     bool patched;
     uint8_t original[LINUX_INSN];
     uint8_t jump[LINUX_INSN];
@@ -264,6 +265,7 @@ static inline uint32_t linux_site_bit(const linux_site_t *site)
 typedef struct linux_found_t {
     uint8_t *address;
     const linux_call_t *call; /**< NULL: by number. */
+    bool has_number;
     uint8_t original[LINUX_INSN];
 } linux_found_t;
 
@@ -393,10 +395,16 @@ typedef struct linux_patch_t {
  */
 int linux_patch_apply(linux_patch_t *patches, size_t count, int *sys_errno);
 
-/** Put executable pages with this content in the place of [start, start + length), for all threads at the same time.
- * @return 0 or -errno; then nothing has changed. Raw system calls only.
+/** Put a copy of the pages [start, start + length) that was changed in their place, for all threads at the same time.
+ * @param[in] copy  Of `length` bytes, at the start of a page, just mapped and written. It is gone afterwards.
+ * @return 0 or -errno; then the pages are as they were. Raw system calls only.
  */
-long linux_pages_replace(uintptr_t start, size_t length, const uint8_t *content);
+long linux_pages_replace(uintptr_t start, size_t length, uintptr_t copy);
+
+/** Copy code. Thread sanitizers do not see it. @param[in] size  Whole pages. */
+void linux_copy_page(uint8_t *to, const uint8_t *from, size_t size);
+/** Likewise LINUX_INSN bytes. */
+void linux_copy_insn(uint8_t *to, const uint8_t *from);
 
 /** Make memory that was just written executable, and no longer writable. @return 0 or -errno */
 long linux_pages_make_code(uintptr_t start, size_t length);

@@ -13,7 +13,7 @@
 #define LINUX_INSN 5        /**< Bytes of a site that are replaced: `mov $nr,%eax`, by `jmp rel32`. */
 #define LINUX_RESUME 7      /**< From the site to behind its system-call instruction. */
 #define LINUX_STUB_BYTES 96 /**< Room for the longest stub. */
-#define LINUX_LOOK_BACK 8   /**< How far before a site linux_code_find() may look. */
+#define LINUX_LOOK_BACK 25  /**< How far before a site linux_code_find() may look. */
 #define LINUX_REACH (((uintptr_t) 1 << 31) - ((uintptr_t) 1 << 20)) /**< How far a jump goes, with a margin. */
 /** Sizes of huge pages that there may be, rising. */
 #define LINUX_HUGE_PAGES                   \
@@ -40,6 +40,9 @@
 /** The number of a site in syscall(2): the caller's. */
 #define LINUX_NR_ANY (-1L)
 
+/** Added to a number that is set before the instruction that is replaced. */
+#define LINUX_NR_IS_SET (1L << 16)
+
 struct linux_site_t;
 struct linux_patch_t;
 
@@ -50,12 +53,12 @@ typedef struct linux_stub_head_t {
 } linux_stub_head_t;
 
 /** The first site at or behind code + from whose number is_wanted() takes (or LINUX_NR_ANY).
- * @param[out] nr  Its number.
+ * @param[out] nr  Its number, perhaps with LINUX_NR_IS_SET.
  * @return Its offset in code, or size: there is none.
  */
 size_t linux_code_find(const uint8_t *code, size_t size, size_t from, bool (*is_wanted)(long nr), long *nr);
 
-/** Write the stub of a site, with its `address`, `call`, `kind` and `original` set, and the jump to it into `jump`.
+/** Write the stub of a site, with its `address`, `call`, `kind`, `has_number` and `original` set, and the jump to it into `jump`.
  * @param[in] head  Of the stubs' memory, within reach.
  */
 void linux_code_write_stub(uint8_t *stub, struct linux_site_t *site, const linux_stub_head_t *head);

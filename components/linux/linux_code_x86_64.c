@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Machine code of x86-64: which bytes are a site, what a stub looks like, and where jumps of others lead.
  *
- * A site is `mov $nr,%eax; syscall`, or the end of libc's syscall(2), `mov %r9,%r8; mov 8(%rsp),%r9; syscall`. In both
- * the last 5 bytes before the syscall instruction are one instruction that only sets a register: they are replaced by
- * `jmp stub`. Elsewhere a number is set earlier, and at the mov not all arguments are there yet: such code is left alone.
+ * A site is one of
+ *
+ *     mov $nr,%eax; syscall
+ *     mov $nr,%eax; moves between registers; mov $number,%register; syscall
+ *     the end of libc's syscall(2), mov %r9,%r8; mov 8(%rsp),%r9; syscall
+ *
+ * In all of them the last 5 bytes before the syscall instruction are one instruction that only sets a register, and
+ * with it all arguments are there: they are replaced by `jmp stub`. Where that cannot be told from the bytes, the code is left
+ * alone: an instruction that ends in them, or a number that is set earlier.
  *
  * A stub:
  *
- *     mov    8(%rsp),%r9         syscall(2) only: what was replaced,
- *     movabs $table,%r11 ...     and back to the syscall instruction where the table has no call of ours
+ *     mov    8(%rsp),%r9         what was replaced, unless it was the number;
+ *     movabs $table,%r11 ...     syscall(2) only: back to the syscall instruction where the table has no call of ours
  *     test   $flag,%esi; jz 1f   calls with a filter: likewise
  *     lea    -128(%rsp),%rsp     step over the red zone: sites may be in leaf functions
  *     movabs $site,%r11          %rcx and %r11 are free: syscall overwrites them
@@ -58,6 +64,51 @@ static bool is_numbered_site(const uint8_t *code, size_t mov, bool (*is_wanted)(
     return true;
 }
 
+/* A number that is set a little earlier. */
+#define MOV_NUMBER(code) (((code) &0xf8) == 0xb8) /* mov $number,%eax to %edi */
+#define LONGEST_LEAD 24
+
+/* Bytes of an instruction that moves a register to another one or clears one; 0: it is something else. */
+static size_t length_of_move(const uint8_t *code)
+{
+    const size_t prefix = (code[0] & 0xf0) == 0x40 ? 1 : 0;
+    const uint8_t opcode = code[prefix], operands = code[prefix + 1];
+    const bool is_move = opcode == 0x89 || opcode == 0x8b
+                         || ((opcode == 0x31 || opcode == 0x33) && (operands >> 3 & 7) == (operands & 7));
+
+    return is_move && (operands & 0xc0) == 0xc0 ? prefix + 2 : 0;
+}
+
+/* Do only such instructions lie in [from, to)? None of them may be the one that changes %eax. */
+static bool are_moves(const uint8_t *code, size_t from, size_t to)
+{
+    while (from < to) {
+        const size_t length = length_of_move(code + from);
+
+        if (length == 0 || from + length > to) {
+            return false;
+        }
+        from += length;
+    }
+    return from == to;
+}
+
+/* `site` is the mov of another register; its 5 bytes and the number's are told apart by the moves between. */
+static bool is_site_behind_number(const uint8_t *code, size_t site, bool (*is_wanted)(long nr), long *nr)
+{
+    if (!MOV_NUMBER(code[site]) || code[site] == MOV_EAX) {
+        return false;
+    }
+    for (size_t lead = LINUX_INSN; lead <= LONGEST_LEAD && lead <= site; lead++) {
+        if (is_numbered_site(code, site - lead, is_wanted, nr)
+            && are_moves(code, site - lead + LINUX_INSN, site)) {
+            *nr |= LINUX_NR_IS_SET;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_syscall_function(const uint8_t *code, size_t site)
 {
     return site >= SYSCALL_FUNCTION_LEAD
@@ -70,7 +121,7 @@ static bool is_site(const uint8_t *code, size_t site, bool (*is_wanted)(long nr)
         *nr = LINUX_NR_ANY;
         return true;
     }
-    return is_numbered_site(code, site, is_wanted, nr);
+    return is_numbered_site(code, site, is_wanted, nr) || is_site_behind_number(code, site, is_wanted, nr);
 }
 
 size_t linux_code_find(const uint8_t *code, size_t size, size_t from, bool (*is_wanted)(long nr), long *nr)
@@ -190,7 +241,7 @@ static void put_pass(writer_t *writer, const linux_site_t *site, const pass_t *p
     for (size_t i = 0; i < pass->count; i++) {
         fill_hole(pass->holes[i], writer->at);
     }
-    if (site->call != NULL) {
+    if (!site->has_number) {
         put(writer, site->original, LINUX_INSN);
     }
     PUT(writer, JMP_REL32);
@@ -211,8 +262,10 @@ void linux_code_write_stub(uint8_t *stub, linux_site_t *site, const linux_stub_h
     writer_t writer = { stub };
     pass_t pass = { .count = 0 };
 
-    if (site->call == NULL) {
+    if (site->has_number) {
         put(&writer, site->original, LINUX_INSN);
+    }
+    if (site->call == NULL) {
         put_number_filter(&writer, &pass);
     } else {
         put_argument_filter(&writer, &site->call->filter, &pass);

@@ -15,7 +15,8 @@
 #define LINUX_SPANS 8
 #define LINUX_SPANS_WINDOWS (LINUX_SPANS / OPAL_MEM_HOOKS_WINDOW_RANGES)
 
-/** Ranges by rising address that neither overlap nor touch. Starts as { 0 }. */
+/** Ranges by rising address that neither overlap nor touch. Starts with count 0, not with an initializer,
+ * of which a compiler may make a call of memset. */
 typedef struct linux_spans_t {
     size_t count;                                   /**< At most LINUX_SPANS. */
     opal_mem_hooks_range_t ranges[LINUX_SPANS + 1]; /**< One more for linux_spans_add() itself. */

@@ -25,7 +25,8 @@ size_t linux_find_sites(const uint8_t *code, size_t size, linux_found_t *found, 
             break;
         }
         found[count].address = (uint8_t *) (uintptr_t) (code + at);
-        found[count].call = nr == LINUX_NR_ANY ? NULL : linux_call_by_nr(nr);
+        found[count].call = nr == LINUX_NR_ANY ? NULL : linux_call_by_nr(nr & ~LINUX_NR_IS_SET);
+        found[count].has_number = nr == LINUX_NR_ANY || (nr & LINUX_NR_IS_SET) != 0;
         memcpy(found[count].original, code + at, LINUX_INSN);
         count++;
         at += LINUX_RESUME;

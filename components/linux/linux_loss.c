@@ -233,7 +233,7 @@ static long call_at_stake(const linux_call_t *call, const long args[6], const li
 long linux_loss_call(const linux_call_t *call, const long args[6], const linux_loss_t *loss,
                      const linux_again_t *again)
 {
-    const linux_spans_t none = { .count = 0 };
+    static const linux_spans_t none;
     long result;
 
     if (is_at_stake(loss)) {

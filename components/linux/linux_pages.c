@@ -21,35 +21,38 @@
 #define MFD_EXEC 0x0010U
 #endif
 
-/* By hand: copies are made in hook context, too. */
-static void copy_bytes(uint8_t *to, const uint8_t *from, size_t size)
+/* ---- Copies -------------------------------------------------------------------------------------- */
+
+/* Accesses that a thread sanitizer must not see: it does not know that raw system calls give memory back and anew, and
+ * takes whoever had these addresses before for a competitor. Nor may they become a call of memcpy. */
+#define UNSEEN __attribute__((no_sanitize("thread")))
+
+typedef uint64_t copy_word_t __attribute__((may_alias));
+
+UNSEEN void linux_copy_page(uint8_t *to, const uint8_t *from, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
-        to[i] = from[i];
+    for (size_t i = 0; i < size; i += sizeof(copy_word_t)) {
+        *(volatile copy_word_t *) (to + i) = *(const copy_word_t *) (from + i);
+    }
+}
+
+UNSEEN void linux_copy_insn(uint8_t *to, const uint8_t *from)
+{
+    for (size_t i = 0; i < LINUX_INSN; i++) {
+        *(volatile uint8_t *) (to + i) = from[i];
     }
 }
 
 /* ---- By memory that was written before ----------------------------------------------------------- */
 
-static long replace_by_move(uintptr_t start, size_t length, const uint8_t *content)
+/* @return 0: `copy` is there now, and nothing any more where it was. */
+static long replace_by_move(uintptr_t start, size_t length, uintptr_t copy)
 {
-    const long copy = linux_sys_mmap(0, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-    long result;
+    const long result = linux_sys_mprotect(copy, length, PROT_READ | PROT_EXEC);
 
-    if (linux_failed(copy)) {
-        return copy;
-    }
-    copy_bytes((uint8_t *) copy, content, length);
-    result = linux_sys_mprotect((uintptr_t) copy, length, PROT_READ | PROT_EXEC);
-    if (!linux_failed(result)) {
-        result =
-            LINUX_SYS(SYS_mremap, copy, (long) length, (long) length, MREMAP_MAYMOVE | MREMAP_FIXED, (long) start);
-    }
-    if (linux_failed(result)) {
-        linux_sys_munmap((uintptr_t) copy, length);
-        return result;
-    }
-    return 0;
+    return linux_failed(result) ? result
+                                : LINUX_SYS(SYS_mremap, (long) copy, (long) length, (long) length,
+                                            MREMAP_MAYMOVE | MREMAP_FIXED, (long) start);
 }
 
 /* ---- By a file ----------------------------------------------------------------------------------- */
@@ -78,7 +81,7 @@ static long write_all(int fd, const uint8_t *content, size_t length)
     return 0;
 }
 
-static long replace_by_file(uintptr_t start, size_t length, const uint8_t *content)
+static long replace_by_file(uintptr_t start, size_t length, uintptr_t content)
 {
     const long fd = make_file();
     long result;
@@ -86,7 +89,7 @@ static long replace_by_file(uintptr_t start, size_t length, const uint8_t *conte
     if (linux_failed(fd)) {
         return fd;
     }
-    result = write_all((int) fd, content, length);
+    result = write_all((int) fd, (const uint8_t *) content, length);
     if (!linux_failed(result)) {
         result = LINUX_SYS(SYS_mmap, (long) start, (long) length, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED,
                            fd, 0);
@@ -95,16 +98,21 @@ static long replace_by_file(uintptr_t start, size_t length, const uint8_t *conte
     return linux_failed(result) ? result : 0;
 }
 
-long linux_pages_replace(uintptr_t start, size_t length, const uint8_t *content)
+long linux_pages_replace(uintptr_t start, size_t length, uintptr_t copy)
 {
-    const long result = replace_by_move(start, length, content);
+    long result = replace_by_move(start, length, copy);
 
-    return linux_failed(result) ? replace_by_file(start, length, content) : 0;
+    if (!linux_failed(result)) {
+        return 0;
+    }
+    result = replace_by_file(start, length, copy);
+    linux_sys_munmap(copy, length);
+    return result;
 }
 
 long linux_pages_make_code(uintptr_t start, size_t length)
 {
     const long result = linux_sys_mprotect(start, length, PROT_READ | PROT_EXEC);
 
-    return linux_failed(result) ? replace_by_file(start, length, (const uint8_t *) start) : 0;
+    return linux_failed(result) ? replace_by_file(start, length, start) : 0;
 }

@@ -56,6 +56,16 @@ static size_t count_run(const linux_patch_t *patches, size_t count)
     return used;
 }
 
+static bool can_store_any(const linux_patch_t *patches, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (linux_code_can_store(&patches[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void store_all(linux_patch_t *patches, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -91,7 +101,7 @@ static long store_in_place(linux_patch_t *patches, size_t count, bool *is_stuck)
     for (size_t at = 0; at < count && !linux_failed(result);) {
         const size_t run = count_run(patches + at, count - at);
 
-        result = store_run(patches + at, run, is_stuck);
+        result = can_store_any(patches + at, run) ? store_run(patches + at, run, is_stuck) : 0;
         at += run;
     }
     return result;
@@ -107,7 +117,7 @@ static void lay_patches_over(uint8_t *content, uintptr_t start, size_t length, l
         const uintptr_t at = (uintptr_t) patches[i].address - start;
 
         if (!patches[i].done && at + LINUX_INSN <= length && holds(&patches[i], patches[i].from)) {
-            memcpy(content + at, patches[i].to, LINUX_INSN);
+            linux_copy_insn(content + at, patches[i].to);
             patches[i].done = true;
         }
     }
@@ -132,13 +142,12 @@ static long replace_pages(uintptr_t start, size_t length, linux_patch_t *patches
     if (linux_failed(copy)) {
         return copy;
     }
-    memcpy((uint8_t *) copy, (const uint8_t *) start, length);
+    linux_copy_page((uint8_t *) copy, (const uint8_t *) start, length);
     lay_patches_over((uint8_t *) copy, start, length, patches, count);
-    result = linux_pages_replace(start, length, (const uint8_t *) copy);
+    result = linux_pages_replace(start, length, (uintptr_t) copy);
     if (linux_failed(result)) {
         take_back(start, length, patches, count);
     }
-    linux_sys_munmap((uintptr_t) copy, length);
     return result;
 }
 

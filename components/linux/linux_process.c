@@ -216,7 +216,7 @@ static finding_t find_advised(const long args[6], linux_spans_t *spans)
 
 long linux_run_process_madvise(const linux_call_t *call, const long args[6])
 {
-    linux_spans_t spans = { .count = 0 };
+    linux_spans_t spans;
 
     if (!is_discard(args[3])) {
         return linux_sys_call(call->nr, args);
@@ -224,6 +224,7 @@ long linux_run_process_madvise(const linux_call_t *call, const long args[6])
     if (!opal_mem_hooks_has_release_callbacks()) {
         return linux_call_unheard(call, args);
     }
+    spans.count = 0;
     return call_with_spans(call, args, find_advised(args, &spans), &spans);
 }
 
@@ -259,7 +260,7 @@ static finding_t find_moved(const long args[6], linux_spans_t *spans)
 
 long linux_run_ioctl(const linux_call_t *call, const long args[6])
 {
-    linux_spans_t spans = { .count = 0 };
+    linux_spans_t spans;
 
     if ((uint32_t) args[1] != UFFD_MOVE) {
         return linux_sys_call(call->nr, args);
@@ -267,5 +268,6 @@ long linux_run_ioctl(const linux_call_t *call, const long args[6])
     if (!opal_mem_hooks_has_release_callbacks()) {
         return linux_call_unheard(call, args);
     }
+    spans.count = 0;
     return call_with_spans(call, args, find_moved(args, &spans), &spans);
 }

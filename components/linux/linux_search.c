@@ -3,6 +3,7 @@
  * so that no page of theirs becomes part of the process for it. What is mapped when the component is switched on is
  * found in the list of mappings, which also knows what dlopen() is about to load in another thread, and other namespaces;
  * what ld.so maps later is searched inside its own call of mmap, before anybody can run it. */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -101,8 +102,10 @@ int linux_search_libc(int *sys_errno)
 /* ---- In files ------------------------------------------------------------------------------------ */
 
 /* Read at once. The longest pattern that is looked for may lie across the end: that much is kept for the next time. */
-#define CHUNK ((size_t) 256 * 1024)
+#define CHUNK ((size_t) 128 * 1024)
 #define OVERLAP ((size_t) LINUX_LOOK_BACK + LINUX_RESUME)
+
+static uint8_t chunk[CHUNK]; /* Under linux_lock(). */
 
 /* A piece of code and its place in a file. */
 typedef struct piece_t {
@@ -157,33 +160,26 @@ static void search_chunk(const piece_t *piece, const uint8_t *buffer, size_t siz
     }
 }
 
-static void search_piece(const piece_t *piece, uint8_t *buffer)
+static void search_piece(const piece_t *piece)
 {
     const size_t size = piece->end - piece->start;
 
     for (size_t at = 0; at < size; at += CHUNK - OVERLAP) {
-        const long got = read_at(piece->fd, buffer, size - at < CHUNK ? size - at : CHUNK, piece->offset + at);
+        const long got = read_at(piece->fd, chunk, size - at < CHUNK ? size - at : CHUNK, piece->offset + at);
 
         if (linux_failed(got) || got == 0) {
             break;
         }
-        search_chunk(piece, buffer, (size_t) got, piece->start + at);
+        search_chunk(piece, chunk, (size_t) got, piece->start + at);
     }
 }
 
 /* Under linux_lock(). */
 static void search_file(const piece_t *piece)
 {
-    long buffer;
-
-    if (piece->end - piece->start > search_limit || is_searched(piece->start, piece->inode)) {
-        return;
-    }
-    buffer = linux_sys_mmap(0, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-    if (!linux_failed(buffer)) {
+    if (piece->end - piece->start <= search_limit && !is_searched(piece->start, piece->inode)) {
         note_searched(piece->start, piece->end, piece->inode);
-        search_piece(piece, (uint8_t *) buffer);
-        linux_sys_munmap((uintptr_t) buffer, CHUNK);
+        search_piece(piece);
     }
 }
 
@@ -203,6 +199,34 @@ static bool is_at_its_path(const linux_mapping_t *mapping)
            && S_ISREG(info.st_mode) && (uint64_t) info.st_ino == mapping->inode;
 }
 
+/* A function of each runtime of a sanitizer: they give back memory of their own, at times when their checks, which our
+ * code may have been compiled with, cannot run. */
+static const char *const runtimes[] = { "__asan_report_load1",  "__tsan_func_entry",
+                                        "__msan_warning",       "__hwasan_loadN",
+                                        "__lsan_do_leak_check", "__ubsan_handle_add_overflow" };
+
+#define RUNTIMES (sizeof(runtimes) / sizeof(runtimes[0]))
+
+/* Code that belongs to one of them; 0: there is none. Set before the lock is taken. */
+static uintptr_t left_out[RUNTIMES];
+
+static void find_runtimes(void)
+{
+    for (size_t i = 0; i < RUNTIMES; i++) {
+        left_out[i] = (uintptr_t) dlsym(RTLD_DEFAULT, runtimes[i]);
+    }
+}
+
+static bool is_left_out(const linux_mapping_t *mapping)
+{
+    for (size_t i = 0; i < RUNTIMES; i++) {
+        if (left_out[i] >= mapping->start && left_out[i] < mapping->end) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void search_mapping(const linux_mapping_t *mapping, void *arg)
 {
     piece_t piece = {
@@ -212,7 +236,8 @@ static void search_mapping(const linux_mapping_t *mapping, void *arg)
 
     (void) arg;
     if (!is_code(mapping->prot) || !mapping->is_private || mapping->inode == 0
-        || is_searched(mapping->start, mapping->inode) || mapping->is_path_cut || !is_at_its_path(mapping)) {
+        || is_searched(mapping->start, mapping->inode) || mapping->is_path_cut || is_left_out(mapping)
+        || !is_at_its_path(mapping)) {
         return;
     }
     fd = linux_sys_open(mapping->path, O_RDONLY | O_CLOEXEC);
@@ -228,6 +253,7 @@ void linux_search_others(size_t limit)
 {
     uint64_t saved;
 
+    find_runtimes();
     if (linux_lock(&saved)) {
         search_limit = limit;
         if (limit != 0) {

@@ -77,6 +77,7 @@ static void fill_site(linux_site_t *site, const linux_found_t *found, linux_kind
     site->call = found->call;
     site->address = found->address;
     site->kind = kind;
+    site->has_number = found->has_number;
     for (size_t i = 0; i < LINUX_INSN; i++) {
         site->original[i] = found->original[i];
     }

@@ -129,6 +129,32 @@ START_TEST(unregistered_callback_is_not_called)
 }
 END_TEST
 
+START_TEST(release_callbacks_are_there_from_the_first_to_the_last)
+{
+    ck_assert(!opal_mem_hooks_has_release_callbacks());
+    ck_assert_int_eq(opal_mem_hooks_register_alloc(first, &records[0]), OPAL_SUCCESS);
+    ck_assert(!opal_mem_hooks_has_release_callbacks());
+    ck_assert_int_eq(opal_mem_hooks_register_release(first, &records[0]), OPAL_SUCCESS);
+    ck_assert_int_eq(opal_mem_hooks_register_release(second, &records[1]), OPAL_SUCCESS);
+    ck_assert_int_eq(opal_mem_hooks_unregister_release(first), OPAL_SUCCESS);
+    ck_assert(opal_mem_hooks_has_release_callbacks());
+    ck_assert_int_eq(opal_mem_hooks_unregister_release(second), OPAL_SUCCESS);
+    ck_assert(!opal_mem_hooks_has_release_callbacks());
+}
+END_TEST
+
+START_TEST(every_cause_has_a_name_of_its_own)
+{
+    for (int i = 0; i < OPAL_MEM_HOOKS_CAUSE_COUNT; i++) {
+        ck_assert_ptr_nonnull(opal_mem_hooks_cause_name((opal_mem_hooks_cause_t) i));
+        for (int other = 0; other < i; other++) {
+            ck_assert_str_ne(opal_mem_hooks_cause_name((opal_mem_hooks_cause_t) i),
+                             opal_mem_hooks_cause_name((opal_mem_hooks_cause_t) other));
+        }
+    }
+}
+END_TEST
+
 START_TEST(ten_thousand_registrations_neither_grow_nor_lose)
 {
     ck_assert_int_eq(opal_mem_hooks_register_release(second, &records[1]), OPAL_SUCCESS);
@@ -368,6 +394,8 @@ int main(void)
     tcase_add_test(tests, unregister_of_a_stranger_is_not_found);
     tcase_add_test(tests, callbacks_run_in_order_and_lists_are_apart);
     tcase_add_test(tests, unregistered_callback_is_not_called);
+    tcase_add_test(tests, release_callbacks_are_there_from_the_first_to_the_last);
+    tcase_add_test(tests, every_cause_has_a_name_of_its_own);
     tcase_add_test(tests, ten_thousand_registrations_neither_grow_nor_lose);
     tcase_add_test(tests, register_without_memory_changes_nothing);
     tcase_add_test(tests, release_hook_rounds_outwards_and_passes_all_on);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "opal/opalmem.h"
@@ -39,6 +40,14 @@ typedef struct libc_t {
     void *(*shmat)(int id, const void *addr, int flags);
     int (*shmdt)(const void *addr);
     int (*remap_file_pages)(void *addr, size_t size, int prot, size_t page, int flags);
+    int (*ftruncate)(int fd, off_t length);
+    int (*truncate)(const char *path, off_t length);
+    int (*fallocate)(int fd, int mode, off_t offset, off_t length);
+    int (*open)(const char *path, int flags, ...);
+    int (*openat)(int dir, const char *path, int flags, ...);
+    int (*creat)(const char *path, mode_t mode);
+    int (*ioctl)(int fd, unsigned long request, ...);
+    ssize_t (*process_madvise)(int pidfd, const struct iovec *vector, size_t count, int advice, unsigned flags);
 } libc_t;
 
 extern libc_t libc;
@@ -50,7 +59,7 @@ typedef struct scene_t {
     const char *site; /**< The call that releases, where the component still runs without that one; else NULL. */
 } scene_t;
 
-extern const scene_t scenes_system[], scenes_malloc[], scenes_quiet[];
+extern const scene_t scenes_system[], scenes_malloc[], scenes_quiet[], scenes_files[], scenes_files_quiet[];
 
 /** The next release will be of exactly this. */
 void expect(const void *start, size_t length, opal_mem_hooks_cause_t cause);

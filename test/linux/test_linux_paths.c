@@ -5,6 +5,9 @@
  * scenes with the component off, and hears nothing. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -258,6 +261,20 @@ START_TEST(release_by_libc_is_seen_exactly_and_before)
 }
 END_TEST
 
+START_TEST(release_by_file_or_vector_is_seen_exactly_and_before)
+{
+    play_with(&scenes_files[_i]);
+    ck_assert(is_skipped || expected_count + (int) cover_length != 0);
+}
+END_TEST
+
+START_TEST(file_call_that_releases_nothing_is_quiet)
+{
+    play_with(&scenes_files_quiet[_i]);
+    ck_assert_int_eq(expected_count, 0);
+}
+END_TEST
+
 START_TEST(call_that_releases_nothing_is_quiet)
 {
     play_with(&scenes_quiet[_i]);
@@ -274,6 +291,18 @@ END_TEST
 START_TEST(twin_with_noop_sees_nothing_of_libc)
 {
     play_without(&scenes_malloc[_i]);
+}
+END_TEST
+
+START_TEST(twin_with_noop_sees_nothing_of_files)
+{
+    play_without(&scenes_files[_i]);
+}
+END_TEST
+
+START_TEST(twin_with_its_file_site_left_alone_sees_nothing)
+{
+    play_blind(&scenes_files[_i]);
 }
 END_TEST
 
@@ -356,6 +385,56 @@ START_TEST(failing_call_reports_its_error)
 }
 END_TEST
 
+static _Thread_local bool is_opener;
+static atomic_bool is_inside, is_cancelled;
+
+/* Stays until the cancellation has been sent. */
+static void on_release_wait(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) buf;
+    (void) length;
+    (void) cbdata;
+    (void) from_alloc;
+    if (is_opener) {
+        atomic_store(&is_inside, true);
+        while (!atomic_load(&is_cancelled)) {
+        }
+    }
+}
+
+static void *open_truncating(void *path)
+{
+    is_opener = true;
+    libc.open(path, O_WRONLY | O_TRUNC);
+    pthread_testcancel();
+    return NULL;
+}
+
+/* libc lets a thread be cancelled anywhere within open: also in a callback, if nothing prevents that. */
+START_TEST(open_that_is_cancelled_leaves_no_window)
+{
+    const int fd = make_file(1);
+    char path[64];
+    pthread_t thread;
+    void *result;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ck_assert_ptr_ne(libc.mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0), MAP_FAILED);
+    ck_assert_int_eq(start("linux"), OPAL_SUCCESS);
+    ck_assert_int_eq(opal_mem_hooks_register_release(on_release_wait, NULL), OPAL_SUCCESS);
+    ck_assert_int_eq(pthread_create(&thread, NULL, open_truncating, path), 0);
+    while (!atomic_load(&is_inside)) {
+        sched_yield();
+    }
+    ck_assert_int_eq(pthread_cancel(thread), 0);
+    atomic_store(&is_cancelled, true);
+    ck_assert_int_eq(pthread_join(thread, &result), 0);
+    ck_assert_ptr_eq(result, PTHREAD_CANCELED);
+    ck_assert(!opal_mem_hooks_window_overlaps(0, SIZE_MAX));
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+}
+END_TEST
+
 /* ---- Setting up ------------------------------------------------------------------------------ */
 
 static void load(void *handle, const char *name, void *function)
@@ -383,6 +462,14 @@ static void load_libc(void)
     load(handle, "shmat", &libc.shmat);
     load(handle, "shmdt", &libc.shmdt);
     load(handle, "remap_file_pages", &libc.remap_file_pages);
+    load(handle, "ftruncate", &libc.ftruncate);
+    load(handle, "truncate", &libc.truncate);
+    load(handle, "fallocate", &libc.fallocate);
+    load(handle, "open", &libc.open);
+    load(handle, "openat", &libc.openat);
+    load(handle, "creat", &libc.creat);
+    load(handle, "ioctl", &libc.ioctl);
+    load(handle, "process_madvise", &libc.process_madvise);
 }
 
 static int count_scenes(const scene_t *scenes)
@@ -425,15 +512,20 @@ int main(void)
     tcase_add_checked_fixture(without, set_up, NULL);
     tcase_add_loop_test(with, release_by_system_call_is_seen_exactly_and_before, 0, count_scenes(scenes_system));
     tcase_add_loop_test(with, release_by_libc_is_seen_exactly_and_before, 0, count_scenes(scenes_malloc));
+    tcase_add_loop_test(with, release_by_file_or_vector_is_seen_exactly_and_before, 0, count_scenes(scenes_files));
+    tcase_add_loop_test(with, file_call_that_releases_nothing_is_quiet, 0, count_scenes(scenes_files_quiet));
     tcase_add_loop_test(with, call_that_releases_nothing_is_quiet, 0, count_scenes(scenes_quiet));
     tcase_add_test(with, support_is_full_on_this_machine);
     tcase_add_test(with, finalize_puts_libc_back);
     tcase_add_test(with, hundred_starts_and_stops_leave_it_working);
     tcase_add_test(with, failing_call_reports_its_error);
+    tcase_add_test(with, open_that_is_cancelled_leaves_no_window);
     suite_add_tcase(suite, with);
     tcase_add_loop_test(without, twin_with_noop_sees_nothing, 0, count_scenes(scenes_system));
     tcase_add_loop_test(without, twin_with_noop_sees_nothing_of_libc, 0, count_scenes(scenes_malloc));
     tcase_add_loop_test(without, twin_with_its_site_left_alone_sees_nothing, 0, count_scenes(scenes_system));
+    tcase_add_loop_test(without, twin_with_noop_sees_nothing_of_files, 0, count_scenes(scenes_files));
+    tcase_add_loop_test(without, twin_with_its_file_site_left_alone_sees_nothing, 0, count_scenes(scenes_files));
     suite_add_tcase(suite, without);
     return test_run(suite);
 }

@@ -36,8 +36,8 @@ typedef enum opal_mem_hooks_cause_t {
     OPAL_MEM_HOOKS_CAUSE_TRUNCATE,  /**< Of a mapped file: truncate, ftruncate, open with O_TRUNC. */
     OPAL_MEM_HOOKS_CAUSE_FALLOCATE, /**< A hole or the like in a mapped file. */
     OPAL_MEM_HOOKS_CAUSE_UFFD_MOVE, /**< Moved elsewhere by ioctl(UFFDIO_MOVE). */
-    OPAL_MEM_HOOKS_CAUSE_KERNEL, /**< An event of the kernel that names no call. */
-    OPAL_MEM_HOOKS_CAUSE_CALLER, /**< opal_mem_hooks_release_hook() by hand. */
+    OPAL_MEM_HOOKS_CAUSE_KERNEL,    /**< An event of the kernel that names no call. */
+    OPAL_MEM_HOOKS_CAUSE_CALLER,    /**< opal_mem_hooks_release_hook() by hand. */
     OPAL_MEM_HOOKS_CAUSE_COUNT
 } opal_mem_hooks_cause_t;
 
