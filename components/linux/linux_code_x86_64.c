@@ -5,7 +5,7 @@
  *
  *     mov $nr,%eax; syscall
  *     mov $nr,%eax; moves between registers; mov $number,%register; syscall
- *     the end of libc's syscall(2), mov %r9,%r8; mov 8(%rsp),%r9; syscall
+ *     certain pieces of libc where the number is the caller's: syscall(2), and cancellation points of newer versions
  *
  * In all of them the last 5 bytes before the syscall instruction are one instruction that only sets a register, and
  * with it all arguments are there: they are replaced by `jmp stub`. Where that cannot be told from the bytes, the code is left
@@ -14,7 +14,7 @@
  * A stub:
  *
  *     mov    8(%rsp),%r9         what was replaced, unless it was the number;
- *     movabs $table,%r11 ...     syscall(2) only: back to the syscall instruction where the table has no call of ours
+ *     movabs $table,%r11 ...     the caller's number: back to the syscall instruction where the table has no call of ours
  *     test   $flag,%esi; jz 1f   calls with a filter: likewise
  *     lea    -128(%rsp),%rsp     step over the red zone: sites may be in leaf functions
  *     movabs $site,%r11          %rcx and %r11 are free: syscall overwrites them
@@ -37,9 +37,18 @@
 
 #define SITE_BYTES LINUX_RESUME
 
-/* The end of libc's syscall(2), which is written by hand and has been the same for decades. */
-static const uint8_t syscall_function[] = { 0x4d, 0x89, 0xc8, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05 };
-#define SYSCALL_FUNCTION_LEAD (sizeof(syscall_function) - SITE_BYTES)
+/* Code of libc that leaves the number to its caller. `site` is where the replaced instruction begins. */
+static const struct pattern_t {
+    uint8_t bytes[16];
+    size_t size, site;
+} patterns[] = {
+    /* syscall(2), written by hand, the same for decades: mov %r9,%r8; mov 8(%rsp),%r9; syscall */
+    { { 0x4d, 0x89, 0xc8, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05 }, 10, 3 },
+    /* Cancellation points from glibc 2.41 on, with other threads: mov 16(%rsp),%r9; mov %r11,8(%rsp); syscall; ret */
+    { { 0x4c, 0x8b, 0x4c, 0x24, 0x10, 0x4c, 0x89, 0x5c, 0x24, 0x08, 0x0f, 0x05, 0xc3 }, 13, 5 },
+    /* And without: mov 16(%rsp),%rax; syscall; pop %rbx; ret */
+    { { 0x48, 0x8b, 0x44, 0x24, 0x10, 0x0f, 0x05, 0x5b, 0xc3 }, 9, 0 },
+};
 
 /* A byte 0x40 to 0x4f before the mov makes it one of another register, if it belongs to it. It may
  * also be the last byte of the instruction before, which cannot be told without decoding the whole function:
@@ -109,15 +118,22 @@ static bool is_site_behind_number(const uint8_t *code, size_t site, bool (*is_wa
     return false;
 }
 
-static bool is_syscall_function(const uint8_t *code, size_t site)
+static bool is_pattern(const uint8_t *code, size_t size, size_t site)
 {
-    return site >= SYSCALL_FUNCTION_LEAD
-           && memcmp(code + site - SYSCALL_FUNCTION_LEAD, syscall_function, sizeof(syscall_function)) == 0;
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        const struct pattern_t *pattern = &patterns[i];
+
+        if (site >= pattern->site && size - site >= pattern->size - pattern->site
+            && memcmp(code + site - pattern->site, pattern->bytes, pattern->size) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
-static bool is_site(const uint8_t *code, size_t site, bool (*is_wanted)(long nr), long *nr)
+static bool is_site(const uint8_t *code, size_t size, size_t site, bool (*is_wanted)(long nr), long *nr)
 {
-    if (is_syscall_function(code, site) && is_wanted(LINUX_NR_ANY)) {
+    if (is_pattern(code, size, site) && is_wanted(LINUX_NR_ANY)) {
         *nr = LINUX_NR_ANY;
         return true;
     }
@@ -134,7 +150,7 @@ size_t linux_code_find(const uint8_t *code, size_t size, size_t from, bool (*is_
             break;
         }
         last = (size_t) (hit - code);
-        if (code[last - 1] == 0x0f && is_site(code, last - (SITE_BYTES - 1), is_wanted, nr)) {
+        if (code[last - 1] == 0x0f && is_site(code, size, last - (SITE_BYTES - 1), is_wanted, nr)) {
             return last - (SITE_BYTES - 1);
         }
     }
