@@ -21,7 +21,7 @@
         (size_t) 1 << 21, (size_t) 1 << 30 \
     }
 #else
-#define LINUX_INSN 4 /* `svc #0`, by `b stub`. */
+#define LINUX_INSN 4 /* `svc #0`, or another, by `b stub`. */
 #define LINUX_RESUME 4
 #define LINUX_LOOK_BACK 64 /* Calls of ours in libc and ld.so of Debian 12 are set up within 13 instructions. */
 #define LINUX_STUB_BYTES 128

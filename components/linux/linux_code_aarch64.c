@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Machine code of aarch64: which instructions are a site, what a stub looks like, and where jumps of others lead.
  *
- * A site is `svc #0` behind a `mov x8,#nr` that is not far, or at the end of libc's syscall(2), which moves its first
- * argument to x8 and the others one down. All arguments are there at the svc, whatever stands between. What the search
- * takes for the number is a guess, as somebody may jump to the svc; the stub compares it with x8.
+ * A site is an instruction:
  *
+ *     svc #0     behind a `mov x8,#nr` that is not far. All arguments are there, whatever stands between. What the search
+ *                takes for the number is a guess, as somebody may jump to the svc; the stub compares it with x8
+ *     svc #0     in certain pieces of libc where the number is the caller's: syscall(2), which moves its first argument to
+ *                x8 and the others one down, and cancellation points from glibc 2.41 on, as long as there is one thread
+ *     mov x5,x7  the last one before the svc of those cancellation points with more threads. There a signal handler
+ *                looks whether the svc was interrupted, so that calls which are none of ours must be made by it
+ *
+ *         mov  x5, x7                    of the third kind only
  *         stp  x16, x17, [sp, #-32]!     the kernel keeps these, and inlined code may need them
  *         mov  w16, #nr                  without touching the flags:
  *         eor  w16, w16, w8              another number goes past us; syscall(2): where the table has
@@ -20,7 +26,7 @@
  *         b    resume
  *      1: ldp  x16, x17, [sp], #32
  *         svc  #0                        all registers are as they were: for clone, too
- *         b    resume
+ *         b    resume                    of the third kind only `b svc` in place of these two
  *      2: site
  *      3: resume
  *      4: table
@@ -31,6 +37,9 @@
 #include "components/linux/linux.h"
 
 #define SVC 0xd4000001u
+#define RET 0xd65f03c0u
+#define AUTIASP 0xd50323bfu
+#define MOV_X5_X7 0xaa0703e5u
 #define REGISTER_NR 8
 #define REGISTER_NONE 31u /* As a destination: nothing is changed. */
 
@@ -95,6 +104,40 @@ static bool is_syscall_function(const uint8_t *code, size_t site)
     return false;
 }
 
+/* The site must not lie nearer than that to either end of the code. */
+static bool has_room(size_t size, size_t site, size_t before, size_t behind)
+{
+    return site >= before && size - site >= behind;
+}
+
+#define BL_MASK 0xfc000000u
+#define BL 0x94000000u
+
+/* __internal_syscall_cancel of glibc 2.41: behind a call that does not come back, `svc #0; ldr x19, [sp, #16]; ldp x29, x30,
+ * [sp], #32; ret`, perhaps with `autiasp` before the ret. */
+static bool is_single_cancellation_point(const uint8_t *code, size_t size, size_t site)
+{
+    static const uint32_t end[] = { SVC, 0xf9400bf3, 0xa8c27bfd };
+    const uint8_t *behind = code + site + sizeof(end);
+
+    if (!has_room(size, site, LINUX_INSN, sizeof(end) + 2 * (size_t) LINUX_INSN)) {
+        return false;
+    }
+    return (insn_at(code + site - LINUX_INSN) & BL_MASK) == BL && memcmp(code + site, end, sizeof(end)) == 0
+           && (insn_at(behind) == RET || (insn_at(behind) == AUTIASP && insn_at(behind + LINUX_INSN) == RET));
+}
+
+/* __syscall_cancel_arch of glibc 2.41, written by hand. The site is its last move. */
+static bool is_cancellation_point(const uint8_t *code, size_t size, size_t site)
+{
+    static const uint32_t whole[] = { 0xaa0103e8, 0xaa0203e0, 0xaa0303e1, 0xaa0403e2, 0xaa0503e3,
+                                      0xaa0603e4, MOV_X5_X7,  SVC,        RET };
+    const size_t before = 6 * (size_t) LINUX_INSN;
+
+    return has_room(size, site, before, sizeof(whole) - before)
+           && memcmp(code + site - before, whole, sizeof(whole)) == 0;
+}
+
 static bool find_number(const uint8_t *code, size_t site, long *nr)
 {
     for (size_t at = site; at >= LINUX_INSN && site - at < LINUX_LOOK_BACK; at -= LINUX_INSN) {
@@ -111,12 +154,23 @@ static bool find_number(const uint8_t *code, size_t site, long *nr)
     return false;
 }
 
-static bool is_site(const uint8_t *code, size_t site, bool (*is_wanted)(long nr), long *nr)
+static bool is_svc_site(const uint8_t *code, size_t size, size_t site, long *nr)
 {
+    *nr = LINUX_NR_ANY;
+    return find_number(code, site, nr) || is_syscall_function(code, site)
+           || is_single_cancellation_point(code, size, site);
+}
+
+static bool is_site(const uint8_t *code, size_t size, size_t site, bool (*is_wanted)(long nr), long *nr)
+{
+    const uint32_t insn = insn_at(code + site);
     long number = LINUX_NR_ANY;
 
-    if (insn_at(code + site) != SVC || (!find_number(code, site, &number) && !is_syscall_function(code, site))
-        || !is_wanted(number)) {
+    if (insn == SVC ? !is_svc_site(code, size, site, &number)
+                    : insn != MOV_X5_X7 || !is_cancellation_point(code, size, site)) {
+        return false;
+    }
+    if (!is_wanted(number)) {
         return false;
     }
     *nr = number;
@@ -130,7 +184,7 @@ size_t linux_code_find(const uint8_t *code, size_t size, size_t from, bool (*is_
     /* Offsets of aligned instructions. */
     for (size_t at = ((from + unaligned + LINUX_INSN - 1) & ~(size_t) (LINUX_INSN - 1)) - unaligned;
          at + LINUX_INSN <= size; at += LINUX_INSN) {
-        if (is_site(code, at, is_wanted, nr)) {
+        if (is_site(code, size, at, is_wanted, nr)) {
             return at;
         }
     }
@@ -239,9 +293,19 @@ static void put_filters(stub_t *stub, const linux_call_t *call)
     }
 }
 
+static bool is_before_svc(const linux_site_t *site)
+{
+    return insn_at(site->original) != SVC;
+}
+
+static const uint8_t *svc_of(const linux_site_t *site)
+{
+    return is_before_svc(site) ? site->address + LINUX_INSN : site->address;
+}
+
 static void put_call(stub_t *stub, const linux_site_t *site, const linux_stub_head_t *head)
 {
-    const uint8_t *resume = site->address + LINUX_RESUME;
+    const uint8_t *resume = svc_of(site) + LINUX_INSN;
 
     put_value(stub, SITE_OFFSET, (uintptr_t) site);
     put_value(stub, RESUME_OFFSET, (uintptr_t) resume);
@@ -263,6 +327,10 @@ static void put_pass(stub_t *stub, const linux_site_t *site)
         memcpy(stub->to_pass[i], &insn, sizeof(insn));
     }
     put(stub, INSN_POP);
+    if (is_before_svc(site)) {
+        put(stub, branch(stub->at, svc_of(site)));
+        return;
+    }
     put(stub, SVC);
     put(stub, branch(stub->at, site->address + LINUX_RESUME));
 }
@@ -272,6 +340,9 @@ void linux_code_write_stub(uint8_t *stub, linux_site_t *site, const linux_stub_h
     stub_t writer = { .start = stub, .at = stub, .pass_count = 0 };
     const uint32_t jump = branch(site->address, stub);
 
+    if (is_before_svc(site)) {
+        put(&writer, insn_at(site->original));
+    }
     put(&writer, INSN_PUSH);
     put_filters(&writer, site->call);
     put_call(&writer, site, head);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Stores into running code, aarch64.
  *
- * A site is one instruction, `svc #0`, and becomes one other, `b stub`; later perhaps the first again. Why other threads
- * may run it meanwhile:
+ * A site is one instruction, `svc #0`, and becomes one other, `b stub`; later perhaps the first again. (The few sites that
+ * begin with another instruction get a new page: linux_pages.c.) Why other threads may run it meanwhile:
  *
  * 1. The store. It is of 4 bytes, aligned, hence single-copy atomic: a fetch gets the old instruction or the new one.
  *    The Arm ARM (B2.2.5, "Concurrent modification and execution of instructions") lists the instructions for which a
@@ -33,6 +33,9 @@
 #include "components/linux/linux.h"
 #include "components/linux/linux_sys.h"
 
+#define SVC 0xd4000001u
+#define B 0x14000000u
+
 static uint32_t load(const uint8_t *bytes)
 {
     uint32_t word;
@@ -60,9 +63,16 @@ static bool compare_exchange(uint8_t *code, uint32_t expected, uint32_t wanted)
     return seen == expected;
 }
 
+/* Of the instructions in the list, those that stand at sites. */
+static bool is_exchangeable(uint32_t insn)
+{
+    return insn == SVC || (insn & 0xfc000000u) == B;
+}
+
 bool linux_code_can_store(const linux_patch_t *patch)
 {
-    return (uintptr_t) patch->address % LINUX_INSN == 0;
+    return (uintptr_t) patch->address % LINUX_INSN == 0 && is_exchangeable(load(patch->from))
+           && is_exchangeable(load(patch->to));
 }
 
 bool linux_code_store(const linux_patch_t *patch)

@@ -8,7 +8,8 @@ if LINUX_ARCH_X86_64
 linux_unit_tests += test/linux/test_linux_find test/linux/test_linux_patch test/linux/test_linux_trampoline
 endif
 if LINUX_ARCH_AARCH64
-linux_unit_tests += test/linux/test_linux_code_aarch64 test/linux/test_linux_stub_aarch64
+linux_unit_tests += test/linux/test_linux_cancel_aarch64 test/linux/test_linux_code_aarch64 \
+	test/linux/test_linux_facts_aarch64 test/linux/test_linux_stub_aarch64
 endif
 linux_library_tests = test/linux/test_linux_paths test/linux/test_linux_threads test/linux/test_linux_guard
 check_PROGRAMS += $(linux_unit_tests) $(linux_library_tests)
@@ -82,4 +83,12 @@ test_linux_test_linux_code_aarch64_LDADD = $(linux_unit_libs)
 test_linux_test_linux_stub_aarch64_SOURCES = test/linux/test_linux_stub_aarch64.c
 test_linux_test_linux_stub_aarch64_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_stub_aarch64_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_facts_aarch64_SOURCES = test/linux/test_linux_facts_aarch64.c
+test_linux_test_linux_facts_aarch64_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_facts_aarch64_LDADD = $(linux_unit_libs)
+
+test_linux_test_linux_cancel_aarch64_SOURCES = test/linux/test_linux_cancel_aarch64.c
+test_linux_test_linux_cancel_aarch64_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_cancel_aarch64_LDADD = $(linux_unit_libs)
 endif

@@ -28,11 +28,21 @@ enum {
     MOV_X5_X6 = 0xaa0603e5,
     MOV_X6_X7 = 0xaa0703e6,
     MOV_X5_X7 = 0xaa0703e5,
+    MOV_X8_X1 = 0xaa0103e8,
+    MOV_X0_X2 = 0xaa0203e0,
+    MOV_X1_X3 = 0xaa0303e1,
+    MOV_X2_X4 = 0xaa0403e2,
+    MOV_X3_X5 = 0xaa0503e3,
+    MOV_X4_X6 = 0xaa0603e4,
+    LDR_X19 = 0xf9400bf3,   /* ldr x19, [sp, #16] */
+    LDP_FRAME = 0xa8c27bfd, /* ldp x29, x30, [sp], #32 */
+    AUTIASP = 0xd50323bf,
     STP = 0xa9017fff, /* stp xzr, xzr, [sp, #16] */
     LDR_X8 = 0xf9400008,
     MRS_TPIDR = 0xd53bd043,
     NOP = 0xd503201f,
     RET = 0xd65f03c0,
+    B_NEXT = 0x14000001,
     BL = 0x94000010,
     B_EQ = 0x54000040
 };
@@ -74,6 +84,17 @@ static const struct {
       { MOV_X8_X0, MOV_X0_X1, MOV_X1_X2, MOV_X2_X3, MOV_X3_X4, MOV_X4_X5, SVC },
       0,
       0 },
+    { "cancellation point of glibc 2.41",
+      { MOV_X8_X1, MOV_X0_X2, MOV_X1_X3, MOV_X2_X4, MOV_X3_X5, MOV_X4_X6, MOV_X5_X7, SVC, RET },
+      6,
+      LINUX_NR_ANY },
+    { "something else behind it",
+      { MOV_X8_X1, MOV_X0_X2, MOV_X1_X3, MOV_X2_X4, MOV_X3_X5, MOV_X4_X6, MOV_X5_X7, SVC, NOP },
+      0,
+      0 },
+    { "cancellation point with one thread", { BL, SVC, LDR_X19, LDP_FRAME, RET }, 1, LINUX_NR_ANY },
+    { "likewise, signed", { BL, SVC, LDR_X19, LDP_FRAME, AUTIASP, RET }, 1, LINUX_NR_ANY },
+    { "another frame", { BL, SVC, LDR_X19, STP, RET }, 0, 0 },
     { "other moves", { MOV_X8_X0, MOV_X0_X1, MOV_X1_X2, MOV_X2_X3, MOV_X3_X4, MOV_X4_X5, MOV_X5_X7, SVC }, 0, 0 },
 };
 
@@ -156,15 +177,28 @@ START_TEST(store_leaves_alone_what_is_not_as_expected)
     linux_patch_t patch = { .address = (uint8_t *) &words[1] };
 
     memcpy(patch.from, &(uint32_t){ SVC }, LINUX_INSN);
-    memcpy(patch.to, &(uint32_t){ NOP }, LINUX_INSN);
+    memcpy(patch.to, &(uint32_t){ B_NEXT }, LINUX_INSN);
     ck_assert(linux_code_can_store(&patch));
     ck_assert(linux_code_store(&patch));
-    ck_assert_uint_eq(words[1], NOP);
+    ck_assert_uint_eq(words[1], B_NEXT);
     ck_assert(!linux_code_store(&patch));
     ck_assert_uint_eq(words[0], 1);
-    ck_assert_uint_eq(words[1], NOP);
+    ck_assert_uint_eq(words[1], B_NEXT);
     ck_assert_uint_eq(words[2], 3);
     patch.address += 2;
+    ck_assert(!linux_code_can_store(&patch));
+}
+END_TEST
+
+/* Other instructions than the architecture lists must not be changed while they may be running. */
+START_TEST(other_instructions_are_not_stored_in_place)
+{
+    static const uint32_t words[2][2] = { { MOV_X5_X7, B_NEXT }, { B_NEXT, MOV_X5_X7 } };
+    static uint32_t place;
+    linux_patch_t patch = { .address = (uint8_t *) &place };
+
+    memcpy(patch.from, &words[_i][0], LINUX_INSN);
+    memcpy(patch.to, &words[_i][1], LINUX_INSN);
     ck_assert(!linux_code_can_store(&patch));
 }
 END_TEST
@@ -179,6 +213,7 @@ int main(void)
     tcase_add_test(tcase, search_that_begins_between_instructions_goes_on_with_the_next);
     tcase_add_loop_test(tcase, jump_of_another_library_is_followed, 0, COUNT(jumps));
     tcase_add_test(tcase, store_leaves_alone_what_is_not_as_expected);
+    tcase_add_loop_test(tcase, other_instructions_are_not_stored_in_place, 0, 2);
     suite_add_tcase(suite, tcase);
     return test_run(suite);
 }
