@@ -108,11 +108,30 @@ extern const linux_call_t linux_calls[LINUX_CALL_COUNT];
 /** The call with this number, or NULL. */
 const linux_call_t *linux_call_by_nr(long nr);
 
+/** Whose code it is; also the bit number of linux_sites_mask_t's members. */
+typedef enum linux_kind_t {
+    LINUX_LIBC,   /**< The libc.so.6 that this library uses. */
+    LINUX_LOADER, /**< ld.so. */
+    LINUX_OTHER,  /**< All else; also libc.so.6 of another namespace. */
+    LINUX_KINDS
+} linux_kind_t;
+
+/** Bit of the sites that take their number from the caller (syscall(2)), in masks of calls. */
+#define LINUX_ANY_CALL_BIT (UINT32_C(1) << 31)
+
+/** Calls, for each kind of code. */
+typedef struct linux_sites_mask_t {
+    uint32_t calls[LINUX_KINDS];
+} linux_sites_mask_t;
+
 /** Id + 1 of the call with each number; 0: none of ours. For the stub of syscall(2), too. */
 extern const uint8_t linux_call_ids[LINUX_CALL_NUMBERS];
 
 /** Make a call as a site of it would, outside libc and ld.so. Hook context. */
 long linux_calls_run(const linux_call_t *call, const long args[6]);
+
+/** Calls that raise no events where their number is the caller's. While not live. */
+void linux_calls_leave_alone(const linux_sites_mask_t *mask);
 
 /** Do sites deliver events, or only make the call? Threads inside a call finish as they began. */
 void linux_calls_go_live(bool live);
@@ -221,22 +240,6 @@ typedef struct linux_mapping_t {
 bool linux_maps_each(void (*visit)(const linux_mapping_t *mapping, void *arg), void *arg);
 
 /* ---- Code and its sites ------------------------------------------------------------------------ */
-
-/** Whose code it is; also the bit number of linux_sites_mask_t's members. */
-typedef enum linux_kind_t {
-    LINUX_LIBC,   /**< The libc.so.6 that this library uses. */
-    LINUX_LOADER, /**< ld.so. */
-    LINUX_OTHER,  /**< All else; also libc.so.6 of another namespace. */
-    LINUX_KINDS
-} linux_kind_t;
-
-/** Bit of the sites that take their number from the caller (syscall(2)), in masks of calls. */
-#define LINUX_ANY_CALL_BIT (UINT32_C(1) << 31)
-
-/** Calls, for each kind of code. */
-typedef struct linux_sites_mask_t {
-    uint32_t calls[LINUX_KINDS];
-} linux_sites_mask_t;
 
 /** Read a comma-separated list of calls, each with whose sites are meant, or all: `munmap`, `libc:munmap`, `ld.so:mmap`, `other:mmap`, `syscall` for syscall(2).
  * @param[out] unknown  First name that is no call of ours and its length; untouched when all are.

@@ -25,6 +25,9 @@
  * (sites, linux_facts) was written before the first one, and the load in linux_before() acquires it. */
 static _Atomic bool is_live;
 
+/* Calls that are left alone also where they come by number. Set while not live. */
+static linux_sites_mask_t left_alone;
+
 /* Calls that reached a stub on this thread; for the self-test. Own thread only. */
 static _Thread_local uint32_t arrivals IN_STATIC_TLS;
 
@@ -394,11 +397,10 @@ static __attribute__((noinline)) void search_loaded(const linux_frame_t *frame)
     }
 }
 
-/* The stub has seen to it that a number of the caller's is one of ours. */
-OPAL_MEM_HOOKS_PATH linux_plan_t linux_before(const linux_site_t *site, linux_frame_t *frame)
+static inline __attribute__((always_inline)) linux_plan_t begin(const linux_site_t *site, const linux_call_t *call,
+                                                                linux_frame_t *frame)
 {
     const bool has_events = atomic_load_explicit(&is_live, memory_order_acquire);
-    const linux_call_t *call = site->call != NULL ? site->call : linux_call_by_nr(frame->nr);
 
     arrivals |= linux_site_bit(site) | call->bit;
     frame->call = call;
@@ -408,6 +410,19 @@ OPAL_MEM_HOOKS_PATH linux_plan_t linux_before(const linux_site_t *site, linux_fr
         return LINUX_PLAN_MAKE;
     }
     return site->kind == LINUX_LOADER ? before_for_loader(call, frame) : call->before(call, frame);
+}
+
+/* The stub has seen to it that the number is one of ours. */
+static __attribute__((noinline)) linux_plan_t begin_by_number(const linux_site_t *site, linux_frame_t *frame)
+{
+    const linux_call_t *call = linux_call_by_nr(frame->nr);
+
+    return (left_alone.calls[site->kind] & call->bit) != 0 ? LINUX_PLAN_MAKE : begin(site, call, frame);
+}
+
+OPAL_MEM_HOOKS_PATH linux_plan_t linux_before(const linux_site_t *site, linux_frame_t *frame)
+{
+    return site->call != NULL ? begin(site, site->call, frame) : begin_by_number(site, frame);
 }
 
 OPAL_MEM_HOOKS_PATH linux_plan_t linux_after(linux_frame_t *frame)
@@ -450,6 +465,11 @@ long linux_dispatch(const linux_site_t *site, const long args[6])
 _Static_assert(sizeof(linux_frame_t) <= LINUX_FRAME_BYTES && offsetof(linux_frame_t, nr) == 48
                    && offsetof(linux_frame_t, result) == 56 && LINUX_PLAN_MAKE == 0 && LINUX_PLAN_MAKE_THEN == 1,
                "as linux_trampoline_<cpu>.S knows them");
+
+void linux_calls_leave_alone(const linux_sites_mask_t *mask)
+{
+    left_alone = *mask;
+}
 
 void linux_calls_go_live(bool live)
 {

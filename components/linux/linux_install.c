@@ -148,6 +148,7 @@ int linux_install(const linux_options_t *options, int *support, uint64_t *sees)
         return result;
     }
     stay_loaded();
+    linux_calls_leave_alone(&options->left_alone);
     linux_calls_go_live(true);
     if (linux_texts_replace(&options->left_alone, &sys_errno) != OPAL_SUCCESS) {
         linux_uninstall();
