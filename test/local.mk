@@ -22,6 +22,7 @@ include test/info/local.mk
 include test/linux/local.mk
 include test/rcache/local.mk
 include test/embed/local.mk
+include test/company/local.mk
 if HAVE_LIBURING
 include test/msg/local.mk
 endif

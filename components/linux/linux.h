@@ -42,7 +42,8 @@ typedef enum linux_call_id_t {
     LINUX_CALL_OPENAT2,
     LINUX_CALL_CREAT,
     LINUX_CALL_IOCTL,
-    LINUX_CALL_MPROTECT, /**< Takes nothing away; see linux_guard.c. */
+    LINUX_CALL_MPROTECT,      /**< Takes nothing away; see linux_guard.c. */
+    LINUX_CALL_PKEY_MPROTECT, /**< Likewise. */
     LINUX_CALL_COUNT
 } linux_call_id_t;
 

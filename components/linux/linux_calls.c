@@ -345,6 +345,8 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
     { ID_OF(IOCTL, SYS_ioctl, "ioctl", UFFD_MOVE), .before = before_run, .run = linux_run_ioctl,
       .filter = MOVES_PAGES },
     { ID_OF(MPROTECT, SYS_mprotect, "mprotect", UNKNOWN), .before = before_run, .run = linux_run_mprotect },
+    { ID_OF(PKEY_MPROTECT, SYS_pkey_mprotect, "pkey_mprotect", UNKNOWN), .before = before_run,
+      .run = linux_run_mprotect },
 };
 
 #define ENTRY(id, number) [number] = LINUX_CALL_##id + 1
@@ -366,6 +368,7 @@ const uint8_t linux_call_ids[LINUX_CALL_NUMBERS] = {
     ENTRY(OPENAT2, SYS_openat2),
     ENTRY(IOCTL, SYS_ioctl),
     ENTRY(MPROTECT, SYS_mprotect),
+    ENTRY(PKEY_MPROTECT, SYS_pkey_mprotect),
 #ifdef SYS_open
     ENTRY(OPEN, SYS_open),
     ENTRY(CREAT, SYS_creat),

@@ -69,7 +69,8 @@ static int check_disable_sites(void)
         DISABLE_SITES
         " (from %s): \"%.*s\" is not one of the system calls that can be left alone: mmap, munmap, brk, mremap, "
         "madvise, shmat, shmdt, remap_file_pages, process_madvise, truncate, ftruncate, fallocate, open, openat, "
-        "openat2, creat, ioctl, mprotect, and syscall for syscall(2); each everywhere, or with libc:, ld.so: or "
+        "openat2, creat, ioctl, mprotect, pkey_mprotect, and syscall for syscall(2); each everywhere, or with "
+        "libc:, ld.so: or "
         "other: before it",
         info.source_detail, (int) length, unknown);
     return OPAL_ERR_BAD_PARAM;

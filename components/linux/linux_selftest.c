@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/falloc.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -163,33 +164,85 @@ static bool is_own_brk_at(const uint8_t *function)
     return false;
 }
 
-/* The object that a jump at the head of libc's function for a call leads to; NULL: there is none, or nowhere. */
-static const void *owner_of(linux_call_id_t id)
+/* Where a jump at the head of a function of libc leads to; NULL: there is none. */
+static const uint8_t *hook_of(const char *name)
 {
-    const uint8_t *function = linux_selftest_function(id);
-    const uint8_t *target = function != NULL ? linux_code_follow(function) : NULL;
+    const function_t function = find_function(name);
+    const uint8_t *code;
+
+    memcpy(&code, &function, sizeof(code));
+    return code != NULL ? linux_code_follow(code) : NULL;
+}
+
+/* The object that code belongs to; NULL: none. */
+static const void *owner_of(const uint8_t *code)
+{
     Dl_info info;
 
-    return target != NULL && dladdr(target, &info) != 0 ? info.dli_fbase : NULL;
+    return code != NULL && dladdr(code, &info) != 0 ? info.dli_fbase : NULL;
+}
+
+/* Is there a site of brk? One that we have replaced looks like none. */
+static bool has_bare_brk(const uint8_t *code, size_t size)
+{
+    linux_found_t found[LINUX_FIND_AT_ONCE];
+
+    for (size_t at = 0; at < size;) {
+        size_t done = 0;
+        const size_t count = linux_find_sites(code + at, size - at, found, LINUX_FIND_AT_ONCE, &done);
+
+        for (size_t i = 0; i < count; i++) {
+            if (found[i].call == &linux_calls[LINUX_CALL_BRK]) {
+                return true;
+            }
+        }
+        at += done;
+    }
+    return false;
+}
+
+/* @return 1: arg is code of this object, which has a site of brk in the same segment. */
+static int look_for_bare_brk(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void) size;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        const uint8_t *start = (const uint8_t *) (info->dlpi_addr + segment->p_vaddr);
+
+        if (segment->p_type == PT_LOAD && (segment->p_flags & (PF_R | PF_X)) == (PF_R | PF_X)
+            && (uintptr_t) arg - (uintptr_t) start < segment->p_memsz) {
+            return has_bare_brk(start, segment->p_memsz) ? 1 : 0;
+        }
+    }
+    return 0;
+}
+
+/* UCX makes brk by an instruction of its own, where it makes other calls by syscall(2). */
+static bool goes_past_us(const uint8_t *hook)
+{
+    return hook != NULL && dl_iterate_phdr(look_for_bare_brk, (void *) (uintptr_t) hook) != 0;
 }
 
 /* brk is called only if its site is at the head of the function (see linux_calls_probe_brk()): the hook of somebody else
- * would go through to the kernel. It is believed to do as the same library's hook of munmap, which can be called. */
+ * would go through to the kernel. It is believed to do as the same library's hook of munmap, which can be called, unless
+ * the library has a site of its own that is not replaced (it may not have been searched). */
 static uint32_t test_brk(uint32_t arrived)
 {
     const function_t function = find_function("brk");
     const uint32_t bit = linux_calls[LINUX_CALL_BRK].bit;
     const uint8_t *code = linux_selftest_function(LINUX_CALL_BRK);
-    const void *owner = owner_of(LINUX_CALL_BRK);
+    const uint8_t *hook = hook_of("brk");
+    const void *owner = owner_of(hook);
 
-    if (code == NULL) {
+    if (code == NULL || goes_past_us(hook_of("sbrk"))) {
         return 0;
     }
     if (is_own_brk_at(code)) {
         return linux_calls_probe_brk((int (*)(void *)) function) ? bit : 0;
     }
-    return owner != NULL && owner == owner_of(LINUX_CALL_MUNMAP)
-               ? (arrived & linux_calls[LINUX_CALL_MUNMAP].bit) != 0 ? bit : 0
+    return owner != NULL && owner == owner_of(hook_of("munmap"))
+                   && (arrived & linux_calls[LINUX_CALL_MUNMAP].bit) != 0 && !goes_past_us(hook)
+               ? bit
                : 0;
 }
 

@@ -7,9 +7,11 @@
 #include "rcache/base/rcache_base.h"
 #include "rcache/base/rcache_base_list.h"
 
+/* Both: memory may come from the heap, or from a system call, and nobody says which. */
 static bool hooks_notice_releases(void)
 {
-    return (opal_mem_hooks_support_level() & (OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT)) != 0;
+    const int needed = OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT;
+    return (opal_mem_hooks_support_level() & needed) == needed;
 }
 
 /* May this cache keep registrations? OPAL_ERR_NOT_SUPPORTED: it must, but cannot. */

@@ -51,11 +51,11 @@ for preload in "" "$ours" "$open_pal"; do
 done
 cat "$work/out"
 
-# Their memory/patcher starts after ours and takes libc over: our caches keep nothing from then on.
+# Their memory/patcher starts after ours and takes libc over: our caches go on.
 rc=0
 "$work/ours_first" patcher > "$work/out" 2>&1 || rc=$?
 case $rc in
-    0) grep -q 'warning: memory: another library has taken over' "$work/out" || fail "no warning: $(cat "$work/out")" ;;
+    0) ! grep -q 'warning' "$work/out" || fail "a warning: $(cat "$work/out")" ;;
     77) echo "not tried: linux, or their memory/patcher, does not run here" ;;
     *) fail "with their memory/patcher: exit status $rc: $(cat "$work/out")" ;;
 esac
