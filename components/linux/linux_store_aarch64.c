@@ -49,17 +49,15 @@ static bool compare_exchange(uint8_t *code, uint32_t expected, uint32_t wanted)
 {
     uint32_t seen, failed;
 
-    do {
-        __asm__ volatile("    ldaxr %w[seen], [%[code]]\n"
-                         "    mov   %w[failed], wzr\n"
-                         "    cmp   %w[seen], %w[expected]\n"
-                         "    b.ne  1f\n"
-                         "    stlxr %w[failed], %w[wanted], [%[code]]\n"
-                         "1:"
-                         : [seen] "=&r"(seen), [failed] "=&r"(failed)
-                         : [code] "r"(code), [expected] "r"(expected), [wanted] "r"(wanted)
-                         : "cc", "memory");
-    } while (failed != 0);
+    __asm__ volatile("1:  ldaxr %w[seen], [%[code]]\n"
+                     "    cmp   %w[seen], %w[expected]\n"
+                     "    b.ne  2f\n"
+                     "    stlxr %w[failed], %w[wanted], [%[code]]\n"
+                     "    cbnz  %w[failed], 1b\n"
+                     "2:"
+                     : [seen] "=&r"(seen), [failed] "=&r"(failed)
+                     : [code] "r"(code), [expected] "r"(expected), [wanted] "r"(wanted)
+                     : "cc", "memory");
     return seen == expected;
 }
 
