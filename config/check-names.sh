@@ -83,7 +83,7 @@ ${CC:-cc} -E -DOPAL_OPALMEM_RENAME_H -I"$build/include" -I"$top/include" "$work/
 # ---- What is defined -----------------------------------------------------------------------------------
 
 nm -D --defined-only "$library" | awk '$2 != "A" && $3 !~ /^__/ { sub(/@.*/, "", $3); print $3 }' | sort -u > "$work/exported"
-find "$build/.libs" -name 'libopalmem*.a' -exec nm -g --defined-only {} + 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u > "$work/global"
+find "$build/.libs" -name 'libopalmem*.a' -exec nm -g --defined-only {} + 2>/dev/null | awk 'NF == 3 && $3 !~ /^DW\./ { print $3 }' | sort -u > "$work/global"
 object_names() { sed -e 's/^opalmem_//' -e "s/^/$prefix/" "$1" | sort -u; }
 object_names "$work/declared" > "$work/declared_objects"
 optional='^$'

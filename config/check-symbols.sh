@@ -9,7 +9,7 @@ build=$(cd "${1:?usage: check-symbols.sh BUILDDIR}" && pwd)
 top=$(cd "$(dirname "$0")/.." && pwd)
 prefix=$(sed -n 's/^#define OPALMEM_SYMBOL_PREFIX "\(.*\)"/\1/p' "$build/include/opal/opalmem_config.h")
 rc=0
-# Names that begin with two underscores are the compiler's (sanitizers).
+# Names that begin with two underscores, or DW., are the compiler's (sanitizers; unwinding).
 bad=$(nm -D --defined-only "$build/.libs/libopalmem.so" |
     awk -v p="$prefix" '$2 != "A" && index($3, p) != 1 && $3 !~ /^__/ { print $3 }')
 if [ -n "$bad" ]; then
@@ -23,7 +23,7 @@ if [ -n "$bad" ]; then
 fi
 for archive in "$build/.libs/libopalmem.a" "$build/.libs/libopalmem_internal.a"; do
     [ -e "$archive" ] || continue
-    bad=$(nm -g --defined-only "$archive" | awk -v p="$prefix" 'NF == 3 && index($3, p) != 1 { print $3 }' | grep -v '^__' || true)
+    bad=$(nm -g --defined-only "$archive" | awk -v p="$prefix" 'NF == 3 && index($3, p) != 1 { print $3 }' | grep -vE '^(__|DW\.)' || true)
     if [ -n "$bad" ]; then
         echo "check-symbols: $archive defines without the prefix $prefix:" "$bad" >&2
         rc=1

@@ -14,9 +14,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 prefix=$(sed -n 's/^#define OPALMEM_SYMBOL_PREFIX "\(.*\)"/\1/p' "$build/include/opal/opalmem_config.h")
 
-# Global symbols that the library's objects define; sanitizers add their own.
+# Global symbols that the library's objects define; the compiler adds its own (sanitizers; DW.ref. for unwinding).
 nm -g --defined-only "$build/.libs/libopalmem_internal.a" | awk 'NF == 3 { print $3 }' |
-    grep -v '^__' | sort -u > "$work/symbols"
+    grep -vE '^(__|DW\.)' | sort -u > "$work/symbols"
 [ -s "$work/symbols" ] || { echo "update-rename.sh: no symbols in $build/.libs/libopalmem_internal.a" >&2; exit 1; }
 
 # A name that begins with opalmem_ has its prefix in place of that word; the sources tell the two kinds apart.

@@ -14,6 +14,7 @@ libopalmem_internal_la_SOURCES = \
 	framework/base/mca_base_cmd_line.h \
 	framework/base/mca_base_cmd_line_environ.c \
 	framework/base/mca_base_cmd_line_parse.c \
+	framework/base/mca_base_environ.c \
 	framework/base/mca_base_file.c \
 	framework/base/mca_base_file.h \
 	framework/base/mca_base_file_parse.c \
@@ -70,7 +71,8 @@ libopalmem_internal_la_SOURCES += framework/base/mca_base_repository_none.c
 endif
 libopalmem_internal_la_CPPFLAGS = $(AM_CPPFLAGS) -DMCA_BASE_COMPONENT_IS_STATIC \
 	-DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"' -DOPALMEM_SYSCONFDIR='"$(sysconfdir)"'
-libopalmem_internal_la_CFLAGS = $(AM_CFLAGS) $(LIBURING_CFLAGS)
+# -fexceptions: what is attributed `cleanup` runs when a callback is left by unwinding.
+libopalmem_internal_la_CFLAGS = $(AM_CFLAGS) -fexceptions $(LIBURING_CFLAGS)
 libopalmem_internal_la_LIBADD = $(LTDL_LIBS) $(LIBURING_LIBS)
 
 if EMBEDDED

@@ -102,7 +102,10 @@ static int first_init(int *argc, char ***argv)
 {
     struct saved_arguments saved;
     mca_base_cmd_line_batch_t *taken = NULL;
-    int rc = save_arguments(&saved, argc, argv);
+    int rc = mca_base_environ_find();
+    if (rc == OPAL_SUCCESS) {
+        rc = save_arguments(&saved, argc, argv);
+    }
     if (rc != OPAL_SUCCESS) {
         return rc;
     }

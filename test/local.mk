@@ -18,6 +18,7 @@ include test/build/local.mk
 include test/kit/local.mk
 include test/model/local.mk
 include test/base/local.mk
+include test/coverage/local.mk
 include test/info/local.mk
 include test/linux/local.mk
 include test/rcache/local.mk

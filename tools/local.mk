@@ -1,7 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # Programs.
 include tools/util/local.mk
 include tools/machine/local.mk
 include tools/info/local.mk
+include tools/coverage/local.mk
 include tools/completion/local.mk
 if HAVE_LIBURING
 include tools/msg/local.mk

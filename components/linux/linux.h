@@ -338,14 +338,19 @@ void linux_search_others(size_t limit);
 /** Search code in memory. Under linux_lock(); raw system calls only. @retval codes of linux_texts_add() */
 int linux_search_memory(linux_kind_t kind, uintptr_t start, uintptr_t end, int *sys_errno);
 
+/** Code at [start, end) is to be searched again when it is come upon. Under linux_lock(). */
+void linux_search_forget(uintptr_t start, uintptr_t end);
+
 /** ld.so has mapped fd: search it. Hook context; waits for linux_lock(). */
 void linux_search_mapped(uintptr_t start, size_t length, int prot, int fd, uint64_t offset);
 
 /** ld.so is about to unmap a range, or to map something over it. Hook context; waits for linux_lock(). */
 void linux_search_unmapped(uintptr_t start, size_t length);
 
-/** Find the sites in code. @return Number of sites found, at most capacity, by rising address; *end: searched up to. */
-size_t linux_find_sites(const uint8_t *code, size_t size, linux_found_t *found, size_t capacity, size_t *end);
+/** Find the sites in code that begin at code + from or behind; what is before tells whether it is one.
+ * @return Number of sites found, at most capacity, by rising address; *end: offset up to which was searched. */
+size_t linux_find_sites(const uint8_t *code, size_t size, size_t from, linux_found_t *found, size_t capacity,
+                        size_t *end);
 
 /** Visit each readable executable segment of libc.so.6 and ld.so, with the loader's lock held.
  * @return what visit returned, the first that is not 0. */

@@ -51,17 +51,23 @@ OPAL_MEM_HOOKS_PATH static linux_plan_t open_window(const linux_call_t *call, li
     return call->gain != NULL && opal_mem_hooks_wants_alloc() ? LINUX_PLAN_MAKE_THEN : LINUX_PLAN_MAKE;
 }
 
-/* The call is over; its gain is told from `seen`, the arguments as the kernel rounds them. */
+static inline __attribute__((always_inline)) void close_window(linux_frame_t *const *frame)
+{
+    if ((*frame)->count != 0) {
+        opal_mem_hooks_window_close(&(*frame)->window);
+    }
+}
+
+/* The call is over; its gain is told from `seen`, the arguments as the kernel rounds them. Then the window is closed, also
+ * when an alloc callback is left by unwinding. */
 OPAL_MEM_HOOKS_PATH static linux_plan_t finish(linux_frame_t *frame, const long seen[6])
 {
+    linux_frame_t *const closed __attribute__((cleanup(close_window))) = frame;
     const linux_call_t *call = frame->call;
     opal_mem_hooks_range_t gain;
 
     if (call->gain != NULL && !linux_failed(frame->result) && call->gain(seen, frame->result, &gain) != 0) {
         report_gain(&gain);
-    }
-    if (frame->count != 0) {
-        opal_mem_hooks_window_close(&frame->window);
     }
     return LINUX_PLAN_DONE;
 }
@@ -78,6 +84,15 @@ static linux_plan_t before_run(const linux_call_t *call, linux_frame_t *frame)
 {
     frame->result = call->run(call, frame->args);
     return LINUX_PLAN_DONE;
+}
+
+OPAL_MEM_HOOKS_PATH static linux_plan_t before_madvise(const linux_call_t *call, linux_frame_t *frame)
+{
+    if ((int) frame->args[2] == MADV_REMOVE) {
+        frame->result = linux_run_remove(call, frame->args);
+        return LINUX_PLAN_DONE;
+    }
+    return before_plain(call, frame);
 }
 
 /* ---- mmap ---------------------------------------------------------------------------------------- */
@@ -279,20 +294,15 @@ static void report_attached(uintptr_t start, size_t size, bool was_over)
 static long run_shmat(const linux_call_t *call, const long args[6])
 {
     const size_t size = linux_shm_size((int) args[0]);
-    opal_mem_hooks_window_t window;
-    opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
-    const size_t count = linux_ranges_shmat(args, size, ranges);
+    linux_spans_windows_t windows __attribute__((cleanup(linux_spans_close))) = { 0 };
+    linux_spans_t over;
     long result;
 
-    if (count != 0) {
-        opal_mem_hooks_window_open(&window, ranges, count, call->cause, true);
-    }
+    over.count = linux_ranges_shmat(args, size, over.ranges);
+    linux_spans_open(&over, &windows, call->cause);
     result = linux_sys_call(call->nr, args);
     if (!linux_failed(result)) {
-        report_attached((uintptr_t) result, size, count != 0);
-    }
-    if (count != 0) {
-        opal_mem_hooks_window_close(&window);
+        report_attached((uintptr_t) result, size, over.count != 0);
     }
     return result;
 }
@@ -325,7 +335,7 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
     { ID(BRK, SYS_brk, "brk"), .before = before_brk, .after = after_brk },
     { ID(MREMAP, SYS_mremap, "mremap"), .before = before_mremap, .after = after_mremap,
       .gain = linux_gain_mremap },
-    { ID(MADVISE, SYS_madvise, "madvise"), .before = before_plain, .ranges = linux_ranges_madvise },
+    { ID(MADVISE, SYS_madvise, "madvise"), .before = before_madvise, .ranges = linux_ranges_madvise },
     { ID(SHMAT, SYS_shmat, "shmat"), .before = before_run, .run = run_shmat },
     { ID(SHMDT, SYS_shmdt, "shmdt"), .before = before_run, .run = run_shmdt },
     { ID(REMAP_FILE_PAGES, SYS_remap_file_pages, "remap_file_pages"), .before = before_plain,

@@ -77,18 +77,27 @@ static bool is_numbered_site(const uint8_t *code, size_t mov, bool (*is_wanted)(
 #define MOV_NUMBER(code) (((code) &0xf8) == 0xb8) /* mov $number,%eax to %edi */
 #define LONGEST_LEAD 24
 
-/* Bytes of an instruction that moves a register to another one or clears one; 0: it is something else. */
+/* Opcodes 89 and 31 write to the register in the lower bits, with bit 0 of the prefix; the others to the other one. */
+static bool is_to_eax(uint8_t prefix, uint8_t opcode, uint8_t operands)
+{
+    const bool is_lower = opcode == 0x89 || opcode == 0x31;
+    const unsigned number = is_lower ? operands & 7 : operands >> 3 & 7;
+
+    return number == 0 && (prefix & (is_lower ? 1 : 4)) == 0;
+}
+
+/* Bytes of an instruction that moves a register to another one than %eax, or clears one; 0: it is something else. */
 static size_t length_of_move(const uint8_t *code)
 {
-    const size_t prefix = (code[0] & 0xf0) == 0x40 ? 1 : 0;
-    const uint8_t opcode = code[prefix], operands = code[prefix + 1];
+    const size_t length = (code[0] & 0xf0) == 0x40 ? 1 : 0;
+    const uint8_t prefix = length != 0 ? code[0] : 0, opcode = code[length], operands = code[length + 1];
     const bool is_move = opcode == 0x89 || opcode == 0x8b
                          || ((opcode == 0x31 || opcode == 0x33) && (operands >> 3 & 7) == (operands & 7));
 
-    return is_move && (operands & 0xc0) == 0xc0 ? prefix + 2 : 0;
+    return is_move && (operands & 0xc0) == 0xc0 && !is_to_eax(prefix, opcode, operands) ? length + 2 : 0;
 }
 
-/* Do only such instructions lie in [from, to)? None of them may be the one that changes %eax. */
+/* Do only such instructions lie in [from, to)? */
 static bool are_moves(const uint8_t *code, size_t from, size_t to)
 {
     while (from < to) {
@@ -105,13 +114,15 @@ static bool are_moves(const uint8_t *code, size_t from, size_t to)
 /* `site` is the mov of another register; its 5 bytes and the number's are told apart by the moves between. */
 static bool is_site_behind_number(const uint8_t *code, size_t site, bool (*is_wanted)(long nr), long *nr)
 {
+    long number;
+
     if (!MOV_NUMBER(code[site]) || code[site] == MOV_EAX) {
         return false;
     }
     for (size_t lead = LINUX_INSN; lead <= LONGEST_LEAD && lead <= site; lead++) {
-        if (is_numbered_site(code, site - lead, is_wanted, nr)
+        if (is_numbered_site(code, site - lead, is_wanted, &number)
             && are_moves(code, site - lead + LINUX_INSN, site)) {
-            *nr |= LINUX_NR_IS_SET;
+            *nr = number | LINUX_NR_IS_SET;
             return true;
         }
     }

@@ -373,3 +373,63 @@ long linux_run_fallocate(const linux_call_t *call, const long args[6])
     find_fallocate(args, &loss);
     return call_on_descriptor(call, args, &loss);
 }
+
+/* ---- madvise(MADV_REMOVE) ------------------------------------------------------------------------ */
+
+/* The call makes a hole in the file behind a mapping, which all other mappings of that part lose, too. */
+typedef struct removal_t {
+    uintptr_t start, end;
+    linux_loss_t loss;
+} removal_t;
+
+static bool is_file_of_loss(const linux_loss_t *loss, const linux_mapping_t *mapping)
+{
+    return loss->inode == mapping->inode && loss->device == mapping->device;
+}
+
+/* Several mappings of one file make one part of it, with what lies between. */
+static void note_part(linux_loss_t *loss, const linux_mapping_t *mapping, uint64_t from, uint64_t to)
+{
+    if (!loss->is_known) {
+        loss->is_known = true;
+        loss->device = mapping->device;
+        loss->inode = mapping->inode;
+        loss->from = from;
+        loss->to = to;
+    } else if (is_file_of_loss(loss, mapping)) {
+        loss->from = from < loss->from ? from : loss->from;
+        loss->to = to > loss->to ? to : loss->to;
+    } else {
+        loss->is_all = true;
+    }
+}
+
+static void visit_removed(const linux_mapping_t *mapping, void *arg)
+{
+    removal_t *removal = arg;
+    const uintptr_t start = removal->start > mapping->start ? removal->start : mapping->start;
+    const uintptr_t end = removal->end < mapping->end ? removal->end : mapping->end;
+
+    if (start < end && mapping->inode != 0) {
+        note_part(&removal->loss, mapping, mapping->offset + (start - mapping->start),
+                  mapping->offset + (end - mapping->start));
+    }
+}
+
+long linux_run_remove(const linux_call_t *call, const long args[6])
+{
+    static const linux_again_t same = { .by = LINUX_AGAIN_SAME };
+    opal_mem_hooks_range_t ranges[OPAL_MEM_HOOKS_WINDOW_RANGES];
+    removal_t removal = { 0 };
+
+    if (linux_ranges_madvise(args, ranges) == 0) {
+        return linux_sys_call(call->nr, args);
+    }
+    if (!opal_mem_hooks_has_release_callbacks()) {
+        return linux_call_unheard(call, args);
+    }
+    removal.start = ranges[0].start;
+    removal.end = ranges[0].start + ranges[0].length;
+    removal.loss.is_all = !linux_maps_each(visit_removed, &removal) || removal.loss.is_all;
+    return linux_loss_call(call, args, &removal.loss, &same);
+}

@@ -37,7 +37,8 @@ void linux_spans_all(linux_spans_t *spans);
 
 bool linux_spans_equal(const linux_spans_t *a, const linux_spans_t *b);
 
-/** Open windows over all of them, nested; release callbacks run. */
+/** Open windows over all of them, nested; release callbacks run. Should one be left by unwinding, the windows
+ * before it are the caller's to close, by the attribute cleanup(linux_spans_close) of *windows. */
 void linux_spans_open(const linux_spans_t *spans, linux_spans_windows_t *windows, opal_mem_hooks_cause_t cause);
 /** Same thread. */
 void linux_spans_close(linux_spans_windows_t *windows);
@@ -95,6 +96,8 @@ long linux_run_open(const linux_call_t *call, const long args[6]);
 long linux_run_creat(const linux_call_t *call, const long args[6]);
 long linux_run_openat(const linux_call_t *call, const long args[6]);
 long linux_run_openat2(const linux_call_t *call, const long args[6]);
+/** madvise with MADV_REMOVE. */
+long linux_run_remove(const linux_call_t *call, const long args[6]);
 long linux_run_process_madvise(const linux_call_t *call, const long args[6]);
 /** Of all ioctls only UFFDIO_MOVE has events; the others are just made. */
 long linux_run_ioctl(const linux_call_t *call, const long args[6]);

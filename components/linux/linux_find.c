@@ -14,9 +14,10 @@ static bool is_wanted(long nr)
     return nr == LINUX_NR_ANY || linux_call_by_nr(nr) != NULL;
 }
 
-size_t linux_find_sites(const uint8_t *code, size_t size, linux_found_t *found, size_t capacity, size_t *end)
+size_t linux_find_sites(const uint8_t *code, size_t size, size_t from, linux_found_t *found, size_t capacity,
+                        size_t *end)
 {
-    size_t count = 0, at = 0;
+    size_t count = 0, at = from;
     long nr = 0;
 
     while (count < capacity) {

@@ -144,9 +144,12 @@ static uint64_t hold_cancellation(void)
     return old;
 }
 
-static void restore_signals(uint64_t old)
+/* Also when a callback is left by unwinding. */
+#define RESTORES_SIGNALS __attribute__((cleanup(restore_signals)))
+
+static void restore_signals(const uint64_t *old)
 {
-    linux_sys_sigmask(SIG_SETMASK, &old, NULL);
+    linux_sys_sigmask(SIG_SETMASK, old, NULL);
 }
 
 /* Another file than the one that was looked at? Then nothing was announced of it: it is the loss now. */
@@ -182,17 +185,15 @@ static void look_again(const linux_call_t *call, const linux_loss_t *loss, const
 {
     linux_loss_t now = *loss;
     linux_spans_t spans;
-    uint64_t signals;
 
-    if (!see_again(&now, again, result)) {
-        return;
+    if (see_again(&now, again, result)) {
+        RESTORES_SIGNALS const uint64_t signals = hold_cancellation();
+
+        collect(&now, &spans);
+        if (!linux_spans_equal(&spans, announced)) {
+            linux_spans_release(&spans, call->cause);
+        }
     }
-    signals = hold_cancellation();
-    collect(&now, &spans);
-    if (!linux_spans_equal(&spans, announced)) {
-        linux_spans_release(&spans, call->cause);
-    }
-    restore_signals(signals);
 }
 
 /* The mappings are there; will the kernel let this process write to the path? */
@@ -210,8 +211,8 @@ static bool is_write_refused(const linux_again_t *again)
 static long call_at_stake(const linux_call_t *call, const long args[6], const linux_loss_t *loss,
                           const linux_again_t *again)
 {
-    const uint64_t signals = hold_cancellation();
-    linux_spans_windows_t windows;
+    RESTORES_SIGNALS const uint64_t signals = hold_cancellation();
+    linux_spans_windows_t windows __attribute__((cleanup(linux_spans_close))) = { 0 };
     linux_spans_t spans;
     long result;
 
@@ -224,8 +225,6 @@ static long call_at_stake(const linux_call_t *call, const long args[6], const li
     if (!linux_failed(result)) {
         look_again(call, loss, again, result, &spans);
     }
-    linux_spans_close(&windows);
-    restore_signals(signals);
     return result;
 }
 

@@ -143,7 +143,7 @@ static bool take_text(maps_reader_t *reader, const char *text, size_t size)
 /* A file that ends within a line, or holds none, has not been read to its end. */
 static bool take_file(maps_reader_t *reader, int fd)
 {
-    char buffer[1024];
+    char buffer[512]; /* Signal handlers on small stacks call shmdt, too. */
     bool is_empty = true;
 
     for (;;) {

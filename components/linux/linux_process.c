@@ -72,7 +72,7 @@ typedef enum finding_t {
 
 static long call_with_spans(const linux_call_t *call, const long args[6], finding_t finding, linux_spans_t *spans)
 {
-    linux_spans_windows_t windows;
+    linux_spans_windows_t windows __attribute__((cleanup(linux_spans_close))) = { 0 };
     long result;
 
     if (finding != FINDING_SPANS) {
@@ -84,7 +84,6 @@ static long call_with_spans(const linux_call_t *call, const long args[6], findin
         linux_spans_all(spans);
         linux_spans_release(spans, call->cause);
     }
-    linux_spans_close(&windows);
     return result;
 }
 

@@ -39,8 +39,7 @@ static bool is_searched(uintptr_t start, uint64_t inode)
     return false;
 }
 
-/* Without room it will be searched again the next time, which costs time only. */
-static void forget_searched(uintptr_t start, uintptr_t end)
+void linux_search_forget(uintptr_t start, uintptr_t end)
 {
     for (size_t i = searched_count; i-- > 0;) {
         if (searched[i].start < end && searched[i].end > start) {
@@ -49,12 +48,13 @@ static void forget_searched(uintptr_t start, uintptr_t end)
     }
 }
 
+/* Without room it will be searched again the next time, which costs time only. */
 static void note_searched(uintptr_t start, uintptr_t end, uint64_t inode)
 {
     if (is_searched(start, inode)) {
         return;
     }
-    forget_searched(start, end);
+    linux_search_forget(start, end);
     if (searched_count < MAX_SEARCHED) {
         searched[searched_count].start = start;
         searched[searched_count].end = end;
@@ -69,12 +69,11 @@ int linux_search_memory(linux_kind_t kind, uintptr_t start, uintptr_t end, int *
     linux_found_t found[LINUX_FIND_AT_ONCE];
     int result = OPAL_SUCCESS;
 
-    for (uintptr_t at = start; at < end && result == OPAL_SUCCESS;) {
-        size_t done = 0;
-        const size_t count = linux_find_sites((const uint8_t *) at, end - at, found, LINUX_FIND_AT_ONCE, &done);
+    for (size_t at = 0; at < end - start && result == OPAL_SUCCESS;) {
+        const size_t count =
+            linux_find_sites((const uint8_t *) start, end - start, at, found, LINUX_FIND_AT_ONCE, &at);
 
         result = linux_texts_add(kind, start, end, found, count, sys_errno);
-        at += done;
     }
     return result;
 }
@@ -101,9 +100,12 @@ int linux_search_libc(int *sys_errno)
 
 /* ---- In files ------------------------------------------------------------------------------------ */
 
-/* Read at once. The longest pattern that is looked for may lie across the end: that much is kept for the next time. */
+/* Read at once. A site near the end may have been cut off, and what is before a site tells whether it is one: the end is
+ * read again the next time, and sites in its second half are looked for then. */
 #define CHUNK ((size_t) 128 * 1024)
-#define OVERLAP ((size_t) LINUX_LOOK_BACK + LINUX_RESUME)
+/* More than what is looked at before a site, and behind its beginning. */
+#define AROUND ((size_t) LINUX_LOOK_BACK + 32)
+#define OVERLAP (2 * AROUND)
 
 static uint8_t chunk[CHUNK]; /* Under linux_lock(). */
 
@@ -114,9 +116,21 @@ typedef struct piece_t {
     int fd;
 } piece_t;
 
-static long read_at(int fd, uint8_t *buffer, size_t size, uint64_t offset)
+/* @return Bytes read; fewer at the end of the file, and where it cannot be read. */
+static size_t read_at(int fd, uint8_t *buffer, size_t size, uint64_t offset)
 {
-    return LINUX_SYS(SYS_pread64, fd, (long) buffer, (long) size, (long) offset);
+    size_t done = 0;
+
+    while (done < size) {
+        const long got =
+            LINUX_SYS(SYS_pread64, fd, (long) (buffer + done), (long) (size - done), (long) (offset + done));
+
+        if (linux_failed(got) || got == 0) {
+            break;
+        }
+        done += (size_t) got;
+    }
+    return done;
 }
 
 static bool is_same(const uint8_t *a, const uint8_t *b, size_t size)
@@ -150,13 +164,11 @@ static void search_chunk(const piece_t *piece, const uint8_t *buffer, size_t siz
     linux_found_t found[LINUX_FIND_AT_ONCE];
     int sys_errno;
 
-    for (size_t at = 0; at < size;) {
-        size_t done = 0;
-        size_t count = linux_find_sites(buffer + at, size - at, found, LINUX_FIND_AT_ONCE, &done);
+    for (size_t at = start == piece->start ? 0 : AROUND; at < size;) {
+        size_t count = linux_find_sites(buffer, size, at, found, LINUX_FIND_AT_ONCE, &at);
 
         count = move_to_memory(found, count, buffer, start);
         linux_texts_add(LINUX_OTHER, piece->start, piece->end, found, count, &sys_errno);
-        at += done;
     }
 }
 
@@ -165,12 +177,9 @@ static void search_piece(const piece_t *piece)
     const size_t size = piece->end - piece->start;
 
     for (size_t at = 0; at < size; at += CHUNK - OVERLAP) {
-        const long got = read_at(piece->fd, chunk, size - at < CHUNK ? size - at : CHUNK, piece->offset + at);
+        const size_t wanted = size - at < CHUNK ? size - at : CHUNK;
 
-        if (linux_failed(got) || got == 0) {
-            break;
-        }
-        search_chunk(piece, chunk, (size_t) got, piece->start + at);
+        search_chunk(piece, chunk, read_at(piece->fd, chunk, wanted, piece->offset + at), piece->start + at);
     }
 }
 
@@ -273,6 +282,9 @@ void linux_search_mapped(uintptr_t start, size_t length, int prot, int fd, uint6
 
     if (is_code(prot) && !linux_failed(LINUX_SYS(SYS_fstat, fd, (long) &info)) && linux_lock(&saved)) {
         piece.inode = info.st_ino;
+        /* What was known of the place went while ld.so was not heard. */
+        linux_search_forget(piece.start, piece.end);
+        linux_texts_forget(piece.start, piece.end);
         search_file(&piece);
         linux_unlock(&saved);
     }
@@ -284,7 +296,7 @@ void linux_search_unmapped(uintptr_t start, size_t length)
     uint64_t saved;
 
     if (linux_lock(&saved)) {
-        forget_searched(start, end);
+        linux_search_forget(start, end);
         linux_texts_forget(start, end);
         linux_unlock(&saved);
     }

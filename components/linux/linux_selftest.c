@@ -188,15 +188,13 @@ static bool has_bare_brk(const uint8_t *code, size_t size)
     linux_found_t found[LINUX_FIND_AT_ONCE];
 
     for (size_t at = 0; at < size;) {
-        size_t done = 0;
-        const size_t count = linux_find_sites(code + at, size - at, found, LINUX_FIND_AT_ONCE, &done);
+        const size_t count = linux_find_sites(code, size, at, found, LINUX_FIND_AT_ONCE, &at);
 
         for (size_t i = 0; i < count; i++) {
             if (found[i].call == &linux_calls[LINUX_CALL_BRK]) {
                 return true;
             }
         }
-        at += done;
     }
     return false;
 }

@@ -113,9 +113,10 @@ void linux_spans_open(const linux_spans_t *spans, linux_spans_windows_t *windows
     for (size_t i = 0; i < spans->count; i += OPAL_MEM_HOOKS_WINDOW_RANGES) {
         const size_t rest = spans->count - i;
 
-        opal_mem_hooks_window_open(&windows->windows[windows->count++], &spans->ranges[i],
+        opal_mem_hooks_window_open(&windows->windows[windows->count], &spans->ranges[i],
                                    rest < OPAL_MEM_HOOKS_WINDOW_RANGES ? rest : OPAL_MEM_HOOKS_WINDOW_RANGES,
                                    cause, true);
+        windows->count++; /* Only now: a window whose callback is left by unwinding closes itself. */
     }
 }
 
@@ -128,10 +129,9 @@ void linux_spans_close(linux_spans_windows_t *windows)
 
 void linux_spans_release(const linux_spans_t *spans, opal_mem_hooks_cause_t cause)
 {
-    linux_spans_windows_t windows;
+    linux_spans_windows_t windows __attribute__((cleanup(linux_spans_close))) = { 0 };
 
     linux_spans_open(spans, &windows, cause);
-    linux_spans_close(&windows);
 }
 
 /* That the callbacks are asked for again is in order: whoever registered one and then pinned a page had

@@ -107,8 +107,8 @@ static int apply(linux_site_t *const *sites, linux_patch_t *patches, size_t coun
     return result;
 }
 
-/* The sites of one text. */
-static int replace_text(linux_text_t *text, bool to_jump, int *sys_errno)
+/* The sites of one text that lie in [start, end), also in part. */
+static int replace_part(linux_text_t *text, uintptr_t start, uintptr_t end, bool to_jump, int *sys_errno)
 {
     linux_patch_t patches[LINUX_FIND_AT_ONCE];
     linux_site_t *sites[LINUX_FIND_AT_ONCE];
@@ -117,6 +117,9 @@ static int replace_text(linux_text_t *text, bool to_jump, int *sys_errno)
     for (size_t i = 0; i < text->site_count; i++) {
         linux_site_t *site = &text->sites[i];
 
+        if ((uintptr_t) site->address + LINUX_INSN <= start || (uintptr_t) site->address >= end) {
+            continue;
+        }
         look_at_site(site);
         if (site->patched == to_jump || (to_jump && is_left_alone(site))) {
             continue;
@@ -127,6 +130,11 @@ static int replace_text(linux_text_t *text, bool to_jump, int *sys_errno)
         sites[count++] = site;
     }
     return apply(sites, patches, count, to_jump, sys_errno);
+}
+
+static int replace_text(linux_text_t *text, bool to_jump, int *sys_errno)
+{
+    return replace_part(text, 0, UINTPTR_MAX, to_jump, sys_errno);
 }
 
 /* ---- Adding -------------------------------------------------------------------------------------- */
@@ -228,6 +236,7 @@ static void revalidate(void)
             is_good = text->sites[k].patched || is_still_there(&text->sites[k]);
         }
         if (!is_good) {
+            linux_search_forget(atomic_load(&text->start), atomic_load(&text->end));
             forget(text);
         }
     }
@@ -326,7 +335,8 @@ uint32_t linux_texts_held(linux_kind_t kind)
 
 /* ---- What others do to code ---------------------------------------------------------------------- */
 
-/* A site may lie across the end of what was changed. */
+/* A new site may lie across the end of what was changed. Sites elsewhere are left as they are: whoever is at them now
+ * would lose the right to write. */
 #define SITE_MARGIN 32
 
 static void search_part(const linux_text_t *text, uintptr_t start, uintptr_t end)
@@ -358,7 +368,7 @@ void linux_texts_repair(uintptr_t start, uintptr_t end)
 
     for (size_t i = 0; i < count && is_replacing; i++) {
         if (overlaps(&linux_texts[i], start, end)) {
-            replace_text(&linux_texts[i], true, &sys_errno);
+            replace_part(&linux_texts[i], start, end, true, &sys_errno);
         }
         if (overlaps(&linux_texts[i], start, end) && is_first_of_its_code(i)) {
             search_part(&linux_texts[i], start, end);

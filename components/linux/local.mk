@@ -29,8 +29,9 @@ libmca_memory_linux_la_SOURCES += \
 	components/linux/linux_stubs.c \
 	components/linux/linux_sys.h \
 	components/linux/linux_texts.c
-# A replaced call keeps vector registers, as the kernel does.
-libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS) -mgeneral-regs-only
+# A replaced call keeps vector registers, as the kernel does. What is attributed `cleanup` runs when a callback is left by
+# unwinding.
+libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS) -mgeneral-regs-only -fexceptions
 else
 libmca_memory_linux_la_SOURCES += components/linux/linux_arch_none.c
 libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS)

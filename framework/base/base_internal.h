@@ -56,6 +56,10 @@ typedef struct mca_base_framework_t {
     struct mca_base_framework_t *next; /**< Of those opened since mca_base_open(), in that order. */
 } mca_base_framework_t;
 
+/** Make sure that the environment can be read, before anything is: libc may not have it yet.
+ * @retval OPAL_SUCCESS (also after a warning that it cannot be found) / OPAL_ERR_OUT_OF_RESOURCE */
+int mca_base_environ_find(void);
+
 /** Read the files of settings, and register the base's own variables.
  * @retval OPAL_SUCCESS / OPAL_ERR_BAD_PARAM (after a message) / OPAL_ERR_OUT_OF_RESOURCE: nothing is open. */
 int mca_base_open(void);

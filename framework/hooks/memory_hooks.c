@@ -330,10 +330,10 @@ void opal_mem_hooks_alloc_hook(void *buf, size_t length, bool from_alloc)
     if (length == 0 || atomic_load_explicit(&alloc_list.live, memory_order_relaxed) == 0) {
         return;
     }
-    opal_mem_hooks_window_t window;
+    /* Left at the end, or when a callback is left by unwinding: see close_unfinished(). */
+    opal_mem_hooks_window_t window __attribute__((cleanup(opal_mem_hooks_leave)));
     opal_mem_hooks_enter(&window);
     dispatch(&alloc_list, buf, length, from_alloc);
-    opal_mem_hooks_leave(&window);
 }
 
 static opal_mem_hooks_range_t round_to_pages(uintptr_t start, size_t length)

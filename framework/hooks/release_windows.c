@@ -150,15 +150,38 @@ static inline __attribute__((always_inline)) void end_dispatch(const opal_mem_ho
     }
 }
 
+static __attribute__((noinline, cold)) void abandon(opal_mem_hooks_window_t *window)
+{
+    end_dispatch(window);
+    opal_mem_hooks_window_close(window);
+}
+
+struct unfinished {
+    opal_mem_hooks_window_t *window; /* NULL: its callbacks have not begun, or have returned. */
+};
+
+/* Runs also when a callback is left by unwinding (an exception, pthread_exit, a cancelled thread): nothing will be
+ * released, and nobody must wait for this thread. Costs nothing otherwise: the compiler sees the NULL. */
+static inline __attribute__((always_inline)) void close_unfinished(const struct unfinished *unfinished)
+{
+    if (unfinished->window != NULL) {
+        abandon(unfinished->window);
+    }
+}
+
 OPAL_MEM_HOOKS_PATH void opal_mem_hooks_window_open(opal_mem_hooks_window_t *window,
                                                     const opal_mem_hooks_range_t *ranges, size_t count,
                                                     opal_mem_hooks_cause_t cause, bool from_alloc)
 {
+    struct unfinished unfinished __attribute__((cleanup(close_unfinished))) = { NULL };
+
     enter(window, ranges, count, cause);
+    unfinished.window = window;
     for (size_t i = 0; i < count; i++) {
         opal_mem_hooks_dispatch_release(&ranges[i], from_alloc);
     }
     end_dispatch(window);
+    unfinished.window = NULL;
 }
 
 OPAL_MEM_HOOKS_PATH void opal_mem_hooks_window_close(opal_mem_hooks_window_t *window)

@@ -57,7 +57,7 @@ nm "$work/minimal" | grep -q " U ${prefix}init" || { echo "pkg-config's prefix $
 found=$(find "$work/root" -type f -path '*/bin/opalmem-info')
 [ -n "$found" ] || { echo "opalmem-info was not installed"; exit 1; }
 LD_LIBRARY_PATH=$libdir "$found" --version >/dev/null
-for name in opalmem-info opalmem-msg; do
+for name in opalmem-info opalmem-coverage opalmem-msg; do
     [ -e "$top_builddir/$name" ] || continue
     [ -n "$(find -L "$work/root" -type f -path "*/bash-completion/completions/$name")" ] ||
         { echo "the completion of $name was not installed"; exit 1; }

@@ -429,6 +429,48 @@ START_TEST(unregister_in_a_signal_handler_does_not_wait_for_its_own_threads_clai
 }
 END_TEST
 
+static void end_thread(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) buf, (void) length, (void) cbdata, (void) from_alloc;
+    pthread_exit(NULL);
+}
+
+static void *allocate_once(void *arg)
+{
+    (void) arg;
+    opal_mem_hooks_alloc_hook((void *) PAGE, PAGE, false);
+    return NULL;
+}
+
+static void run_thread(void *(*function)(void *) )
+{
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, function, NULL), 0);
+    pthread_join(thread, NULL);
+}
+
+/* Also where every slot is taken. An unregister would wait for ever. */
+START_TEST(callback_left_by_the_end_of_its_thread_counts_as_returned)
+{
+    static opal_mem_hooks_window_t taken[OPAL_MEM_HOOKS_SLOTS];
+    const opal_mem_hooks_range_t elsewhere = { .start = 100 * PAGE, .length = PAGE };
+    const size_t count = _i == 0 ? 0 : OPAL_MEM_HOOKS_SLOTS;
+    for (size_t i = 0; i < count; i++) {
+        opal_mem_hooks_window_open(&taken[i], &elsewhere, 1, OPAL_MEM_HOOKS_CAUSE_MUNMAP, true);
+    }
+    ck_assert_int_eq(opal_mem_hooks_register_release(end_thread, NULL), OPAL_SUCCESS);
+    ck_assert_int_eq(opal_mem_hooks_register_alloc(end_thread, NULL), OPAL_SUCCESS);
+    run_thread(release_once);
+    run_thread(allocate_once);
+    ck_assert(!opal_mem_hooks_window_overlaps(PAGE, PAGE));
+    ck_assert_int_eq(opal_mem_hooks_unregister_release(end_thread), OPAL_SUCCESS);
+    ck_assert_int_eq(opal_mem_hooks_unregister_alloc(end_thread), OPAL_SUCCESS);
+    for (size_t i = count; i-- > 0;) {
+        opal_mem_hooks_window_close(&taken[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     if (getenv("OPALMEM_TEST_VALGRIND") != NULL) {
@@ -451,6 +493,7 @@ int main(void)
     tcase_add_test(tests, callback_removed_after_its_array_was_replaced_is_not_entered);
     tcase_add_test(tests, registration_during_finalize_is_refused_and_frees_nothing_twice);
     tcase_add_test(tests, unregister_in_a_signal_handler_does_not_wait_for_its_own_threads_claim);
+    tcase_add_loop_test(tests, callback_left_by_the_end_of_its_thread_counts_as_returned, 0, 2);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The patch protocol on code of the test's own: at every alignment within a
- * cache line, with another thread in the code all the time. The twin writes
- * the same bytes one by one, and that thread runs into what never was code. */
+/* Replacing code of the test's own: at every alignment within a cache line and
+ * over the edge of two pages, in place and by pages, with other threads in the
+ * code all the time. The twin writes the same bytes one by one, and a thread
+ * runs into what never was code. */
 #include "components/linux/linux.h"
 
 #include <errno.h>
@@ -10,27 +11,20 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "test/children.h"
 #include "test/linux/fake_sys.h"
+#include "test/linux/own_code.h"
 #include "test/test_main.h"
 
 #define LINE 64
-#define CODE_PAGES 8
-#define SITE_PAGE 4 /* Sites lie in this page; jumps go 3 pages below, where the distance has no byte 0. */
+#define CODE_PAGES 200
+#define SITE_PAGE 4 /* Sites lie in this page; jumps go below it, where the distance has no byte 0. */
 
-typedef int (*code_fn_t)(void);
-
-static uint8_t *code; /* CODE_PAGES pages, filled with int3. */
-
-static code_fn_t as_function(const uint8_t *address)
-{
-    code_fn_t function;
-
-    memcpy(&function, &address, sizeof(function));
-    return function;
-}
+static uint8_t *code; /* CODE_PAGES pages, filled with int3: more than are made writable at once. */
 
 /* `mov $value,%eax; ret` */
 static void write_return(uint8_t *at, uint8_t value)
@@ -67,28 +61,68 @@ static linux_patch_t reverse(const linux_patch_t *patch)
 
 static void set_up(void)
 {
-    code = mmap(NULL, CODE_PAGES * LINUX_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(code, MAP_FAILED);
-    memset(code, 0xcc, CODE_PAGES * LINUX_PAGE);
+    code = own_pages(CODE_PAGES);
 }
 
 static void seal(void)
 {
-    ck_assert_int_eq(mprotect(code, CODE_PAGES * LINUX_PAGE, PROT_READ | PROT_EXEC), 0);
+    own_seal(code, CODE_PAGES);
 }
 
-/* ---- Under a running thread ------------------------------------------------------------------ */
+/* ---- What the kernel refuses ----------------------------------------------------------------- */
+
+static long refuse(const long args[6])
+{
+    (void) args;
+    return -EACCES;
+}
+
+static long refuse_writable(const long args[6])
+{
+    return (args[2] & PROT_WRITE) != 0 ? -EACCES : linux_sys_real(SYS_mprotect, args);
+}
+
+/* How code is changed: as the kernel lets us. */
+enum { IN_PLACE, BY_MOVE, BY_FILE, WAYS };
+
+static void allow_only(int way)
+{
+    if (way != IN_PLACE) {
+        fake_sys_set(SYS_mprotect, way == BY_MOVE ? refuse_writable : refuse);
+    }
+}
+
+static int moves, files;
+
+static long count_move(const long args[6])
+{
+    moves++;
+    return linux_sys_real(SYS_mremap, args);
+}
+
+static long count_file(const long args[6])
+{
+    files++;
+    return linux_sys_real(SYS_memfd_create, args);
+}
+
+static void count_pages(void)
+{
+    fake_sys_set(SYS_mremap, count_move);
+    fake_sys_set(SYS_memfd_create, count_file);
+}
+
+/* ---- Under running threads -------------------------------------------------------------------- */
 
 static atomic_bool stop;
-static atomic_int runs;
-static atomic_int wrong;
+static atomic_int runs, wrong;
 
 static void *run_code(void *arg)
 {
-    const code_fn_t function = as_function(arg);
+    const own_function_t function = own_function(arg);
 
     while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
-        const int value = function();
+        const long value = function(0, 0, 0);
 
         if (value != 1 && value != 2) {
             atomic_fetch_add(&wrong, 1);
@@ -113,31 +147,21 @@ static void apply(linux_patch_t *patch, int value_afterwards)
 
     ck_assert_int_eq(linux_patch_apply(patch, 1, &sys_errno), OPAL_SUCCESS);
     ck_assert(patch->done);
-    ck_assert_int_eq(as_function(patch->address)(), value_afterwards);
+    ck_assert_int_eq(own_function(patch->address)(0, 0, 0), value_afterwards);
 }
 
-/* Offset 15 of a block is the one place where not even the first two bytes share a word. */
-static bool can_be_replaced(size_t offset)
-{
-    return offset % 16 != 15;
-}
+#define THREADS 2
 
-START_TEST(running_thread_sees_old_or_new_code_at_every_alignment)
+static void change_under_threads(size_t offset, int rounds)
 {
-    const size_t offset = (size_t) _i;
     linux_patch_t there = make_patch(offset), back = reverse(&there);
-    int sys_errno = 0;
-    pthread_t thread;
+    pthread_t threads[THREADS];
 
     seal();
-    if (!can_be_replaced(offset)) {
-        ck_assert_int_eq(linux_patch_apply(&there, 1, &sys_errno), OPAL_SUCCESS);
-        ck_assert(!there.done);
-        ck_assert_int_eq(as_function(there.address)(), 1);
-        return;
+    for (int i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, run_code, there.address), 0);
     }
-    ck_assert_int_eq(pthread_create(&thread, NULL, run_code, there.address), 0);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < rounds; i++) {
         apply(&there, 2);
         apply(&back, 1);
         if (i % 10 == 0) {
@@ -145,151 +169,147 @@ START_TEST(running_thread_sees_old_or_new_code_at_every_alignment)
         }
     }
     atomic_store(&stop, true);
-    pthread_join(thread, NULL);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
     ck_assert_int_eq(atomic_load(&wrong), 0);
+}
+
+START_TEST(running_threads_see_old_or_new_code_at_every_alignment)
+{
+    change_under_threads((size_t) _i, 100);
 }
 END_TEST
 
-/* A jump whose last byte is that of the mov crosses into the next word without needing steps. */
-START_TEST(jump_near_above_is_stored_at_once)
-{
-    linux_patch_t patch = make_patch(12);
-    int sys_errno = 0;
+/* Every way at a few places: within a word, over its end, over the end of a block, and over the edge of a page. */
+static const size_t places[] = { 0, 5, 13, 15, 4091, 4092, 4093, 4094, 4095 };
 
-    write_return(code + 6 * LINUX_PAGE, 2);
-    memcpy(patch.to + 1, &(int32_t){ 2 * LINUX_PAGE - 12 - LINUX_INSN }, 4);
-    seal();
-    fake_sys_set(SYS_rt_sigprocmask, (fake_sys_fn_t) (void *) abort); /* only steps block signals */
-    ck_assert_int_eq(linux_patch_apply(&patch, 1, &sys_errno), OPAL_SUCCESS);
-    ck_assert(patch.done);
-    ck_assert_int_eq(as_function(patch.address)(), 2);
+#define PLACES ((int) (sizeof(places) / sizeof(places[0])))
+#define PLACES_EACH_WAY (PLACES * WAYS)
+
+START_TEST(running_threads_see_old_or_new_code_every_way)
+{
+    const int way = _i / PLACES;
+
+    allow_only(way);
+    count_pages();
+    change_under_threads(places[_i % PLACES], 200);
+    ck_assert_int_eq(files, way == BY_FILE ? 400 : 0);
+    ck_assert(way != BY_MOVE || moves == 400);
+    ck_assert_str_eq(own_protection(code + SITE_PAGE * LINUX_PAGE), "r-xp");
 }
 END_TEST
 
 /* Without the protocol: byte after byte, with the other thread running in between. */
 static void write_bytewise(const linux_patch_t *patch)
 {
-    ck_assert_int_eq(mprotect(code, CODE_PAGES * LINUX_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC), 0);
+    own_open(code, CODE_PAGES);
     for (size_t i = 0; i < LINUX_INSN; i++) {
         __atomic_store_n(&patch->address[i], patch->to[i], __ATOMIC_SEQ_CST);
         wait_for_runs(100);
     }
 }
 
-START_TEST(twin_bytewise_store_breaks_the_running_thread)
+static void run_and_write_bytewise(size_t offset)
 {
-    const linux_patch_t patch = make_patch(12);
+    const linux_patch_t patch = make_patch(offset);
     pthread_t thread;
-    pid_t child;
-    int status;
 
     seal();
-    child = fork();
+    signal(SIGTRAP, SIG_DFL);
+    child_must_end_within(5);
+    pthread_create(&thread, NULL, run_code, patch.address);
+    write_bytewise(&patch);
+    _exit(atomic_load(&wrong) != 0);
+}
+
+/* Within a block, over its end, and over the edge of a page. */
+START_TEST(twin_bytewise_store_breaks_the_running_thread)
+{
+    static const size_t offsets[] = { 12, 15, 4096 - 2 };
+    const pid_t child = fork();
+    int status;
+
     if (child == 0) {
-        signal(SIGTRAP, SIG_DFL);
-        alarm(5);
-        pthread_create(&thread, NULL, run_code, patch.address);
-        write_bytewise(&patch);
-        _exit(atomic_load(&wrong) != 0);
+        run_and_write_bytewise(offsets[_i]);
     }
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
 }
 END_TEST
 
-/* ---- The steps in between -------------------------------------------------------------------- */
+/* ---- Which way --------------------------------------------------------------------------------- */
+
+/* All five bytes change: what no aligned 16 bytes hold gets a new page. */
+START_TEST(only_what_crosses_a_block_gets_a_new_page)
+{
+    linux_patch_t patch = make_patch((size_t) _i);
+    const bool crosses = _i % 16 > 16 - LINUX_INSN;
+
+    seal();
+    count_pages();
+    ck_assert_int_eq(linux_code_can_store(&patch), !crosses);
+    apply(&patch, 2);
+    ck_assert_int_eq(moves, crosses);
+    ck_assert_int_eq(files, 0);
+}
+END_TEST
+
+/* A jump whose last byte is that of the mov crosses into the next word without a change there. */
+START_TEST(jump_near_above_is_stored_at_once)
+{
+    linux_patch_t patch = make_patch(12);
+
+    write_return(code + 6 * LINUX_PAGE, 2);
+    memcpy(patch.to + 1, &(int32_t){ 2 * LINUX_PAGE - 12 - LINUX_INSN }, 4);
+    seal();
+    count_pages();
+    apply(&patch, 2);
+    ck_assert_int_eq(moves + files, 0);
+}
+END_TEST
+
+START_TEST(sites_of_one_page_are_replaced_together)
+{
+    linux_patch_t patches[] = { make_patch(12), make_patch(28), make_patch(64), make_patch(LINUX_PAGE - 3) };
+    int sys_errno = 0;
+
+    seal();
+    count_pages();
+    ck_assert_int_eq(linux_patch_apply(patches, 4, &sys_errno), OPAL_SUCCESS);
+    for (int i = 0; i < 4; i++) {
+        ck_assert(patches[i].done);
+        ck_assert_int_eq(own_function(patches[i].address)(0, 0, 0), 2);
+    }
+    ck_assert_int_eq(moves, 2); /* The first two share theirs, the last one has two pages. */
+}
+END_TEST
 
 static const linux_patch_t *watched;
-static int barriers;
-static uint8_t heads[8][2];
-static uint8_t tails[8];
+static int syncs;
 
-/* Also counts registrations: what matters is the order of what is seen. */
 static long watch_barrier(const long args[6])
 {
-    if (args[0] == 1 << 5 && barriers < 8) { /* PRIVATE_EXPEDITED_SYNC_CORE */
-        memcpy(heads[barriers], watched->address, 2);
-        tails[barriers++] = watched->address[4];
+    if (args[0] == 1 << 5) { /* PRIVATE_EXPEDITED_SYNC_CORE */
+        ck_assert(memcmp(watched->address, watched->to, LINUX_INSN) == 0);
+        syncs++;
     }
     return linux_sys_real(SYS_membarrier, args);
 }
 
-START_TEST(crossing_site_goes_head_tail_head_with_a_sync_each)
+START_TEST(processors_fetch_anew_after_the_change)
 {
-    linux_patch_t patch = make_patch(12);
+    linux_patch_t patch = make_patch(_i == 0 ? 0 : 12);
 
     seal();
     watched = &patch;
     fake_sys_set(SYS_membarrier, watch_barrier);
     apply(&patch, 2);
-    ck_assert_int_eq(barriers, 4); /* whether it works at all; heads held; tails; heads */
-    ck_assert(heads[0][0] == 0xb8 && tails[0] == 0);
-    ck_assert(heads[1][0] == 0xeb && heads[1][1] == 0xfe && tails[1] == 0);
-    ck_assert(heads[2][0] == 0xeb && heads[2][1] == 0xfe && tails[2] == patch.to[4]);
-    ck_assert(heads[3][0] == 0xe9);
+    ck_assert_int_ge(syncs, 1);
 }
 END_TEST
 
-static sigset_t signals_at_barrier;
-
-static long note_signals(const long args[6])
-{
-    pthread_sigmask(SIG_SETMASK, NULL, &signals_at_barrier);
-    return linux_sys_real(SYS_membarrier, args);
-}
-
-static long note_held_signals(const long args[6])
-{
-    return watched->address[0] == 0xeb ? note_signals(args) : linux_sys_real(SYS_membarrier, args);
-}
-
-START_TEST(no_signal_handler_can_run_into_the_held_site)
-{
-    linux_patch_t patch = make_patch(12);
-    sigset_t afterwards;
-
-    seal();
-    watched = &patch;
-    fake_sys_set(SYS_membarrier, note_held_signals);
-    apply(&patch, 2);
-    ck_assert(sigismember(&signals_at_barrier, SIGUSR1) && sigismember(&signals_at_barrier, SIGALRM));
-    pthread_sigmask(SIG_SETMASK, NULL, &afterwards);
-    ck_assert(!sigismember(&afterwards, SIGUSR1));
-}
-END_TEST
-
-/* Somebody changes the tail while the head is held. */
-static long steal_tail(const long args[6])
-{
-    if (watched->address[0] == 0xeb) {
-        watched->address[4] = 0x77;
-    }
-    return linux_sys_real(SYS_membarrier, args);
-}
-
-START_TEST(tail_changed_by_another_gives_the_head_back)
-{
-    linux_patch_t patch = make_patch(12);
-    int sys_errno = 0;
-
-    seal();
-    watched = &patch;
-    fake_sys_set(SYS_membarrier, steal_tail);
-    ck_assert_int_eq(linux_patch_apply(&patch, 1, &sys_errno), OPAL_SUCCESS);
-    ck_assert(!patch.done);
-    ck_assert(memcmp(patch.address, patch.from, 4) == 0 && patch.address[4] == 0x77);
-}
-END_TEST
-
-/* ---- What the kernel refuses ----------------------------------------------------------------- */
-
-static long refuse(const long args[6])
-{
-    (void) args;
-    return -EACCES;
-}
-
-START_TEST(without_membarrier_only_single_stores_are_done)
+START_TEST(without_membarrier_it_is_done_all_the_same)
 {
     linux_patch_t patches[] = { make_patch(12), make_patch(LINE) };
     int sys_errno = 0;
@@ -297,40 +317,138 @@ START_TEST(without_membarrier_only_single_stores_are_done)
     seal();
     fake_sys_set(SYS_membarrier, refuse);
     ck_assert_int_eq(linux_patch_apply(patches, 2, &sys_errno), OPAL_SUCCESS);
-    ck_assert(!patches[0].done && patches[1].done);
-    ck_assert_int_eq(as_function(patches[0].address)(), 1);
-    ck_assert_int_eq(as_function(patches[1].address)(), 2);
+    ck_assert(patches[0].done && patches[1].done);
+    ck_assert_int_eq(own_function(patches[0].address)(0, 0, 0), 2);
+    ck_assert_int_eq(own_function(patches[1].address)(0, 0, 0), 2);
+}
+END_TEST
+
+/* ---- Refusals ---------------------------------------------------------------------------------- */
+
+static long refuse_executable_map(const long args[6])
+{
+    return (args[2] & PROT_EXEC) != 0 ? -EACCES : linux_sys_real(SYS_mmap, args);
+}
+
+static const struct {
+    long nr;
+    fake_sys_fn_t refuse;
+} page_rows[3] = {
+    { SYS_memfd_create, refuse },
+    { SYS_write, refuse },
+    { SYS_mmap, refuse_executable_map },
+};
+
+static uint8_t before[CODE_PAGES * 4096];
+
+static void remember(void)
+{
+    ck_assert_uint_eq(sizeof(before), CODE_PAGES * LINUX_PAGE);
+    memcpy(before, code, sizeof(before));
+}
+
+static void check_unchanged(int mappings)
+{
+    ck_assert(memcmp(before, code, sizeof(before)) == 0);
+    ck_assert_int_eq(own_count_mappings(), mappings);
+    ck_assert_str_eq(own_protection(code + SITE_PAGE * LINUX_PAGE), "r-xp");
+}
+
+START_TEST(refused_every_way_leaves_everything_as_it_was)
+{
+    linux_patch_t patches[] = { make_patch(0), make_patch(12), make_patch(LINUX_PAGE - 2) };
+    int sys_errno = 0, mappings;
+
+    seal();
+    remember();
+    mappings = own_count_mappings();
+    fake_sys_set(SYS_mprotect, refuse);
+    fake_sys_set(page_rows[_i].nr, page_rows[_i].refuse);
+    ck_assert_int_eq(linux_patch_apply(patches, 3, &sys_errno), OPAL_ERR_PERM);
+    ck_assert_int_eq(sys_errno, EACCES);
+    ck_assert(!patches[0].done && !patches[1].done && !patches[2].done);
+    check_unchanged(mappings);
+}
+END_TEST
+
+/* mremap or the copy's memory is refused: there is the file still, but no memory to write the content to. */
+START_TEST(refused_move_goes_by_a_file)
+{
+    linux_patch_t patch = make_patch(12);
+
+    seal();
+    fake_sys_set(SYS_mremap, refuse);
+    fake_sys_set(SYS_memfd_create, count_file);
+    apply(&patch, 2);
+    ck_assert_int_eq(files, 1);
+}
+END_TEST
+
+START_TEST(no_memory_for_the_copy_is_an_error)
+{
+    linux_patch_t patch = make_patch(12);
+    int sys_errno = 0, mappings;
+
+    seal();
+    remember();
+    mappings = own_count_mappings();
+    fake_sys_set(SYS_mmap, refuse);
+    ck_assert_int_eq(linux_patch_apply(&patch, 1, &sys_errno), OPAL_ERR_PERM);
+    ck_assert(!patch.done);
+    check_unchanged(mappings);
 }
 END_TEST
 
 static int protects_left;
-static long last_protection[CODE_PAGES];
 
 static long protect_some(const long args[6])
 {
-    if (protects_left == 0 && args[2] == (PROT_READ | PROT_WRITE | PROT_EXEC)) {
+    if ((args[2] & PROT_WRITE) != 0 && protects_left-- <= 0) {
         return -EACCES;
     }
-    protects_left -= protects_left > 0;
-    last_protection[((uintptr_t) args[0] - (uintptr_t) code) / LINUX_PAGE] = args[2];
     return linux_sys_real(SYS_mprotect, args);
 }
 
-START_TEST(refused_mprotect_leaves_everything_as_it_was)
+/* In three runs of pages, of which the first ones are done. */
+static void apply_to_far_sites(linux_patch_t patches[3], int code_expected)
 {
-    linux_patch_t patches[] = { make_patch(0), make_patch(LINUX_PAGE), make_patch(2 * LINUX_PAGE) };
-    uint8_t before[CODE_PAGES * 4096];
     int sys_errno = 0;
 
+    for (size_t i = 0; i < 3; i++) {
+        patches[i] = make_patch(i * 80 * LINUX_PAGE);
+    }
     seal();
-    memcpy(before, code, sizeof(before));
+    ck_assert_int_eq(linux_patch_apply(patches, 3, &sys_errno), code_expected);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(own_function(patches[i].address)(0, 0, 0), patches[i].done ? 2 : 1);
+        ck_assert_str_eq(own_protection(patches[i].address), "r-xp");
+    }
+}
+
+START_TEST(what_may_not_be_written_goes_by_pages)
+{
+    linux_patch_t patches[3];
+
     protects_left = _i;
     fake_sys_set(SYS_mprotect, protect_some);
-    ck_assert_int_eq(linux_patch_apply(patches, 3, &sys_errno), OPAL_ERR_PERM);
-    ck_assert_int_eq(sys_errno, EACCES);
-    ck_assert(memcmp(before, code, sizeof(before)) == 0);
-    for (int i = 0; i < CODE_PAGES; i++) {
-        ck_assert(last_protection[i] == 0 || last_protection[i] == (PROT_READ | PROT_EXEC));
+    count_pages();
+    apply_to_far_sites(patches, OPAL_SUCCESS);
+    ck_assert(patches[0].done && patches[1].done && patches[2].done);
+    ck_assert_int_eq(moves, 3 - _i);
+}
+END_TEST
+
+START_TEST(twin_without_pages_the_rest_is_not_done)
+{
+    linux_patch_t patches[3];
+
+    protects_left = _i;
+    fake_sys_set(SYS_mprotect, protect_some);
+    fake_sys_set(SYS_mremap, refuse);
+    fake_sys_set(SYS_memfd_create, refuse);
+    apply_to_far_sites(patches, OPAL_ERR_PERM);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(patches[i].done, i < _i);
     }
 }
 END_TEST
@@ -353,46 +471,105 @@ START_TEST(code_that_stays_writable_is_an_error)
 }
 END_TEST
 
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_GET_MDWE 66
+#endif
+
+/* The real thing, where the kernel has it (6.3): memory that was written may not be executed. */
+START_TEST(mdwe_is_no_obstacle)
+{
+    linux_patch_t there = make_patch(places[_i]), back = reverse(&there);
+
+    seal();
+    ck_assert_int_eq(prctl(PR_SET_MDWE, 1, 0, 0, 0), 0);
+    fake_sys_set(SYS_memfd_create, count_file);
+    for (int i = 0; i < 10; i++) {
+        apply(&there, 2);
+        apply(&back, 1);
+    }
+    ck_assert_int_eq(files, 20);
+}
+END_TEST
+
+START_TEST(twin_mdwe_without_files_changes_nothing)
+{
+    linux_patch_t patch = make_patch(places[_i]);
+    int sys_errno = 0, mappings;
+
+    seal();
+    remember();
+    mappings = own_count_mappings();
+    ck_assert_int_eq(prctl(PR_SET_MDWE, 1, 0, 0, 0), 0);
+    fake_sys_set(SYS_memfd_create, refuse);
+    ck_assert_int_eq(linux_patch_apply(&patch, 1, &sys_errno), OPAL_ERR_PERM);
+    ck_assert(!patch.done);
+    check_unchanged(mappings);
+}
+END_TEST
+
+/* ---- What is not ours -------------------------------------------------------------------------- */
+
+/* At every byte of the site, and every way. */
 START_TEST(bytes_of_somebody_else_are_left_alone)
 {
-    linux_patch_t patch = make_patch((size_t) _i);
-    uint8_t *foreign = patch.address + 2;
+    linux_patch_t patch = make_patch(places[_i % PLACES]);
+    const int way = _i / PLACES;
     int sys_errno = 0;
 
-    *foreign = 0x55;
-    seal();
-    ck_assert_int_eq(linux_patch_apply(&patch, 1, &sys_errno), OPAL_SUCCESS);
-    ck_assert(!patch.done);
-    ck_assert_int_eq(*foreign, 0x55);
-    ck_assert_int_eq(patch.address[0], 0xb8);
+    for (size_t i = 0; i < LINUX_INSN; i++) {
+        own_open(code, CODE_PAGES);
+        memcpy(patch.address, patch.from, LINUX_INSN);
+        patch.address[i] ^= 0x55;
+        seal();
+        remember();
+        allow_only(way);
+        ck_assert_int_eq(linux_patch_apply(&patch, 1, &sys_errno), OPAL_SUCCESS);
+        ck_assert(!patch.done);
+        ck_assert(memcmp(before, code, sizeof(before)) == 0);
+    }
 }
 END_TEST
 
-START_TEST(site_over_two_pages_is_replaced)
+/* Also what others have written to the page before. */
+START_TEST(everything_around_a_site_stays)
 {
-    linux_patch_t patch = make_patch(LINUX_PAGE - 3);
+    linux_patch_t patch = make_patch(places[_i % PLACES]);
+    const size_t at = (size_t) (patch.address - code);
 
+    for (size_t i = 0; i < 3 * LINUX_PAGE; i++) {
+        uint8_t *byte = code + (SITE_PAGE - 1) * LINUX_PAGE + i;
+
+        *byte = *byte == 0xcc ? (uint8_t) (i * 7) : *byte;
+    }
     seal();
+    allow_only(_i / PLACES);
+    remember();
     apply(&patch, 2);
+    memcpy(before + at, patch.to, LINUX_INSN);
+    ck_assert(memcmp(before, code, sizeof(before)) == 0);
 }
 END_TEST
 
-START_TEST(neighbouring_bytes_stay)
+START_TEST(no_patches_are_no_calls)
 {
-    linux_patch_t patch = make_patch((size_t) _i);
-    uint8_t before[32], after[32];
+    int sys_errno = 0;
 
-    seal();
-    if (!can_be_replaced((size_t) _i)) {
+    fake_sys_set(SYS_mprotect, (fake_sys_fn_t) (void *) abort);
+    fake_sys_set(SYS_membarrier, (fake_sys_fn_t) (void *) abort);
+    ck_assert_int_eq(linux_patch_apply(NULL, 0, &sys_errno), OPAL_SUCCESS);
+}
+END_TEST
+
+static void add_mdwe_tests(TCase *tcase)
+{
+    if (prctl(PR_GET_MDWE, 0, 0, 0, 0) < 0) {
+        test_skip("MDWE: the kernel has no PR_SET_MDWE (it came with 6.3)");
         return;
     }
-    memcpy(before, patch.address - 8, sizeof(before));
-    apply(&patch, 2);
-    memcpy(after, patch.address - 8, sizeof(after));
-    ck_assert(memcmp(before, after, 8) == 0);
-    ck_assert(memcmp(before + 8 + LINUX_INSN, after + 8 + LINUX_INSN, sizeof(after) - 8 - LINUX_INSN) == 0);
+    tcase_add_loop_test(tcase, mdwe_is_no_obstacle, 0, PLACES);
+    tcase_add_loop_test(tcase, twin_mdwe_without_files_changes_nothing, 0, PLACES);
 }
-END_TEST
 
 int main(void)
 {
@@ -400,18 +577,24 @@ int main(void)
     TCase *tcase = tcase_create("patch");
 
     tcase_add_checked_fixture(tcase, set_up, NULL);
-    tcase_add_loop_test(tcase, running_thread_sees_old_or_new_code_at_every_alignment, 0, LINE);
+    tcase_add_loop_test(tcase, running_threads_see_old_or_new_code_at_every_alignment, 0, LINE);
+    tcase_add_loop_test(tcase, running_threads_see_old_or_new_code_every_way, 0, PLACES * WAYS);
+    tcase_add_loop_test(tcase, twin_bytewise_store_breaks_the_running_thread, 0, 3);
+    tcase_add_loop_test(tcase, only_what_crosses_a_block_gets_a_new_page, 0, LINE);
     tcase_add_test(tcase, jump_near_above_is_stored_at_once);
-    tcase_add_test(tcase, twin_bytewise_store_breaks_the_running_thread);
-    tcase_add_test(tcase, crossing_site_goes_head_tail_head_with_a_sync_each);
-    tcase_add_test(tcase, no_signal_handler_can_run_into_the_held_site);
-    tcase_add_test(tcase, tail_changed_by_another_gives_the_head_back);
-    tcase_add_test(tcase, without_membarrier_only_single_stores_are_done);
-    tcase_add_loop_test(tcase, refused_mprotect_leaves_everything_as_it_was, 0, 3);
+    tcase_add_test(tcase, sites_of_one_page_are_replaced_together);
+    tcase_add_loop_test(tcase, processors_fetch_anew_after_the_change, 0, 2);
+    tcase_add_test(tcase, without_membarrier_it_is_done_all_the_same);
+    tcase_add_loop_test(tcase, refused_every_way_leaves_everything_as_it_was, 0, 3);
+    tcase_add_test(tcase, refused_move_goes_by_a_file);
+    tcase_add_test(tcase, no_memory_for_the_copy_is_an_error);
+    tcase_add_loop_test(tcase, what_may_not_be_written_goes_by_pages, 0, 4);
+    tcase_add_loop_test(tcase, twin_without_pages_the_rest_is_not_done, 0, 3);
     tcase_add_test(tcase, code_that_stays_writable_is_an_error);
-    tcase_add_loop_test(tcase, bytes_of_somebody_else_are_left_alone, 0, 16);
-    tcase_add_test(tcase, site_over_two_pages_is_replaced);
-    tcase_add_loop_test(tcase, neighbouring_bytes_stay, 8, 24);
+    add_mdwe_tests(tcase);
+    tcase_add_loop_test(tcase, bytes_of_somebody_else_are_left_alone, 0, PLACES * WAYS);
+    tcase_add_loop_test(tcase, everything_around_a_site_stays, 0, PLACES * WAYS);
+    tcase_add_test(tcase, no_patches_are_no_calls);
     suite_add_tcase(suite, tcase);
     return test_run(suite);
 }

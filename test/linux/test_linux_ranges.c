@@ -171,9 +171,11 @@ static const row_t rows[] = {
 
 static void set_facts(void)
 {
-    linux_facts = (linux_facts_t){
-        .address_end = END, .huge_page = 1L << 25, .heap_start = 0x10000, .tag_bits = (uintptr_t) 0x3f << 57
-    };
+    linux_facts = (linux_facts_t){ .page = K,
+                                   .address_end = END,
+                                   .huge_page = 1L << 25,
+                                   .heap_start = 0x10000,
+                                   .tag_bits = (uintptr_t) 0x3f << 57 };
 }
 
 static void check_ranges(const char *name, size_t count, const opal_mem_hooks_range_t *got, size_t expected_count,

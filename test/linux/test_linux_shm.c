@@ -53,7 +53,7 @@ static void set_up(void)
     linux_facts.address_end = 0x7ffffffff000;
     error_after = -1;
     piece = SIZE_MAX;
-    fake_sys_set(SYS_open, fake_open);
+    fake_sys_set(SYS_openat, fake_open);
     fake_sys_set(SYS_read, fake_read);
     fake_sys_set(SYS_close, fake_close);
 }
@@ -177,7 +177,7 @@ START_TEST(unreadable_mappings_release_all_from_there_on)
 
     text = PLAIN SEG("20000000", "20004000", "00000000", "7");
     if (_i == 0) {
-        fake_sys_set(SYS_open, refuse);
+        fake_sys_set(SYS_openat, refuse);
     } else {
         piece = 20;
         error_after = 100;

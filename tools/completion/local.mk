@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Bash completion. One file serves both programs; bash finds it by the program's name.
+# Bash completion. One file serves all programs; bash finds it by the program's name.
 EXTRA_DIST += tools/completion/opalmem-info
+completion_links = opalmem-coverage
+if HAVE_LIBURING
+completion_links += opalmem-msg
+endif
 if BASH_COMPLETION
 bashcompletion_DATA = tools/completion/opalmem-info
-if HAVE_LIBURING
 install-data-hook:
-	cd '$(DESTDIR)$(bashcompletiondir)' && rm -f opalmem-msg && $(LN_S) opalmem-info opalmem-msg
+	cd '$(DESTDIR)$(bashcompletiondir)' && for link in $(completion_links); do \
+		rm -f $$link && $(LN_S) opalmem-info $$link || exit 1; \
+	done
 uninstall-local:
-	rm -f '$(DESTDIR)$(bashcompletiondir)/opalmem-msg'
-endif
+	for link in $(completion_links); do rm -f '$(DESTDIR)$(bashcompletiondir)/'$$link; done
 endif

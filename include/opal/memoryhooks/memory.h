@@ -8,7 +8,8 @@
  * Hook context. Callbacks run inside munmap, madvise, brk, malloc or free of
  * whoever calls those, possibly in a signal handler or a vfork child. A
  * callback allocates nothing, frees nothing, uses no stdio, and takes no lock
- * that anybody holds across an allocation. errno is preserved around it.
+ * that anybody holds across an allocation. errno is preserved around it. Unwinding may leave it (a C++ exception,
+ * pthread_exit, cancellation): the release then does not take place. longjmp may not.
  *
  * libc declares munmap, free and their like as functions that never call back (`leaf`): a variable
  * that a callback changes in the file that makes such a call must be volatile or atomic there.

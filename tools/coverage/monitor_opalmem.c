@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The monitors that are built in: opalmem itself, by its public interface, with
+ * whatever components the settings select; and none, which hears nothing. */
+#include <stdio.h>
+
+#include "opal/memoryhooks/memory_internal.h"
+#include "opal/opalmem.h"
+#include "tools/coverage/coverage.h"
+
+static coverage_event_fn_t *deliver;
+static opal_memory_watch_t watched;
+
+static void on_release(void *buf, size_t length, void *cbdata, bool from_alloc)
+{
+    (void) cbdata, (void) from_alloc;
+    deliver(buf, length);
+}
+
+static void claim(coverage_claims_t *claims)
+{
+    const int support = opal_mem_hooks_support_level();
+
+    claims->support = (uint32_t) support;
+    claims->sees = opal_memory_base_sees();
+    snprintf(claims->version, sizeof(claims->version), "%s", OPALMEM_VERSION);
+    if (opal_mem_hooks_support_names(support, ",", claims->claimed, sizeof(claims->claimed)) == 0) {
+        snprintf(claims->claimed, sizeof(claims->claimed), "nothing");
+    }
+}
+
+/* A component that notices nothing takes no callback; that is no fault here: all rows will show it. */
+static int start(const char *mode, coverage_event_fn_t *event, int argc, char **argv, coverage_claims_t *claims,
+                 char *reason, size_t reason_size)
+{
+    int rc = opalmem_init(&argc, &argv);
+
+    (void) mode;
+    if (rc != OPAL_SUCCESS) {
+        snprintf(reason, reason_size, "the library does not start: %s", opal_strerror(rc));
+        return rc;
+    }
+    deliver = event;
+    claim(claims);
+    rc = opal_mem_hooks_register_release(on_release, NULL);
+    if (rc != OPAL_SUCCESS && claims->support != 0) {
+        snprintf(reason, reason_size, "no callback: %s", opal_strerror(rc));
+        opalmem_finalize();
+        return rc;
+    }
+    return 0;
+}
+
+static int watch(void *range, size_t length)
+{
+    watched.cookie = opal_memory_base_new_cookie();
+    return opal_memory_base_watch(range, length, &watched);
+}
+
+static void poll_events(void)
+{
+    if (opal_memory_changed()) {
+        opal_memory_base_sync();
+    }
+}
+
+static void stop(void)
+{
+    opal_mem_hooks_unregister_release(on_release);
+    opalmem_finalize();
+}
+
+const coverage_monitor_t coverage_monitor_opalmem = {
+    COVERAGE_MONITOR_VERSION, "opalmem", start, watch, poll_events, stop,
+};
+
+static int start_nothing(const char *mode, coverage_event_fn_t *event, int argc, char **argv,
+                         coverage_claims_t *claims, char *reason, size_t reason_size)
+{
+    (void) mode, (void) event, (void) argc, (void) argv, (void) claims, (void) reason, (void) reason_size;
+    return 0;
+}
+
+const coverage_monitor_t coverage_monitor_none = {
+    COVERAGE_MONITOR_VERSION, "none", start_nothing, NULL, NULL, NULL,
+};
