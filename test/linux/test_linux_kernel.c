@@ -26,6 +26,7 @@ START_TEST(facts_of_this_machine_are_sane)
 }
 END_TEST
 
+#ifdef SYS_arch_prctl /* x86-64; other processors have a test of their own. */
 static long no_file(const long args[6])
 {
     (void) args;
@@ -38,7 +39,6 @@ static long no_room(const long args[6])
     return -ENOMEM;
 }
 
-#ifdef SYS_arch_prctl /* x86-64; other processors have a test of their own. */
 START_TEST(facts_that_cannot_be_read_have_usual_values)
 {
     memset(&linux_facts, 0, sizeof(linux_facts));
