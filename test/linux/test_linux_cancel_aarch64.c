@@ -62,7 +62,7 @@ static void set_up(void)
 
     linux_facts_read();
     linux_calls_go_live(true);
-    ck_assert_uint_eq(linux_find_sites(CODE, CODE_BYTES, found, 4, &end), 1);
+    ck_assert_uint_eq(linux_find_sites(CODE, CODE_BYTES, 0, found, 4, &end), 1);
     ck_assert_ptr_eq(found[0].address, CODE + SITE);
     ck_assert_ptr_null(found[0].call);
     ck_assert_int_eq(linux_stubs_make(&text, code, code + CODE_BYTES, found, 1, &sys_errno), OPAL_SUCCESS);
