@@ -384,7 +384,9 @@ START_TEST(far_stubs_work_under_running_threads)
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
     ck_assert_int_eq(atomic_load(&bad_calls), 0);
-    ck_assert_int_gt(moves, rounds);
+    if (LINUX_INSN > 4) { /* Else all sites can be stored in place, wherever their stubs are. */
+        ck_assert_int_gt(moves, rounds);
+    }
     ck_assert(is_code_as_before());
 }
 END_TEST
@@ -475,7 +477,8 @@ int main(void)
     tcase_add_loop_test(tcase, call_left_alone_takes_exactly_its_promises_away, 0, NEEDS * (int) LINUX_KINDS);
     tcase_add_test(tcase, no_promise_left_is_not_available_and_names_the_call);
     tcase_add_loop_test(tcase, code_that_may_not_be_written_gets_new_pages, 0, 5);
-    tcase_add_loop_test(tcase, refused_change_of_code_is_not_available, 0, 2);
+    /* Where every site can be stored in place, nothing else is tried while that is allowed. */
+    tcase_add_loop_test(tcase, refused_change_of_code_is_not_available, 0, LINUX_INSN > 4 ? 2 : 1);
     tcase_add_loop_test(tcase, stubs_that_cannot_be_made_are_not_available, 0, 2);
     if (prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0) {
         tcase_add_test(tcase, mdwe_is_no_obstacle);
