@@ -4,7 +4,7 @@ EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/c
 	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
 .PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
-	check-prefix check-without check-aarch64 check-other-arch check-all fuzz bench
+	check-prefix check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
 
 help:
 	@echo "all             build"; \
@@ -22,9 +22,10 @@ help:
 	echo "check-without   tests of builds without each optional library, and without all"; \
 	echo "check-aarch64   tests of a build for aarch64, under qemu-user"; \
 	echo "check-other-arch  builds for architectures that nobody has written machine code for"; \
+	echo "check-debian11  tests of the component linux with glibc 2.31, in a chroot (root; not in check-all)"; \
 	echo "check-all       all of these"; \
 	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
-	echo "bench           what the hooks, reading a variable, and starting the library cost"; \
+	echo "bench           what the hooks (beside UCX, too), reading a variable, starting and stopping cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
 check-model:
@@ -66,24 +67,50 @@ check-aarch64:
 check-other-arch:
 	$(srcdir)/config/check-other-arch.sh
 
+# The last Debian whose glibc has malloc hooks. Needs root, and an archive of Debian within reach: not in check-all.
+check-debian11: dist
+	$(SHELL) $(srcdir)/test/debian11/check-debian11.sh $(distdir).tar.xz variants/debian11 \
+		$(linux_unit_tests) $(linux_library_tests) $(got_tests) test/linux/test_linux_malloc
+
 fuzz:
 	$(SHELL) $(srcdir)/config/fuzz.sh
 
 check-all: check check-model check-headers check-symbols lint check-dso check-prefix check-clang check-without check-asan check-tsan \
 	check-valgrind check-aarch64 check-other-arch distcheck
 
-noinst_PROGRAMS += bench/bench_hooks
+bench_programs = bench/bench_hooks bench/bench_vars bench/bench_init bench/bench_stall
 bench_bench_hooks_SOURCES = bench/bench_hooks.c
 bench_bench_hooks_LDADD = libopalmem.la
-noinst_PROGRAMS += bench/bench_vars
 bench_bench_vars_SOURCES = bench/bench_vars.c
-noinst_PROGRAMS += bench/bench_init
 bench_bench_init_SOURCES = bench/bench_init.c
 bench_bench_init_LDADD = libopalmem.la
-bench: bench/bench_hooks bench/bench_vars bench/bench_init
+bench_bench_stall_SOURCES = bench/bench_stall.c
+bench_bench_stall_LDADD = libopalmem.la
+if LINUX_ARCH
+# Below test/, because it times an internal function.
+bench_programs += test/linux/time_install
+test_linux_time_install_SOURCES = test/linux/time_install.c
+test_linux_time_install_LDADD = libmca_memory_linux.la libopalmem_internal.la
+time_install = test/linux/time_install && test/linux/time_install --threads 1
+else
+time_install = echo "time_install: the component linux replaces no code here"
+endif
+if LINUX_ARCH_X86_64
+bench_programs += bench/bench_peers
+bench_bench_peers_SOURCES = bench/bench_peers.c
+bench_bench_peers_LDADD = libopalmem.la
+bench_peers = bench/bench_peers
+else
+bench_peers = echo "bench_peers: written for x86-64"
+endif
+noinst_PROGRAMS += $(bench_programs)
+bench: $(bench_programs)
 	bench/bench_hooks
 	bench/bench_vars
 	$(tests_component_path) bench/bench_init
+	$(time_install)
+	$(tests_component_path) $(bench_peers)
+	$(tests_component_path) bench/bench_stall
 
 clean-local:
 	rm -rf variants test/embed/outer.d*

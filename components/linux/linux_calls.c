@@ -16,6 +16,7 @@
 #include <sys/shm.h>
 
 #include "components/linux/linux_files.h"
+#include "components/linux/linux_got.h"
 #include "components/linux/linux_sys.h"
 
 #define IN_STATIC_TLS __attribute__((tls_model("initial-exec")))
@@ -62,7 +63,7 @@ static inline __attribute__((always_inline)) void close_window(linux_frame_t *co
  * when an alloc callback is left by unwinding. */
 OPAL_MEM_HOOKS_PATH static linux_plan_t finish(linux_frame_t *frame, const long seen[6])
 {
-    linux_frame_t *const closed __attribute__((cleanup(close_window))) = frame;
+    linux_frame_t *const closed __attribute__((unused, cleanup(close_window))) = frame;
     const linux_call_t *call = frame->call;
     opal_mem_hooks_range_t gain;
 
@@ -359,7 +360,7 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
       .run = linux_run_mprotect },
 };
 
-#define ENTRY(id, number) [number] = LINUX_CALL_##id + 1
+#define ENTRY(id, number) [number] = (LINUX_CALL_##id + 1)
 
 const uint8_t linux_call_ids[LINUX_CALL_NUMBERS] = {
     ENTRY(MMAP, SYS_mmap),
@@ -396,6 +397,9 @@ static __attribute__((noinline)) linux_plan_t before_for_loader(const linux_call
 
     if (takes) {
         linux_search_unmapped((uintptr_t) frame->args[0], (size_t) frame->args[1]);
+    }
+    if (call == &linux_calls[LINUX_CALL_MPROTECT] && frame->args[2] == PROT_READ) {
+        linux_got_loaded((uintptr_t) frame->args[0]); /* An object has been relocated. */
     }
     plan = call->before(call, frame);
     frame->loads = is_mmap && (frame->args[3] & MAP_ANONYMOUS) == 0;

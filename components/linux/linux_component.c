@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "components/linux/linux_mechanism.h"
+
 #include "opal/mca/memory/memory.h"
 
 #define DISABLE_SITES "memory_linux_disable_sites"
@@ -28,20 +30,20 @@ static opal_memory_base_module_t module = {
 static int enable(void)
 {
     options.search_limit = search_limit;
-    return linux_install(&options, &module.support, &module.sees);
+    return linux_mechanism_enable(&options, &module);
 }
 
 /* Should the code not let itself be changed back, its jumps stay and do nothing. */
 static int disable(void)
 {
-    linux_uninstall();
+    linux_mechanism_disable();
     module.support = 0;
     return OPAL_SUCCESS;
 }
 
 static int query(mca_base_module_t **out_module, int *priority)
 {
-    const int result = linux_query();
+    const int result = linux_mechanism_query(&module);
 
     if (result == OPAL_SUCCESS) {
         *out_module = (mca_base_module_t *) &module;
@@ -120,6 +122,9 @@ static int register_params(void)
     if (result == OPAL_SUCCESS) {
         result = mca_base_var_register(&limit_def);
     }
+    if (result == OPAL_SUCCESS) {
+        result = linux_mechanism_register_params();
+    }
     return result == OPAL_SUCCESS ? check_disable_sites() : result;
 }
 
@@ -135,6 +140,6 @@ const opal_memory_base_component_t mca_memory_linux_component = {
         .mca_register_component_params = register_params,
         .flags = MCA_BASE_COMPONENT_FLAG_RESIDENT,
     },
-    .memoryc_register = linux_guard_register,
+    .memoryc_register = linux_mechanism_register,
     .memoryc_deregister = opal_memory_base_component_deregister_empty,
 };

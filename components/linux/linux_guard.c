@@ -211,7 +211,7 @@ static void say_deaf(void)
 /* Replaces bare sites, asks which calls arrive, and remembers what the code looks like then. */
 static void verify_locked(uint32_t calls)
 {
-    int sys_errno;
+    int sys_errno = 0;
     bool is_bad;
 
     atomic_store(&is_suspect, false);

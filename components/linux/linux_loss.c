@@ -145,7 +145,7 @@ static uint64_t hold_cancellation(void)
 }
 
 /* Also when a callback is left by unwinding. */
-#define RESTORES_SIGNALS __attribute__((cleanup(restore_signals)))
+#define RESTORES_SIGNALS __attribute__((unused, cleanup(restore_signals)))
 
 static void restore_signals(const uint64_t *old)
 {

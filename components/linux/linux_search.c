@@ -226,8 +226,29 @@ static void find_runtimes(void)
     }
 }
 
+/* Valgrind's own code is mapped as well, but no part of the process that it makes believe. */
+static bool is_valgrind(const char *path)
+{
+    static const char name[] = "/valgrind/";
+
+    for (; *path != '\0'; path++) {
+        size_t i = 0;
+
+        while (i < sizeof(name) - 1 && path[i] == name[i]) {
+            i++;
+        }
+        if (i == sizeof(name) - 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_left_out(const linux_mapping_t *mapping)
 {
+    if (is_valgrind(mapping->path)) {
+        return true;
+    }
     for (size_t i = 0; i < RUNTIMES; i++) {
         if (left_out[i] >= mapping->start && left_out[i] < mapping->end) {
             return true;

@@ -21,6 +21,17 @@
 #define LINUX_SYS_CREAT (-1)
 #endif
 
+/* Which headers older than the kernel do not name (glibc 2.31). From 424 on, numbers are those of all architectures. */
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+#ifndef SYS_faccessat2
+#define SYS_faccessat2 439
+#endif
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+
 /** UFFDIO_MOVE (Linux 6.8), which older headers do not name. */
 #define LINUX_UFFDIO_MOVE UINT32_C(0xc028aa05)
 

@@ -1,39 +1,52 @@
 # linux: replaces the system-call sites of libc and ld.so.
 noinst_LTLIBRARIES += libmca_memory_linux.la
 libmca_memory_linux_la_SOURCES = \
+	components/linux/linux_arch.h \
+	components/linux/linux_calls.c \
 	components/linux/linux_component.c \
+	components/linux/linux_files.c \
+	components/linux/linux_files.h \
+	components/linux/linux_got.c \
+	components/linux/linux_got.h \
+	components/linux/linux_interpose.c \
+	components/linux/linux_interpose.h \
+	components/linux/linux_kernel.c \
+	components/linux/linux_loss.c \
+	components/linux/linux_malloc.c \
+	components/linux/linux_malloc.h \
+	components/linux/linux_maps.c \
+	components/linux/linux_mechanism.c \
+	components/linux/linux_mechanism.h \
+	components/linux/linux_names.c \
+	components/linux/linux_process.c \
+	components/linux/linux_ranges.c \
+	components/linux/linux_shm.c \
+	components/linux/linux_slots.c \
+	components/linux/linux_slots.h \
+	components/linux/linux_spans.c \
+	components/linux/linux_stacks.c \
+	components/linux/linux_stacks.h \
+	components/linux/linux_sys.h \
 	components/linux/linux.h
 libmca_memory_linux_la_CPPFLAGS = $(AM_CPPFLAGS)
 if LINUX_ARCH
 libmca_memory_linux_la_SOURCES += \
-	components/linux/linux_arch.h \
-	components/linux/linux_calls.c \
-	components/linux/linux_files.c \
-	components/linux/linux_files.h \
 	components/linux/linux_find.c \
 	components/linux/linux_guard.c \
 	components/linux/linux_install.c \
-	components/linux/linux_kernel.c \
 	components/linux/linux_lock.c \
-	components/linux/linux_loss.c \
-	components/linux/linux_maps.c \
-	components/linux/linux_names.c \
 	components/linux/linux_pages.c \
 	components/linux/linux_patch.c \
-	components/linux/linux_process.c \
-	components/linux/linux_ranges.c \
 	components/linux/linux_search.c \
 	components/linux/linux_selftest.c \
-	components/linux/linux_shm.c \
-	components/linux/linux_spans.c \
 	components/linux/linux_stubs.c \
-	components/linux/linux_sys.h \
 	components/linux/linux_texts.c
 # A replaced call keeps vector registers, as the kernel does. What is attributed `cleanup` runs when a callback is left by
 # unwinding.
 libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS) -mgeneral-regs-only -fexceptions
 else
-libmca_memory_linux_la_SOURCES += components/linux/linux_arch_none.c
+libmca_memory_linux_la_SOURCES += components/linux/linux_arch_none.c \
+	components/linux/linux_facts_none.c components/linux/linux_sys_libc.c
 libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS)
 endif
 if LINUX_ARCH_X86_64

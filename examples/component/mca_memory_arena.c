@@ -144,7 +144,7 @@ static int enable(void)
         return OPAL_ERR_NOT_AVAILABLE;
     }
     if (covers == COVERS_EVERYTHING) {
-        module.support = OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_CHUNK_SUPPORT;
+        module.support = OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_CHUNK_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT;
     }
     return OPAL_SUCCESS;
 }

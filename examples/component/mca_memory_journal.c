@@ -158,7 +158,7 @@ static int query(mca_base_module_t **out_module, int *priority)
 static int enable(void)
 {
     next = atomic_load(&journal->counter);
-    module.support = covers_everything ? OPAL_MEMORY_MUNMAP_SUPPORT : 0;
+    module.support = covers_everything ? OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT : 0;
     return OPAL_SUCCESS;
 }
 

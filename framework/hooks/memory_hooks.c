@@ -18,40 +18,18 @@
 #include "framework/hooks/hooks_internal.h"
 #include "framework/util/fork.h"
 
-#define INITIAL_CAPACITY 16
-
-struct callback {
-    _Atomic(opal_mem_hooks_callback_fn_t *) func; /* NULL: dead. Set once before count covers the entry. */
-    void *cbdata;
-};
-
-struct callback_array {
-    struct callback_array *older; /* Replaced, perhaps still read; under list_lock. */
-    uint32_t capacity;
-    _Atomic uint32_t count; /* Release store by the appender, acquire load by dispatchers. */
-    struct callback *items;
-};
-
-struct callback_list {
-    _Atomic(struct callback_array *) array; /* Release store under list_lock, acquire load by dispatchers. */
-    struct callback_array initial;
-    struct callback initial_items[INITIAL_CAPACITY];
-    _Atomic uint32_t live; /* Entries that are not dead; written under list_lock. */
-    int needed_support;    /* One of these bits must be there to register. */
-};
-
 /* Serialises changes of both lists. Never held across an allocation, a wait or a callback, and only with
  * signals blocked: an unregister in a signal handler's callback may take it. */
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static struct callback_list release_list = {
-    .array = &release_list.initial,
-    .initial = { .capacity = INITIAL_CAPACITY, .items = release_list.initial_items },
+struct opal_mem_hooks_list opal_mem_hooks_release_list = {
+    .array = &opal_mem_hooks_release_list.initial,
+    .initial = { .capacity = OPAL_MEM_HOOKS_INITIAL_CAPACITY, .items = opal_mem_hooks_release_list.initial_items },
     .needed_support = OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT,
 };
-static struct callback_list alloc_list = {
+static struct opal_mem_hooks_list alloc_list = {
     .array = &alloc_list.initial,
-    .initial = { .capacity = INITIAL_CAPACITY, .items = alloc_list.initial_items },
+    .initial = { .capacity = OPAL_MEM_HOOKS_INITIAL_CAPACITY, .items = alloc_list.initial_items },
     .needed_support = OPAL_MEMORY_MALLOC_SUPPORT | OPAL_MEMORY_MMAP_SUPPORT,
 };
 
@@ -73,12 +51,7 @@ static void unlock_lists(const sigset_t *saved)
 
 /* ---- Changing a list --------------------------------------------------------------------------- */
 
-static struct callback_array *current(struct callback_list *list)
-{
-    return atomic_load_explicit(&list->array, memory_order_acquire);
-}
-
-static struct callback *find_in(struct callback_array *array, opal_mem_hooks_callback_fn_t *func)
+static struct opal_mem_hooks_entry *find_in(struct opal_mem_hooks_array *array, opal_mem_hooks_callback_fn_t *func)
 {
     uint32_t count = atomic_load_explicit(&array->count, memory_order_relaxed);
     for (uint32_t i = 0; i < count; i++) {
@@ -90,11 +63,11 @@ static struct callback *find_in(struct callback_array *array, opal_mem_hooks_cal
 }
 
 /* Mark func dead wherever a dispatcher may find it. @return whether it was alive. */
-static bool kill_locked(struct callback_list *list, opal_mem_hooks_callback_fn_t *func)
+static bool kill_locked(struct opal_mem_hooks_list *list, opal_mem_hooks_callback_fn_t *func)
 {
-    bool was_alive = find_in(current(list), func) != NULL;
-    for (struct callback_array *array = current(list); array != NULL; array = array->older) {
-        struct callback *item = find_in(array, func);
+    bool was_alive = find_in(opal_mem_hooks_current(list), func) != NULL;
+    for (struct opal_mem_hooks_array *array = opal_mem_hooks_current(list); array != NULL; array = array->older) {
+        struct opal_mem_hooks_entry *item = find_in(array, func);
         if (item != NULL) {
             atomic_store(&item->func, NULL);
         }
@@ -102,7 +75,7 @@ static bool kill_locked(struct callback_list *list, opal_mem_hooks_callback_fn_t
     return was_alive;
 }
 
-static bool append_locked(struct callback_array *array, opal_mem_hooks_callback_fn_t *func, void *cbdata)
+static bool append_locked(struct opal_mem_hooks_array *array, opal_mem_hooks_callback_fn_t *func, void *cbdata)
 {
     uint32_t count = atomic_load_explicit(&array->count, memory_order_relaxed);
     if (count == array->capacity) {
@@ -114,22 +87,22 @@ static bool append_locked(struct callback_array *array, opal_mem_hooks_callback_
     return true;
 }
 
-static struct callback_array *new_array(uint32_t capacity)
+static struct opal_mem_hooks_array *new_array(uint32_t capacity)
 {
-    struct callback_array *array = calloc(1, sizeof(*array) + capacity * sizeof(array->items[0]));
+    struct opal_mem_hooks_array *array = calloc(1, sizeof(*array) + capacity * sizeof(array->items[0]));
     if (array != NULL) {
         array->capacity = capacity;
-        array->items = (struct callback *) (array + 1);
+        array->items = (struct opal_mem_hooks_entry *) (array + 1);
     }
     return array;
 }
 
 /* Nobody reads the replaced array any more. */
-static void free_array(struct callback_list *list, struct callback_array *old)
+static void free_array(struct opal_mem_hooks_list *list, struct opal_mem_hooks_array *old)
 {
     sigset_t saved;
     lock_lists(&saved);
-    struct callback_array **link = &current(list)->older;
+    struct opal_mem_hooks_array **link = &opal_mem_hooks_current(list)->older;
     while (*link != old) {
         link = &(*link)->older;
     }
@@ -141,9 +114,10 @@ static void free_array(struct callback_list *list, struct callback_array *old)
 }
 
 /* Replace the array by `array`, with the live entries. Returns the old one, which dispatchers may still read. */
-static struct callback_array *install_locked(struct callback_list *list, struct callback_array *array)
+static struct opal_mem_hooks_array *install_locked(struct opal_mem_hooks_list *list,
+                                                   struct opal_mem_hooks_array *array)
 {
-    struct callback_array *old = current(list);
+    struct opal_mem_hooks_array *old = opal_mem_hooks_current(list);
     uint32_t count = atomic_load_explicit(&old->count, memory_order_relaxed);
     for (uint32_t i = 0; i < count; i++) {
         opal_mem_hooks_callback_fn_t *func = atomic_load_explicit(&old->items[i].func, memory_order_relaxed);
@@ -157,20 +131,20 @@ static struct callback_array *install_locked(struct callback_list *list, struct 
 }
 
 /* One attempt. OPAL_ERR_TEMP_OUT_OF_RESOURCE: no room; *wanted says what capacity would do. */
-static int try_register(struct callback_list *list, opal_mem_hooks_callback_fn_t *func, void *cbdata,
-                        struct callback_array **spare, struct callback_array **old, uint32_t *wanted)
+static int try_register(struct opal_mem_hooks_list *list, opal_mem_hooks_callback_fn_t *func, void *cbdata,
+                        struct opal_mem_hooks_array **spare, struct opal_mem_hooks_array **old, uint32_t *wanted)
 {
     sigset_t saved;
     int rc = OPAL_SUCCESS;
     lock_lists(&saved);
-    struct callback_array *array = current(list);
+    struct opal_mem_hooks_array *array = opal_mem_hooks_current(list);
     if ((opal_mem_hooks_support_level() & list->needed_support) == 0) {
         rc = OPAL_ERR_NOT_SUPPORTED; /* Again: finalize may have been here. */
     } else if (find_in(array, func) != NULL) {
         rc = OPAL_EXISTS;
     } else if (!append_locked(array, func, cbdata)) {
         uint32_t room = 2 * (atomic_load_explicit(&list->live, memory_order_relaxed) + 1);
-        *wanted = room < INITIAL_CAPACITY ? INITIAL_CAPACITY : room;
+        *wanted = room < OPAL_MEM_HOOKS_INITIAL_CAPACITY ? OPAL_MEM_HOOKS_INITIAL_CAPACITY : room;
         if (*spare != NULL && (*spare)->capacity >= *wanted) {
             *old = install_locked(list, *spare);
             append_locked(*spare, func, cbdata);
@@ -186,9 +160,9 @@ static int try_register(struct callback_list *list, opal_mem_hooks_callback_fn_t
     return rc;
 }
 
-static int list_register(struct callback_list *list, opal_mem_hooks_callback_fn_t *func, void *cbdata)
+static int list_register(struct opal_mem_hooks_list *list, opal_mem_hooks_callback_fn_t *func, void *cbdata)
 {
-    struct callback_array *spare = NULL, *old = NULL;
+    struct opal_mem_hooks_array *spare = NULL, *old = NULL;
     uint32_t wanted = 0;
     int rc;
 
@@ -214,7 +188,7 @@ static int list_register(struct callback_list *list, opal_mem_hooks_callback_fn_
     return rc;
 }
 
-static int list_unregister(struct callback_list *list, opal_mem_hooks_callback_fn_t *func)
+static int list_unregister(struct opal_mem_hooks_list *list, opal_mem_hooks_callback_fn_t *func)
 {
     sigset_t saved;
     opal_fork_check();
@@ -228,11 +202,11 @@ static int list_unregister(struct callback_list *list, opal_mem_hooks_callback_f
 }
 
 /* Mark all entries dead; their room is won back by later registrations. */
-static void clear(struct callback_list *list)
+static void clear(struct opal_mem_hooks_list *list)
 {
     sigset_t saved;
     lock_lists(&saved);
-    for (struct callback_array *array = current(list); array != NULL; array = array->older) {
+    for (struct opal_mem_hooks_array *array = opal_mem_hooks_current(list); array != NULL; array = array->older) {
         uint32_t count = atomic_load_explicit(&array->count, memory_order_relaxed);
         for (uint32_t i = 0; i < count; i++) {
             atomic_store(&array->items[i].func, NULL);
@@ -242,12 +216,12 @@ static void clear(struct callback_list *list)
     unlock_lists(&saved);
 }
 
-static bool has_callback_in(struct callback_list *list, uintptr_t start, uintptr_t end)
+static bool has_callback_in(struct opal_mem_hooks_list *list, uintptr_t start, uintptr_t end)
 {
     sigset_t saved;
     bool found = false;
     lock_lists(&saved);
-    struct callback_array *array = current(list);
+    struct opal_mem_hooks_array *array = opal_mem_hooks_current(list);
     uint32_t count = atomic_load_explicit(&array->count, memory_order_relaxed);
     for (uint32_t i = 0; i < count && !found; i++) {
         uintptr_t func = (uintptr_t) atomic_load_explicit(&array->items[i].func, memory_order_relaxed);
@@ -259,13 +233,13 @@ static bool has_callback_in(struct callback_list *list, uintptr_t start, uintptr
 
 bool opal_mem_hooks_has_callback_in(uintptr_t start, uintptr_t end)
 {
-    return has_callback_in(&release_list, start, end) || has_callback_in(&alloc_list, start, end);
+    return has_callback_in(&opal_mem_hooks_release_list, start, end) || has_callback_in(&alloc_list, start, end);
 }
 
 void opal_mem_hooks_stop(void)
 {
     opal_mem_hooks_set_support(0);
-    clear(&release_list);
+    clear(&opal_mem_hooks_release_list);
     clear(&alloc_list);
     opal_mem_hooks_wait_dispatch();
 }
@@ -277,7 +251,7 @@ int opal_mem_hooks_register_alloc(opal_mem_hooks_callback_fn_t *func, void *cbda
 
 int opal_mem_hooks_register_release(opal_mem_hooks_callback_fn_t *func, void *cbdata)
 {
-    return list_register(&release_list, func, cbdata);
+    return list_register(&opal_mem_hooks_release_list, func, cbdata);
 }
 
 int opal_mem_hooks_unregister_alloc(opal_mem_hooks_callback_fn_t *func)
@@ -287,36 +261,14 @@ int opal_mem_hooks_unregister_alloc(opal_mem_hooks_callback_fn_t *func)
 
 int opal_mem_hooks_unregister_release(opal_mem_hooks_callback_fn_t *func)
 {
-    return list_unregister(&release_list, func);
+    return list_unregister(&opal_mem_hooks_release_list, func);
 }
 
 /* ---- Raising events ---------------------------------------------------------------------------- */
 
-OPAL_MEM_HOOKS_PATH static void dispatch(struct callback_list *list, void *buf, size_t length, bool from_alloc)
-{
-    struct callback_array *array = current(list);
-    uint32_t count = atomic_load_explicit(&array->count, memory_order_acquire);
-    if (count == 0) {
-        return;
-    }
-    int saved_errno = errno;
-    for (uint32_t i = 0; i < count; i++) {
-        opal_mem_hooks_callback_fn_t *func = atomic_load_explicit(&array->items[i].func, memory_order_acquire);
-        if (func != NULL) {
-            func(buf, length, array->items[i].cbdata, from_alloc);
-        }
-    }
-    errno = saved_errno;
-}
-
-OPAL_MEM_HOOKS_PATH void opal_mem_hooks_dispatch_release(const opal_mem_hooks_range_t *range, bool from_alloc)
-{
-    dispatch(&release_list, (void *) range->start, range->length, from_alloc);
-}
-
 bool opal_mem_hooks_has_release_callbacks(void)
 {
-    return atomic_load(&release_list.live) != 0;
+    return atomic_load(&opal_mem_hooks_release_list.live) != 0;
 }
 
 OPAL_MEM_HOOKS_PATH bool opal_mem_hooks_wants_alloc(void)
@@ -327,13 +279,14 @@ OPAL_MEM_HOOKS_PATH bool opal_mem_hooks_wants_alloc(void)
 void opal_mem_hooks_alloc_hook(void *buf, size_t length, bool from_alloc)
 {
     /* A callback that is being registered just now may miss this one: nobody relies on an alloc event. */
-    if (length == 0 || atomic_load_explicit(&alloc_list.live, memory_order_relaxed) == 0) {
+    if (length == 0 || !opal_mem_hooks_wants_alloc()) {
         return;
     }
+    const opal_mem_hooks_range_t range = { .start = (uintptr_t) buf, .length = length };
     /* Left at the end, or when a callback is left by unwinding: see close_unfinished(). */
     opal_mem_hooks_window_t window __attribute__((cleanup(opal_mem_hooks_leave)));
     opal_mem_hooks_enter(&window);
-    dispatch(&alloc_list, buf, length, from_alloc);
+    opal_mem_hooks_dispatch(&alloc_list, &range, 1, from_alloc, &errno);
 }
 
 static opal_mem_hooks_range_t round_to_pages(uintptr_t start, size_t length)
@@ -405,6 +358,7 @@ const char *opal_mem_hooks_cause_name(opal_mem_hooks_cause_t cause)
         [OPAL_MEM_HOOKS_CAUSE_TRUNCATE] = "truncate",
         [OPAL_MEM_HOOKS_CAUSE_FALLOCATE] = "fallocate",
         [OPAL_MEM_HOOKS_CAUSE_UFFD_MOVE] = "uffd_move",
+        [OPAL_MEM_HOOKS_CAUSE_FREE] = "free",
         [OPAL_MEM_HOOKS_CAUSE_KERNEL] = "kernel",
         [OPAL_MEM_HOOKS_CAUSE_CALLER] = "caller",
     };

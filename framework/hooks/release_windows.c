@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The table of releases in progress (protocol: hooks_internal.h). */
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -40,7 +41,8 @@ static _Thread_local struct {
     uint32_t overflow_depth;   /* This thread's share of overflow_dispatching, */
     uint32_t overflow_windows; /* and of overflow_open: what is left of both in a fork child. */
     opal_mem_hooks_window_t *current;
-} self __attribute__((tls_model("initial-exec")));
+    int *errno_place; /* This thread's errno. Set with the hint. */
+} self __attribute__((tls_model("initial-exec"), aligned(32)));
 
 static unsigned phase_of(uint64_t state)
 {
@@ -60,7 +62,7 @@ static void raise_slots_used(uint32_t index)
     }
 }
 
-/* The slot's index is below slots_used already. */
+/* Move a slot from FREE to CLAIMED; its index is below slots_used already. */
 static inline __attribute__((always_inline)) bool claim(uint32_t index)
 {
     struct slot *slot = &slots[index];
@@ -71,17 +73,21 @@ static inline __attribute__((always_inline)) bool claim(uint32_t index)
            && atomic_compare_exchange_strong(&slot->state, &state, state + (1u << PHASE_BITS) + PHASE_CLAIMED);
 }
 
-static __attribute__((noinline)) void choose_hint(void)
+static void choose_hint(void)
 {
     uint32_t index = atomic_fetch_add_explicit(&next_hint, 1, memory_order_relaxed) % OPAL_MEM_HOOKS_SLOTS;
     raise_slots_used(index);
+    self.errno_place = &errno;
     self.hint = index + 1;
 }
 
-/* The thread's own slot is taken: nested windows, or more threads than slots. */
-static __attribute__((noinline)) uint32_t claim_other(void)
+/* The thread has no slot yet, or its own is taken: nested windows, or more threads than slots. */
+static uint32_t claim_other(void)
 {
-    for (uint32_t i = 1; i < OPAL_MEM_HOOKS_SLOTS; i++) {
+    if (self.hint == 0) {
+        choose_hint();
+    }
+    for (uint32_t i = 0; i < OPAL_MEM_HOOKS_SLOTS; i++) {
         uint32_t index = (self.hint - 1 + i) % OPAL_MEM_HOOKS_SLOTS;
         raise_slots_used(index);
         if (claim(index)) {
@@ -91,27 +97,54 @@ static __attribute__((noinline)) uint32_t claim_other(void)
     return NO_SLOT;
 }
 
-static inline __attribute__((always_inline)) uint32_t claim_any(void)
+static inline void store_range(struct slot *slot, size_t index, const opal_mem_hooks_range_t *range)
 {
-    if (self.hint == 0) {
-        choose_hint();
-    }
-    return claim(self.hint - 1) ? self.hint - 1 : claim_other();
+    atomic_store_explicit(&slot->range[index].start, range->start, memory_order_relaxed);
+    atomic_store_explicit(&slot->range[index].length, range->length, memory_order_relaxed);
 }
 
+_Static_assert(OPAL_MEM_HOOKS_WINDOW_RANGES == 2, "publish() stores two");
+
+/* The slot is this thread's: nobody else stores its fields until it is FREE again. */
 static inline __attribute__((always_inline)) void publish(struct slot *slot, const opal_mem_hooks_range_t *ranges,
                                                           size_t count, uint32_t outer_claim)
 {
     atomic_store_explicit(&slot->owner, &self, memory_order_relaxed);
     atomic_store_explicit(&slot->blocked, false, memory_order_relaxed);
     atomic_store_explicit(&slot->range_count, (uint32_t) count, memory_order_relaxed);
-    for (size_t i = 0; i < count; i++) {
-        atomic_store_explicit(&slot->range[i].start, ranges[i].start, memory_order_relaxed);
-        atomic_store_explicit(&slot->range[i].length, ranges[i].length, memory_order_relaxed);
+    if (__builtin_expect(count > 0, 1)) {
+        store_range(slot, 0, &ranges[0]);
+    }
+    if (count > 1) {
+        store_range(slot, 1, &ranges[1]);
     }
     set_phase(slot, PHASE_PRE);
     atomic_signal_fence(memory_order_seq_cst);
     self.claiming = outer_claim;
+}
+
+static void enter_overflow(size_t count)
+{
+    if (count > 0) {
+        self.overflow_windows++;
+        atomic_fetch_add(&overflow_open, 1);
+    }
+    self.overflow_depth++;
+    atomic_fetch_add(&overflow_dispatching, 1);
+}
+
+/* What enter() does where the thread's own slot is not free. Returns the slot. */
+static __attribute__((noinline, cold)) uint32_t enter_elsewhere(const opal_mem_hooks_range_t *ranges, size_t count,
+                                                                uint32_t outer_claim)
+{
+    uint32_t index = claim_other();
+    if (index != NO_SLOT) {
+        publish(&slots[index], ranges, count, outer_claim);
+    } else {
+        self.claiming = outer_claim;
+        enter_overflow(count);
+    }
+    return index;
 }
 
 /* From here on the thread counts as inside callbacks. */
@@ -121,17 +154,12 @@ static inline __attribute__((always_inline)) void enter(opal_mem_hooks_window_t 
 {
     opal_fork_check(); /* A fork child forgets its parent's windows, and caches, before it looks at them. */
     uint32_t outer_claim = self.claiming; /* Of the code that a signal handler has interrupted. */
-    window->slot = claim_any();
-    if (window->slot != NO_SLOT) {
-        publish(&slots[window->slot], ranges, count, outer_claim);
+    uint32_t hint = self.hint;
+    if (__builtin_expect(hint != 0 && claim(hint - 1), 1)) {
+        window->slot = hint - 1;
+        publish(&slots[hint - 1], ranges, count, outer_claim);
     } else {
-        self.claiming = outer_claim;
-        if (count > 0) {
-            self.overflow_windows++;
-            atomic_fetch_add(&overflow_open, 1);
-        }
-        self.overflow_depth++;
-        atomic_fetch_add(&overflow_dispatching, 1);
+        window->slot = enter_elsewhere(ranges, count, outer_claim);
     }
     barrier_after_rmw();
     window->cause = cause;
@@ -139,14 +167,19 @@ static inline __attribute__((always_inline)) void enter(opal_mem_hooks_window_t 
     self.current = window;
 }
 
+static __attribute__((noinline, cold)) void end_overflow_dispatch(void)
+{
+    self.overflow_depth--;
+    atomic_fetch_sub(&overflow_dispatching, 1);
+}
+
 /* The callbacks have returned. */
 static inline __attribute__((always_inline)) void end_dispatch(const opal_mem_hooks_window_t *window)
 {
-    if (window->slot != NO_SLOT) {
+    if (__builtin_expect(window->slot != NO_SLOT, 1)) {
         set_phase(&slots[window->slot], PHASE_OPEN);
     } else {
-        self.overflow_depth--;
-        atomic_fetch_sub(&overflow_dispatching, 1);
+        end_overflow_dispatch();
     }
 }
 
@@ -177,21 +210,24 @@ OPAL_MEM_HOOKS_PATH void opal_mem_hooks_window_open(opal_mem_hooks_window_t *win
 
     enter(window, ranges, count, cause);
     unfinished.window = window;
-    for (size_t i = 0; i < count; i++) {
-        opal_mem_hooks_dispatch_release(&ranges[i], from_alloc);
-    }
+    opal_mem_hooks_dispatch(&opal_mem_hooks_release_list, ranges, count, from_alloc, self.errno_place);
     end_dispatch(window);
     unfinished.window = NULL;
+}
+
+static __attribute__((noinline, cold)) void close_overflow(void)
+{
+    self.overflow_windows--;
+    atomic_fetch_sub(&overflow_open, 1);
 }
 
 OPAL_MEM_HOOKS_PATH void opal_mem_hooks_window_close(opal_mem_hooks_window_t *window)
 {
     self.current = window->outer;
-    if (window->slot != NO_SLOT) {
+    if (__builtin_expect(window->slot != NO_SLOT, 1)) {
         set_phase(&slots[window->slot], PHASE_FREE);
     } else {
-        self.overflow_windows--;
-        atomic_fetch_sub(&overflow_open, 1);
+        close_overflow();
     }
 }
 

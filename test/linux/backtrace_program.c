@@ -16,7 +16,11 @@
 #define DEPTH 64
 
 /* The compiler shall neither merge these functions nor leave by a jump. */
-#define KEEP __attribute__((noinline, noclone, visibility("default")))
+#ifdef __clang__
+#define KEEP __attribute__((noinline, visibility("default")))
+#else
+#define KEEP __attribute__((noipa, visibility("default")))
+#endif
 #define STAY __asm__ volatile("" : : : "memory")
 
 static volatile int is_complete, is_looking, is_busy;

@@ -103,6 +103,19 @@ test_linux_test_linux_guard_SOURCES = test/linux/test_linux_guard.c
 test_linux_test_linux_guard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_guard_LDADD = libopalmem.la $(CHECK_LIBS)
 
+linux_storm_tests = test/linux/test_linux_storm test/linux/test_linux_storm_install
+check_PROGRAMS += $(linux_storm_tests)
+TESTS += $(linux_storm_tests)
+
+test_linux_test_linux_storm_SOURCES = test/linux/test_linux_storm.c test/linux/storm.c test/linux/storm.h
+test_linux_test_linux_storm_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_storm_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_linux_test_linux_storm_install_SOURCES = test/linux/test_linux_storm_install.c test/linux/storm.c \
+	test/linux/storm.h
+test_linux_test_linux_storm_install_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_storm_install_LDADD = $(linux_unit_libs)
+
 # Hook context, early starts, allocators, backtraces, loaded objects.
 linux_watched = test/linux/watched.c test/linux/watched.h test/linux/scenes.h
 linux_context_tests = test/linux/test_linux_context test/linux/test_linux_children test/linux/test_linux_hook_calls \

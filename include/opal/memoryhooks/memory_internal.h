@@ -36,6 +36,7 @@ typedef enum opal_mem_hooks_cause_t {
     OPAL_MEM_HOOKS_CAUSE_TRUNCATE,  /**< Of a mapped file: truncate, ftruncate, open with O_TRUNC. */
     OPAL_MEM_HOOKS_CAUSE_FALLOCATE, /**< A hole or the like in a mapped file. */
     OPAL_MEM_HOOKS_CAUSE_UFFD_MOVE, /**< Moved elsewhere by ioctl(UFFDIO_MOVE). */
+    OPAL_MEM_HOOKS_CAUSE_FREE,      /**< Back to the allocator, where blocks are told: free, realloc. */
     OPAL_MEM_HOOKS_CAUSE_KERNEL,    /**< An event of the kernel that names no call. */
     OPAL_MEM_HOOKS_CAUSE_CALLER,    /**< opal_mem_hooks_release_hook() by hand. */
     OPAL_MEM_HOOKS_CAUSE_COUNT
@@ -126,7 +127,8 @@ OPAL_DECLSPEC void opal_mem_hooks_release_hook(void *buf, size_t length, bool fr
 OPAL_DECLSPEC void opal_mem_hooks_release_cause(void *buf, size_t length, bool from_alloc,
                                                 opal_mem_hooks_cause_t cause);
 
-/** Is there an alloc callback? One that is being registered just now may be overlooked. Hook context. */
+/** Is there an alloc callback? One that is being registered just now may be overlooked: nobody relies on an alloc event.
+ * Hook context. */
 OPAL_DECLSPEC bool opal_mem_hooks_wants_alloc(void);
 
 /** Run the alloc callbacks for memory that the process has got. Hook context. */
