@@ -72,6 +72,11 @@ verdict() {
     awk -F '\t' -v row="$1" -v range="$2" '$1 == row && $2 == range { print $5 }' "$work/out"
 }
 
+# Page frames, and the order in which a kernel takes them away, are what is looked at.
+require_kernel() {
+    [ -z "${OPALMEM_TEST_EMULATOR:-}" ] || { echo "SKIP: $OPALMEM_TEST_EMULATOR stands between the rows and the kernel"; exit 77; }
+}
+
 # Sanitizers put functions of their own before libc's, which no scene and no hook expects.
 require_no_sanitizer() {
     libraries=$(LD_LIBRARY_PATH=$top_builddir/.libs ldd "$top_builddir/.libs/opalmem-coverage" 2>/dev/null)
