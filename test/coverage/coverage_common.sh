@@ -24,6 +24,9 @@ skip() {
     exit 77
 }
 
+# Page frames, and the order in which a kernel takes them away, are what is looked at.
+[ -z "${OPALMEM_TEST_EMULATOR:-}" ] || skip "$OPALMEM_TEST_EMULATOR stands between the rows and the kernel"
+
 # End of a test: its exit status.
 finish() {
     [ "$failures" = 0 ] || exit 1
@@ -70,11 +73,6 @@ count() {
 # verdict ROW RANGE: of the TSV in $work/out.
 verdict() {
     awk -F '\t' -v row="$1" -v range="$2" '$1 == row && $2 == range { print $5 }' "$work/out"
-}
-
-# Page frames, and the order in which a kernel takes them away, are what is looked at.
-require_kernel() {
-    [ -z "${OPALMEM_TEST_EMULATOR:-}" ] || { echo "SKIP: $OPALMEM_TEST_EMULATOR stands between the rows and the kernel"; exit 77; }
 }
 
 # Sanitizers put functions of their own before libc's, which no scene and no hook expects.

@@ -6,7 +6,6 @@ set -u
 # shellcheck source=test/coverage/coverage_common.sh
 . "${top_srcdir:-.}/test/coverage/coverage_common.sh"
 require_no_sanitizer
-require_kernel
 require_helper
 
 # Rows that this machine cannot play (an old kernel, no io_uring) are named, and are not counted.
