@@ -12,11 +12,10 @@
  *    invalidated up to the point where instruction and data caches meet (linux_code_sync(), broadcast to all processors),
  *    and their pages become executable only after they were written: nobody can have fetched anything of them earlier.
  * 3. When all know. After the store its line is cleaned and invalidated likewise, so that each later fetch gets the new
- *    instruction. What a processor had fetched before is dropped at its next context synchronization event, for
- *    which membarrier SYNC_CORE interrupts those that run threads of ours. Without membarrier such an event is still never
- *    far: an old `svc` is one itself when it is executed, so that a processor runs at most one. It makes the call that was
- *    meant, unnoticed; that is why the self-test comes after the installation. An old `b stub` leads to a stub, which
- *    lives on and makes the call.
+ *    instruction. What a processor had fetched before, it runs at most once: both instructions lead to a `svc`, whose exception
+ *    is a context synchronization event and drops what was fetched. An old `svc` makes the call that was meant, as if it had
+ *    begun before the store; an old `b stub` leads to a stub, which lives on and makes it. So nobody has to be
+ *    interrupted. (membarrier SYNC_CORE would do that; its first use takes milliseconds in a process with several threads.)
  * 4. Threads inside the kernel. The kernel returns behind the site, to an instruction that is never changed. A call
  *    that a signal interrupts and that the kernel restarts is restarted at the site: pc - 4, with x0 as it was at first, x1 to x7
  *    as they are, and x8 the number, or that of restart_syscall (arch/arm64/kernel/signal.c). That is what a call looks
@@ -27,11 +26,9 @@
  *    in linux_sys_real(), not here.
  * 5. Signal handlers and debuggers see the site's address, a stub's, or ours; none of these has to be executed
  *    without interruption. Who dies between two instructions leaves nothing half done. */
-#include <linux/membarrier.h>
 #include <stdint.h>
 
 #include "components/linux/linux.h"
-#include "components/linux/linux_sys.h"
 
 #define SVC 0xd4000001u
 #define B 0x14000000u
@@ -78,10 +75,8 @@ bool linux_code_store(const linux_patch_t *patch)
     return compare_exchange(patch->address, load(patch->from), load(patch->to));
 }
 
-/* Registering again is cheap, and needed in the child of a fork. */
 bool linux_code_sync(uintptr_t start, size_t size)
 {
     __builtin___clear_cache((char *) start, (char *) (start + size));
-    return linux_sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE) == 0
-           && linux_sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE) == 0;
+    return true;
 }
