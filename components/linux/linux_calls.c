@@ -67,7 +67,8 @@ OPAL_MEM_HOOKS_PATH static linux_plan_t finish(linux_frame_t *frame, const long 
     const linux_call_t *call = frame->call;
     opal_mem_hooks_range_t gain;
 
-    if (call->gain != NULL && !linux_failed(frame->result) && call->gain(seen, frame->result, &gain) != 0) {
+    if (call->gain != NULL && opal_mem_hooks_wants_alloc() && !linux_failed(frame->result)
+        && call->gain(seen, frame->result, &gain) != 0) {
         report_gain(&gain);
     }
     return LINUX_PLAN_DONE;
@@ -432,7 +433,7 @@ static inline __attribute__((always_inline)) linux_plan_t begin(const linux_site
 /* The stub has seen to it that the number is one of ours. */
 static __attribute__((noinline)) linux_plan_t begin_by_number(const linux_site_t *site, linux_frame_t *frame)
 {
-    const linux_call_t *call = linux_call_by_nr(frame->nr);
+    const linux_call_t *call = linux_call_by_nr((uint32_t) frame->nr); /* The kernel looks at no more. */
 
     return (left_alone.calls[site->kind] & call->bit) != 0 ? LINUX_PLAN_MAKE : begin(site, call, frame);
 }

@@ -222,11 +222,12 @@ static void put_number_filter(writer_t *writer, pass_t *pass)
 {
     PUT(writer, 0x49, 0xbb); /* movabs $linux_call_ids,%r11 */
     put_64(writer, (uintptr_t) linux_call_ids);
-    PUT(writer, 0x48, 0x3d); /* cmp $LINUX_CALL_NUMBERS,%rax; jae */
+    PUT(writer, 0x89, 0xc1); /* mov %eax,%ecx: the kernel looks at no more */
+    PUT(writer, 0x81, 0xf9); /* cmp $LINUX_CALL_NUMBERS,%ecx; jae */
     put_32(writer, LINUX_CALL_NUMBERS);
     PUT(writer, 0x0f, 0x83);
     pass->holes[pass->count++] = put_hole(writer);
-    PUT(writer, 0x41, 0x80, 0x3c, 0x03, 0x00); /* cmpb $0,(%r11,%rax); je */
+    PUT(writer, 0x41, 0x80, 0x3c, 0x0b, 0x00); /* cmpb $0,(%r11,%rcx); je */
     PUT(writer, 0x0f, 0x84);
     pass->holes[pass->count++] = put_hole(writer);
 }

@@ -99,7 +99,7 @@ static int support_of(uint32_t libc, uint32_t loader)
 
 static uint64_t sees_of(uint32_t calls, int support)
 {
-    const uint32_t files = BIT(TRUNCATE) | BIT(FTRUNCATE) | BIT(FALLOCATE);
+    const uint32_t files = BIT(TRUNCATE) | BIT(FTRUNCATE) | BIT(FALLOCATE) | BIT(OPENAT);
     uint64_t sees = OPAL_MEMORY_SEES_BEFORE | OPAL_MEMORY_SEES_LIBC;
 
     sees |= (calls & BIT(MADVISE)) != 0 ? OPAL_MEMORY_SEES_DISCARD : 0;

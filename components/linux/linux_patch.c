@@ -8,8 +8,7 @@
  * either all of the old bytes or all of the new ones, now and when it comes back:
  *
  * 1. Where one store does that (linux_code_can_store()), the page is made writable for the moment, and the bytes are
- *    stored in place. Then every processor that runs a thread of ours is made to fetch anew (membarrier SYNC_CORE), so
- *    that all of them run the new code from the return of this function on.
+ *    stored in place. Where processors have to be told of new code, linux_code_sync() does that.
  * 2. Otherwise, and where code may not be made writable, the page is replaced by a copy with the new bytes
  *    (linux_pages.c).
  *

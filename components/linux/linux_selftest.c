@@ -92,7 +92,9 @@ static void call_creat(function_t function)
 
 static void call_ioctl(function_t function)
 {
-    ((int (*)(int, unsigned long, ...)) function)(-1, LINUX_UFFDIO_MOVE, NULL);
+    uint64_t nothing[5] = { 0 }; /* As large as the structure that belongs there. */
+
+    ((int (*)(int, unsigned long, ...)) function)(-1, LINUX_UFFDIO_MOVE, nothing);
 }
 
 static void call_mprotect(function_t function)

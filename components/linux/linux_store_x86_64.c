@@ -8,25 +8,20 @@
  * - Within an aligned block of 16, the unit of instruction fetch: the same with cmpxchg16b.
  * Other sites get a new page (linux_pages.c). All stores compare: bytes that somebody else has changed stay his. */
 #include <cpuid.h>
-#include <linux/membarrier.h>
 #include <string.h>
 
 #include "components/linux/linux.h"
-#include "components/linux/linux_sys.h"
 
 typedef uint64_t word_t __attribute__((may_alias));
 
-/* The kernel interrupts the processors that run our other threads. Registering again is cheap, and needed in the child
- * of a fork. The plain command is good enough as a second choice: the return from an interrupt serializes on x86. */
+/* Nothing to do. Stubs could not be fetched before they were complete: their pages were not executable. A processor that
+ * has fetched a site's old bytes runs them once, as if its call had begun before the store; they leave its caches by
+ * themselves, and the change of protection that follows interrupts it. (The membarrier for this purpose costs 10 to 18 ms
+ * when a process with several threads uses it for the first time: measured.) */
 bool linux_code_sync(uintptr_t start, size_t size)
 {
     (void) start, (void) size;
-    if (linux_sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE) == 0
-        && linux_sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE) == 0) {
-        return true;
-    }
-    return linux_sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0
-           && linux_sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
+    return true;
 }
 
 static uintptr_t word_of(const linux_patch_t *patch, size_t index)
