@@ -6,13 +6,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "opal/mca/rcache/provider.h"
 #include "opal/opalmem.h"
 
 #define ROUNDS 41
 #define CALLS 2000
-#define PAGE 4096
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 
 typedef double (*measure_fn_t)(void);
 

@@ -103,9 +103,15 @@ for header in "$rename" "$top/framework/rename_private.h"; do
         awk '{ want = $1; sub(/^opalmem_/, "", want); if ($2 != "OPALMEM_NAME(" want ")" || NF != 2) print $0 }')" \
         "a line of $header that gives another name"
 done
+# What only sources for other processors name.
+cpu=$(sed -n "s/^host_cpu='\(.*\)'/\1/p" "$build/config.log")
+find "$top/framework" "$top/components" "$top/rcache" -name '*.[chS]' ! -name rename_private.h \
+    \( ! -name '*_x86_64.*' ! -name '*_aarch64.*' -o -name "*_$cpu.*" \) -exec cat {} + |
+    grep -ohE '[A-Za-z_][A-Za-z0-9_]*' | sort -u > "$work/words"
 # Names of parts that are left out, or lie in DSOs, are in no archive here.
 if [ -z "$(ls "$build"/.libs/mca_*.so 2>/dev/null)" ] && has LTDL && has LIBURING && [ -s "$work/global" ]; then
-    object_names "$work/listed_private" > "$work/private_objects"
+    grep -xF -f "$work/words" "$work/listed_private" > "$work/listed_here"
+    object_names "$work/listed_here" > "$work/private_objects"
     complain "$(lines_only_in "$work/private_objects" "$work/global")" "a line in framework/rename_private.h, but defined nowhere"
     cat "$work/declared_objects" "$work/private_objects" | sort -u > "$work/known"
     complain "$(lines_only_in "$work/global" "$work/known" | tr ' ' '\n' | grep -vE "^(__.*|${prefix}mca_[a-z]*_[a-z]*_component)\$" | tr '\n' ' ')" \

@@ -39,8 +39,8 @@ for dso in "$build"/.libs/mca_*.so; do
     fi
 done
 "$top/config/check-names.sh" "$build" || rc=1
-# The headers are written from a build with all components linked in.
-if [ -z "$(ls "$build"/.libs/mca_*.so 2>/dev/null)" ] && grep -q '^#define OPALMEM_HAVE_LTDL 1' "$build/opalmem_private_config.h" &&
+# The headers are written from a build for x86-64 with all components linked in.
+if grep -q "^host_cpu='x86_64'" "$build/config.log" && [ -z "$(ls "$build"/.libs/mca_*.so 2>/dev/null)" ] && grep -q '^#define OPALMEM_HAVE_LTDL 1' "$build/opalmem_private_config.h" &&
     grep -q '^#define OPALMEM_HAVE_LIBURING 1' "$build/opalmem_private_config.h"; then
     "$top/config/update-rename.sh" --check "$build" || rc=1
 fi

@@ -1,9 +1,10 @@
 # Helper targets beside make check; `make help` lists them.
 EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/check-headers.sh \
-	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh .clang-format .clang-tidy
+	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/check-aarch64.sh \
+	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
 .PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
-	check-prefix check-without check-debian11 check-all fuzz bench
+	check-prefix check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
 
 help:
 	@echo "all             build"; \
@@ -19,6 +20,8 @@ help:
 	echo "check-dso       tests of a build with components as DSOs"; \
 	echo "check-prefix    tests of builds with another symbol prefix, components static and as DSOs"; \
 	echo "check-without   tests of builds without each optional library, and without all"; \
+	echo "check-aarch64   tests of a build for aarch64, under qemu-user"; \
+	echo "check-other-arch  builds for architectures that nobody has written machine code for"; \
 	echo "check-debian11  tests of the component linux with glibc 2.31, in a chroot (root; not in check-all)"; \
 	echo "check-all       all of these"; \
 	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
@@ -59,6 +62,10 @@ check-without:
 	$(variant) without-libibverbs --without-libibverbs
 	$(variant) without-liburing --without-liburing
 	$(variant) without-all --without-hwloc --without-libltdl --without-libibverbs --without-liburing
+check-aarch64:
+	$(srcdir)/config/check-aarch64.sh
+check-other-arch:
+	$(srcdir)/config/check-other-arch.sh
 
 # The last Debian whose glibc has malloc hooks. Needs root, and an archive of Debian within reach: not in check-all.
 check-debian11: dist
@@ -69,7 +76,7 @@ fuzz:
 	$(SHELL) $(srcdir)/config/fuzz.sh
 
 check-all: check check-model check-headers check-symbols lint check-dso check-prefix check-clang check-without check-asan check-tsan \
-	check-valgrind distcheck
+	check-valgrind check-aarch64 check-other-arch distcheck
 
 bench_programs = bench/bench_hooks bench/bench_vars bench/bench_init bench/bench_stall
 bench_bench_hooks_SOURCES = bench/bench_hooks.c

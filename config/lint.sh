@@ -37,8 +37,17 @@ for header in $(echo "$sources" | grep '^include/'); do
     clang -Wdocumentation -Werror -fsyntax-only -I"$build/include" -Iinclude -x c "$header" || rc=1
 done
 echo "lint: clang-tidy"
+# Files for another processor than this one are read as a compiler for that one reads them.
+: > "$build/tidy.err"
+for cpu in x86_64 aarch64; do
+    files=$(printf '%s\n' "$product" | grep "_$cpu\\.c\$" || true)
+    echo '#include <stdio.h>' | clang --target=$cpu-linux-gnu -fsyntax-only -x c - 2>/dev/null ||
+        { echo "lint: the C library's headers for $cpu are missing (Debian package: libc6-dev-arm64-cross or libc6-dev-amd64-cross)" >&2; exit 1; }
+    # shellcheck disable=SC2086,SC2090
+    printf '%s\n' $files | xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- --target=$cpu-linux-gnu $flags 2>>"$build/tidy.err" || rc=1
+done
 # shellcheck disable=SC2086,SC2090
-printf '%s\n' $product | xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- $flags 2>"$build/tidy.err" || rc=1
+printf '%s\n' $product | grep -vE '_(x86_64|aarch64)\.c$' | xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- $flags 2>>"$build/tidy.err" || rc=1
 echo "lint: cppcheck"
 # shellcheck disable=SC2086
 cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \

@@ -57,6 +57,7 @@
 #define linux_dispatch OPALMEM_NAME(linux_dispatch)
 #define linux_facts OPALMEM_NAME(linux_facts)
 #define linux_facts_read OPALMEM_NAME(linux_facts_read)
+#define linux_facts_read_cpu OPALMEM_NAME(linux_facts_read_cpu)
 #define linux_file_is_bad OPALMEM_NAME(linux_file_is_bad)
 #define linux_file_page OPALMEM_NAME(linux_file_page)
 #define linux_find_sites OPALMEM_NAME(linux_find_sites)

@@ -23,7 +23,7 @@ static inline pid_t raw_fork(void)
 #endif
 }
 
-/** Can the library notice such a fork? (Linux 4.14.) */
+/** Can the library notice such a fork? (Linux 4.14; qemu-user accepts any advice.) */
 static inline bool raw_forks_are_noticed(void)
 {
     size_t size = (size_t) sysconf(_SC_PAGESIZE);
@@ -31,7 +31,7 @@ static inline bool raw_forks_are_noticed(void)
     if (page == MAP_FAILED) {
         return false;
     }
-    bool can = madvise(page, size, MADV_WIPEONFORK) == 0;
+    bool can = madvise(page, size, -1) != 0 && madvise(page, size, MADV_WIPEONFORK) == 0;
     munmap(page, size);
     return can;
 }

@@ -4,6 +4,7 @@
 #define TEST_TEST_MAIN_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +23,23 @@ static inline int test_skip(const char *what)
 {
     printf("SKIP: %s\n", what);
     return 77;
+}
+
+/** Does an emulator of user programs run this one (config/check-aarch64.sh)? */
+static inline bool under_emulator(void)
+{
+    return getenv("OPALMEM_TEST_EMULATOR") != NULL;
+}
+
+/** Under an emulator, which does not do this as Linux does: says that it is left out.
+ * @return May it be tested? */
+static inline bool emulator_can(const char *what)
+{
+    if (under_emulator()) {
+        printf("LEFT OUT under %s: %s\n", getenv("OPALMEM_TEST_EMULATOR"), what);
+        return false;
+    }
+    return true;
 }
 
 #endif

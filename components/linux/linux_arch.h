@@ -13,12 +13,25 @@
 #define LINUX_INSN 5        /**< Bytes of a site that are replaced: `mov $nr,%eax`, by `jmp rel32`. */
 #define LINUX_RESUME 7      /**< From the site to behind its system-call instruction. */
 #define LINUX_STUB_BYTES 96 /**< Room for the longest stub. */
+#define LINUX_LOOK_BACK 25  /**< How far before a site linux_code_find() may look. */
 #define LINUX_REACH (((uintptr_t) 1 << 31) - ((uintptr_t) 1 << 20)) /**< How far a jump goes, with a margin. */
+/** Sizes of huge pages that there may be, rising. */
+#define LINUX_HUGE_PAGES                   \
+    {                                      \
+        (size_t) 1 << 21, (size_t) 1 << 30 \
+    }
 #else
-#define LINUX_INSN 4
+#define LINUX_INSN 4 /* `svc #0`, or another, by `b stub`. */
 #define LINUX_RESUME 4
+#define LINUX_LOOK_BACK 64 /* Calls of ours in libc and ld.so of Debian 12 are set up within 13 instructions. */
 #define LINUX_STUB_BYTES 128
 #define LINUX_REACH (((uintptr_t) 1 << 27) - ((uintptr_t) 1 << 20))
+/* With plain pages of 4 KiB 64K, 2M, 32M, 1G; of 16 KiB 2M, 32M, 1G; of 64 KiB 2M, 512M, 16G. */
+#define LINUX_HUGE_PAGES                                                                          \
+    {                                                                                             \
+        (size_t) 1 << 16, (size_t) 1 << 21, (size_t) 1 << 25, (size_t) 1 << 29, (size_t) 1 << 30, \
+            (size_t) 1 << 34                                                                      \
+    }
 #endif
 
 /** One more than the highest system-call number that is looked up in a table. */
@@ -63,6 +76,9 @@ bool linux_code_sync(uintptr_t start, size_t size);
 
 /** Where a jump that somebody has put at code leads to, in the forms that hook libraries use; NULL: none of these. */
 const uint8_t *linux_code_follow(const uint8_t *code);
+
+/** Set linux_facts.address_end and tag_bits; linux_facts_<cpu>.c. */
+void linux_facts_read_cpu(void);
 
 /** Measure what stubs need to know of the processor. Called before the first stub is made. */
 void linux_code_begin(void);

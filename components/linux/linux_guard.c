@@ -116,7 +116,7 @@ static long close_code(const linux_call_t *call, const long args[6], uintptr_t s
 
 long linux_run_mprotect(const linux_call_t *call, const long args[6])
 {
-    const uintptr_t start = (uintptr_t) args[0];
+    const uintptr_t start = linux_untag(args[0]);
     const uintptr_t end = start + linux_round_up((uintptr_t) args[1], LINUX_PAGE);
 
     if (!meets(start, end, false)) {

@@ -16,19 +16,11 @@
 
 #include "components/linux/linux_sys.h"
 
-/* As <asm/prctl.h> has it on x86-64, the only processor with this call. */
-#define ARCH_GET_UNTAG_MASK 0x4001
-#ifndef SYS_arch_prctl
-#define SYS_arch_prctl (-1)
-#endif
-
 #define MIB ((size_t) 1 << 20)
 
-/* 47 bits less a guard page; 56 where the processor has five levels of page tables. */
-#define ADDRESS_END_47 (((uintptr_t) 1 << 47) - 4096)
-#define ADDRESS_END_56 (((uintptr_t) 1 << 56) - 4096)
-
-linux_facts_t linux_facts = { .page = 4096, .address_end = ADDRESS_END_47, .huge_page = 2 * MIB, .heap_start = 0 };
+linux_facts_t linux_facts = {
+    .page = 4096, .address_end = (uintptr_t) 1 << 47, .huge_page = 2 * MIB, .heap_start = 0
+};
 
 /* ---- At enable ------------------------------------------------------------------------------- */
 
@@ -62,19 +54,6 @@ static size_t read_number(const char *text)
     return value;
 }
 
-/* Something may be mapped above 47 bits only with five levels; EEXIST says that something is. */
-static bool has_five_levels(void)
-{
-    const uintptr_t above = (uintptr_t) 1 << 47;
-    const long got = linux_sys_mmap(above, LINUX_PAGE, PROT_NONE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE);
-
-    if (!linux_failed(got)) {
-        linux_sys_munmap((uintptr_t) got, LINUX_PAGE);
-    }
-    return got == (long) above || got == -EEXIST;
-}
-
 static size_t read_huge_page(void)
 {
     static const char key[] = "\nHugepagesize:";
@@ -103,19 +82,10 @@ static uintptr_t read_heap_start(void)
     return field != NULL ? read_number(field) : 0;
 }
 
-/* Can be switched on only before the process has a second thread: in practice, at its start. */
-static uintptr_t read_tag_bits(void)
-{
-    uintptr_t mask = UINTPTR_MAX;
-
-    return linux_failed(LINUX_SYS(SYS_arch_prctl, ARCH_GET_UNTAG_MASK, (long) &mask)) ? 0 : ~mask;
-}
-
 void linux_facts_read(void)
 {
     linux_facts.page = getauxval(AT_PAGESZ);
-    linux_facts.tag_bits = read_tag_bits();
-    linux_facts.address_end = has_five_levels() ? ADDRESS_END_56 : ADDRESS_END_47;
+    linux_facts_read_cpu();
     linux_facts.huge_page = read_huge_page();
     linux_facts.heap_start = read_heap_start();
 }
@@ -127,10 +97,13 @@ bool linux_file_is_bad(int fd)
     return LINUX_SYS(SYS_fcntl, fd, F_GETFD) == -EBADF;
 }
 
+static const size_t huge_pages[] = LINUX_HUGE_PAGES;
+#define HUGE_PAGE_COUNT (sizeof(huge_pages) / sizeof(huge_pages[0]))
+
 /* Can the kernel round one of these lengths to more than a page? Mappings of huge pages begin at one. */
 static bool may_be_huge(uintptr_t addr, size_t length)
 {
-    return addr % (2 * MIB) == 0 && length % (2 * MIB) != 0;
+    return addr % huge_pages[0] == 0 && length % huge_pages[HUGE_PAGE_COUNT - 1] != 0;
 }
 
 size_t linux_file_page(int fd, uintptr_t addr, size_t length)
@@ -150,17 +123,18 @@ static bool is_inside_huge_page(uintptr_t addr)
     return LINUX_SYS(SYS_mremap, (long) addr, (long) LINUX_PAGE, (long) LINUX_PAGE, 0) == -EINVAL;
 }
 
+/* A page of each size but the smallest has the end of one of the size before inside it. */
 size_t linux_mapping_page(uintptr_t addr, size_t old_length, size_t new_length)
 {
-    const size_t gib = 1024 * MIB;
+    size_t page = LINUX_PAGE;
 
     if (!may_be_huge(addr, old_length) && !may_be_huge(addr, new_length)) {
         return LINUX_PAGE;
     }
-    if (!is_inside_huge_page(addr + LINUX_PAGE)) {
-        return LINUX_PAGE;
+    for (size_t i = 0; i < HUGE_PAGE_COUNT && addr % huge_pages[i] == 0 && is_inside_huge_page(addr + page); i++) {
+        page = huge_pages[i];
     }
-    return addr % gib == 0 && is_inside_huge_page(addr + 2 * MIB) ? gib : 2 * MIB;
+    return page;
 }
 
 /* shmat needs the same permission as IPC_STAT: what is refused here will be refused there. */

@@ -103,7 +103,8 @@ int linux_search_libc(int *sys_errno)
 /* Read at once. A site near the end may have been cut off, and what is before a site tells whether it is one: the end is
  * read again the next time, and sites in its second half are looked for then. */
 #define CHUNK ((size_t) 128 * 1024)
-#define AROUND ((size_t) 32) /* More than what is looked at before a site, and behind its beginning. */
+/* More than what is looked at before a site, and behind its beginning. */
+#define AROUND ((size_t) LINUX_LOOK_BACK + 32)
 #define OVERLAP (2 * AROUND)
 
 static uint8_t chunk[CHUNK]; /* Under linux_lock(). */

@@ -1,6 +1,7 @@
 # linux: replaces the system-call sites of libc and ld.so.
 noinst_LTLIBRARIES += libmca_memory_linux.la
 libmca_memory_linux_la_SOURCES = \
+	components/linux/linux_arch.h \
 	components/linux/linux_calls.c \
 	components/linux/linux_component.c \
 	components/linux/linux_files.c \
@@ -30,7 +31,6 @@ libmca_memory_linux_la_SOURCES = \
 libmca_memory_linux_la_CPPFLAGS = $(AM_CPPFLAGS)
 if LINUX_ARCH
 libmca_memory_linux_la_SOURCES += \
-	components/linux/linux_arch.h \
 	components/linux/linux_find.c \
 	components/linux/linux_guard.c \
 	components/linux/linux_install.c \
@@ -45,15 +45,25 @@ libmca_memory_linux_la_SOURCES += \
 # unwinding.
 libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS) -mgeneral-regs-only -fexceptions
 else
-libmca_memory_linux_la_SOURCES += components/linux/linux_arch_none.c components/linux/linux_sys_libc.c
+libmca_memory_linux_la_SOURCES += components/linux/linux_arch_none.c \
+	components/linux/linux_facts_none.c components/linux/linux_sys_libc.c
 libmca_memory_linux_la_CFLAGS = $(AM_CFLAGS)
 endif
 if LINUX_ARCH_X86_64
 libmca_memory_linux_la_SOURCES += \
 	components/linux/linux_code_x86_64.c \
+	components/linux/linux_facts_x86_64.c \
 	components/linux/linux_store_x86_64.c \
 	components/linux/linux_sys_x86_64.c \
 	components/linux/linux_trampoline_x86_64.S
+endif
+if LINUX_ARCH_AARCH64
+libmca_memory_linux_la_SOURCES += \
+	components/linux/linux_code_aarch64.c \
+	components/linux/linux_facts_aarch64.c \
+	components/linux/linux_store_aarch64.c \
+	components/linux/linux_sys_aarch64.c \
+	components/linux/linux_trampoline_aarch64.S
 endif
 if MEMORY_linux_DSO
 opalmem_component_LTLIBRARIES += mca_memory_linux.la

@@ -22,11 +22,13 @@ AC_DEFUN([OPALMEM_CHECK_PLATFORM], [
     AS_CASE([$host_os], [linux*], [], [AC_MSG_ERROR([opalmem needs Linux, not $host_os])])
     AS_CASE([$host_cpu],
         [x86_64], [opalmem_linux_arch=x86_64],
+        [aarch64], [opalmem_linux_arch=aarch64],
         [opalmem_linux_arch=none])
     AC_CHECK_SIZEOF([void *])
     AS_IF([test "$ac_cv_sizeof_void_p" != 8],
         [AC_MSG_ERROR([opalmem needs 64 bits: pointers of $CC have $ac_cv_sizeof_void_p bytes, not 8])])
     AM_CONDITIONAL([LINUX_ARCH_X86_64], [test $opalmem_linux_arch = x86_64])
+    AM_CONDITIONAL([LINUX_ARCH_AARCH64], [test $opalmem_linux_arch = aarch64])
     AM_CONDITIONAL([LINUX_ARCH], [test $opalmem_linux_arch != none])
     AX_PTHREAD_FLAGS
 ])

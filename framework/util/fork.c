@@ -73,7 +73,8 @@ static void make_wiped_page(void)
     if (page == MAP_FAILED) {
         return;
     }
-    if (madvise(page, size, MADV_WIPEONFORK) != 0) {
+    /* An emulator may take any advice for granted, and do nothing. */
+    if (madvise(page, size, -1) == 0 || madvise(page, size, MADV_WIPEONFORK) != 0) {
         munmap(page, size);
         return;
     }

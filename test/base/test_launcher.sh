@@ -53,4 +53,8 @@ refuse 2 'bad.conf:2: "mistake" has no "="' "$launcher" --tune "$work/bad.conf" 
 refuse 2 'usage: launcher' "$launcher" --mca memory noop
 refuse 2 'usage: launcher' "$launcher" -n 0 "$minimal"
 refuse 2 'expected --mca NAME VALUE' "$launcher" "$minimal" --mca memory
-refuse 1 '/nonexistent: No such file' "$launcher" /nonexistent
+if [ -n "${OPALMEM_TEST_EMULATOR:-}" ]; then
+    echo "LEFT OUT under $OPALMEM_TEST_EMULATOR: errors of posix_spawn (its vfork is a fork)"
+else
+    refuse 1 '/nonexistent: No such file' "$launcher" /nonexistent
+fi

@@ -282,15 +282,26 @@ static long find_in_module(const char *text)
     return found - bytes;
 }
 
+#if defined(__x86_64__)
+#define HERE "x86-64"
+#define ELSEWHERE "AArch64"
+enum { MACHINE_ELSEWHERE = EM_AARCH64 };
+#elif defined(__aarch64__)
+#define HERE "AArch64"
+#define ELSEWHERE "x86-64"
+enum { MACHINE_ELSEWHERE = EM_X86_64 };
+#endif
+
+#ifdef HERE
 static const struct {
     long offset;
     unsigned char bytes[2];
     size_t size;
     const char *cause;
 } foreign[] = {
-    { EI_CLASS, { ELFCLASS32 }, 1, "it is made for x86-64 with 32 bits, not for x86-64 with 64" },
-    { 18, { EM_AARCH64, 0 }, 2, "it is made for AArch64 with 64 bits, not for x86-64 with 64" },
-    { 18, { 0x34, 0x12 }, 2, "it is made for another machine with 64 bits, not for x86-64 with 64" },
+    { EI_CLASS, { ELFCLASS32 }, 1, "it is made for " HERE " with 32 bits, not for " HERE " with 64" },
+    { 18, { MACHINE_ELSEWHERE, 0 }, 2, "it is made for " ELSEWHERE " with 64 bits, not for " HERE " with 64" },
+    { 18, { 0x34, 0x12 }, 2, "it is made for another machine with 64 bits, not for " HERE " with 64" },
     { EI_DATA, { ELFDATA2MSB }, 1, "it is made for a machine with the other byte order" },
 };
 
@@ -303,6 +314,7 @@ START_TEST(dso_for_another_machine_is_refused)
     expect_quiet();
 }
 END_TEST
+#endif
 
 START_TEST(library_that_is_missing_is_named)
 {
@@ -369,7 +381,7 @@ static void add(TCase *tests)
     tcase_add_loop_test(tests, load_errors_are_told_as_the_user_wants, 0, COUNT(shown));
     tcase_add_test(tests, load_error_of_a_component_in_the_list_is_told_once);
     tcase_add_loop_test(tests, list_that_is_none_is_refused_with_one_message, 0, COUNT(wrong_lists));
-#ifdef __x86_64__
+#ifdef HERE
     tcase_add_loop_test(tests, dso_for_another_machine_is_refused, 0, COUNT(foreign));
 #endif
     tcase_add_test(tests, library_that_is_missing_is_named);

@@ -11,6 +11,7 @@ skip() {
     exit 77
 }
 command -v valgrind > /dev/null || skip "valgrind is missing (Debian package: valgrind)"
+[ -z "${OPALMEM_TEST_EMULATOR:-}" ] || skip "valgrind runs programs of this machine only"
 case ${TEST_CFLAGS:-} in *-fsanitize*) skip "a sanitizer and valgrind do not go together" ;; esac
 valgrind --version > /dev/null 2>&1 || skip "valgrind does not run here"
 work=$(mktemp -d) || exit 99

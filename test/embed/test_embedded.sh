@@ -8,6 +8,7 @@ outer=$top_builddir/test/embed/outer.d
 skip() { echo "SKIP: $*"; exit 77; }
 fail() { echo "$*"; exit 1; }
 [ -z "$TEST_CFLAGS" ] || skip "a build with a sanitizer"
+[ -z "${OPALMEM_TEST_EMULATOR:-}" ] || skip "the outer project is configured for this machine"
 for tool in autoreconf automake libtoolize; do
     command -v $tool > /dev/null || skip "$tool is missing"
 done

@@ -14,7 +14,7 @@
 #include "framework/hooks/hooks_internal.h"
 #include "test/test_main.h"
 
-#define PAGE 4096
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 
 static void set_up(void)
 {

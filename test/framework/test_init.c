@@ -216,10 +216,11 @@ static void count(void *buf, size_t length, void *cbdata, bool from_alloc)
 
 static int events_of_a_munmap(void)
 {
-    void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const size_t page = (size_t) sysconf(_SC_PAGESIZE);
+    void *memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int rc = opal_mem_hooks_register_release(count, &memory);
     events = 0;
-    munmap(memory, 4096);
+    munmap(memory, page);
     if (rc == OPAL_SUCCESS) {
         ck_assert_int_eq(opal_mem_hooks_unregister_release(count), OPAL_SUCCESS);
     }

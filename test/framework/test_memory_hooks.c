@@ -11,7 +11,7 @@
 #include "framework/util/fork.h"
 #include "test/test_main.h"
 
-#define PAGE 4096
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 
 struct record {
     void *buf;

@@ -1,16 +1,19 @@
 # The component "linux". Unit tests link its convenience library; test_linux_paths and
 # test_linux_threads test the whole library.
+if LINUX_ARCH
+linux_unit_tests = test/linux/test_linux_ranges test/linux/test_linux_calls test/linux/test_linux_shm \
+	test/linux/test_linux_install test/linux/test_linux_files test/linux/test_linux_process \
+	test/linux/test_linux_loss test/linux/test_linux_spans test/linux/test_linux_lock test/linux/test_linux_kernel \
+	test/linux/test_linux_loader test/linux/test_linux_texts
 if LINUX_ARCH_X86_64
-linux_unit_tests = test/linux/test_linux_ranges test/linux/test_linux_find test/linux/test_linux_patch \
-	test/linux/test_linux_lock test/linux/test_linux_stubs test/linux/test_linux_room \
-	test/linux/test_linux_vectors test/linux/test_linux_kernel test/linux/test_linux_calls \
-	test/linux/test_linux_loader \
-	test/linux/test_linux_shm test/linux/test_linux_texts test/linux/test_linux_search test/linux/test_linux_install \
-	test/linux/test_linux_files test/linux/test_linux_process test/linux/test_linux_loss test/linux/test_linux_spans
+linux_unit_tests += test/linux/test_linux_find test/linux/test_linux_patch test/linux/test_linux_stubs \
+	test/linux/test_linux_room test/linux/test_linux_vectors test/linux/test_linux_search
+endif
 linux_library_tests = test/linux/test_linux_paths test/linux/test_linux_threads test/linux/test_linux_guard
 check_PROGRAMS += $(linux_unit_tests) $(linux_library_tests)
 TESTS += $(linux_unit_tests) $(linux_library_tests)
-noinst_HEADERS += test/linux/fake_files.h test/linux/fake_sys.h test/linux/own_code.h test/linux/own_stub.h \
+noinst_HEADERS += test/linux/fake_files.h test/linux/fake_sys.h test/linux/own_bytes.h test/linux/own_code.h \
+	test/linux/own_stub.h \
 	test/linux/steps.h test/linux/valgrind.h
 
 linux_unit_libs = libmca_memory_linux.la libopalmem_internal.la $(CHECK_LIBS)
@@ -152,3 +155,4 @@ check_LTLIBRARIES += test/linux/loaded.la
 test_linux_loaded_la_SOURCES = test/linux/loaded.c test/linux/loaded.h
 test_linux_loaded_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 endif
+include test/linux/aarch64.mk

@@ -10,27 +10,10 @@
 #include <sys/mman.h>
 
 #include "components/linux/linux.h"
+#include "test/linux/own_bytes.h"
 #include "test/test_main.h"
 
-#define OWN_SITE_BYTES 8
-
 typedef long (*own_function_t)(long, long, long);
-
-/** `mov $nr,%eax; syscall; ret`: a function of at most three arguments. */
-static inline void own_write_site(uint8_t *at, long nr)
-{
-    const uint8_t bytes[OWN_SITE_BYTES] = { 0xb8, (uint8_t) nr, (uint8_t) (nr >> 8), 0, 0, 0x0f, 0x05, 0xc3 };
-
-    memcpy(at, bytes, sizeof(bytes));
-}
-
-/** Code that makes the same call without looking like a site: `push $nr; pop %rax; nop`. nr below 128. */
-static inline void own_write_hidden(uint8_t *at, long nr)
-{
-    const uint8_t bytes[OWN_SITE_BYTES] = { 0x6a, (uint8_t) nr, 0x58, 0x66, 0x90, 0x0f, 0x05, 0xc3 };
-
-    memcpy(at, bytes, sizeof(bytes));
-}
 
 static inline own_function_t own_function(const uint8_t *address)
 {

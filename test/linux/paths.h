@@ -13,11 +13,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "opal/opalmem.h"
 #include "opal/memoryhooks/memory_internal.h"
 
-#define PAGE ((size_t) 4096)
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 #define FILL 'x'
 
 #ifndef MREMAP_DONTUNMAP

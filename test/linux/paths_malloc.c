@@ -76,6 +76,10 @@ static void realloc_shrinks(void)
     char *start, *block, *shrunk;
     size_t length, kept;
 
+    if (under_emulator()) {
+        cannot_play("the emulator moves what becomes smaller");
+        return;
+    }
     if (!has_libc_malloc()) {
         return;
     }

@@ -13,8 +13,9 @@
 #include "test/test_main.h"
 
 #define K 4096L
-#define A 0x100000L
-#define B 0x900000L
+/* No huge page begins there. */
+#define A 0x101000L
+#define B 0x901000L
 #define MIB2 (2L << 20)
 #define STUBS 0x700000L /* Of code that was searched. */
 

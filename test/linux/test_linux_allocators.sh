@@ -6,6 +6,7 @@
 # What is not installed is named; without any allocator but libc's the test is skipped.
 set -eu
 skip() { echo "SKIP: $*"; exit 77; }
+[ -z "${OPALMEM_TEST_EMULATOR:-}" ] || skip "$OPALMEM_TEST_EMULATOR: it moves what becomes smaller: libc gives back more than it asked for"
 [ -z "$TEST_CFLAGS" ] || skip "a build with a sanitizer, which is an allocator itself"
 [ -e "$top_builddir/.libs/libopalmem.so" ] || skip "built with --disable-shared"
 work=$(mktemp -d)

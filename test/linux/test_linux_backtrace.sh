@@ -7,6 +7,7 @@
 # without unwind information gdb loses the callers. What is not installed is named.
 set -eu
 skip() { echo "SKIP: $*"; exit 77; }
+[ -z "${OPALMEM_TEST_EMULATOR:-}" ] || skip "$OPALMEM_TEST_EMULATOR: gdb and perf know programs of this machine"
 [ -z "$TEST_CFLAGS" ] || skip "a build with a sanitizer, which has functions of its own in between"
 [ -e "$top_builddir/.libs/libopalmem.so" ] || skip "built with --disable-shared"
 work=$(mktemp -d)

@@ -384,7 +384,9 @@ START_TEST(far_stubs_work_under_running_threads)
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
     ck_assert_int_eq(atomic_load(&bad_calls), 0);
-    ck_assert_int_gt(moves, rounds);
+    if (LINUX_INSN > 4) { /* Else all sites can be stored in place, wherever their stubs are. */
+        ck_assert_int_gt(moves, rounds);
+    }
     ck_assert(is_code_as_before());
 }
 END_TEST
@@ -399,22 +401,21 @@ static uint8_t *page_of(uint8_t *code)
 
 START_TEST(foreign_patch_over_ours_stays)
 {
-    const uint8_t foreign[LINUX_INSN] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
-    uint8_t *function, *page;
+    uint8_t foreign[LINUX_INSN], *site, *page;
 
+    site = own_find(dlsym(RTLD_NEXT, "remap_file_pages"), 64, SYS_remap_file_pages);
+    ck_assert_ptr_nonnull(site);
     ck_assert_int_eq(linux_install(&options, &support, &sees), OPAL_SUCCESS);
-    function = dlsym(RTLD_NEXT, "remap_file_pages");
-    while (*function != 0xe9) {
-        function++;
-    }
-    page = page_of(function);
+    ck_assert(memcmp(site, saved_code(site), LINUX_INSN) != 0);
+    page = page_of(site);
     own_open(page, 2);
-    memcpy(function, foreign, LINUX_INSN);
+    own_hide(site, SYS_remap_file_pages);
+    memcpy(foreign, site, LINUX_INSN);
     ck_assert_int_eq(linux_uninstall(), OPAL_SUCCESS);
-    ck_assert(memcmp(function, foreign, LINUX_INSN) == 0);
+    ck_assert(memcmp(site, foreign, LINUX_INSN) == 0);
     ck_assert(!is_code_as_before());
     own_open(page, 2);
-    memcpy(function, saved_code(function), LINUX_INSN);
+    memcpy(site, saved_code(site), LINUX_INSN);
     own_seal(page, 2);
     ck_assert(is_code_as_before());
 }
@@ -423,24 +424,20 @@ END_TEST
 /* What somebody else has replaced before the first start is taken once he has given it back. */
 START_TEST(site_given_back_is_found_at_the_next_start)
 {
-    const uint8_t own[LINUX_INSN] = { 0xb8, SYS_munmap, 0, 0, 0 };
-    /* Does the same, but does not look like a site: push, pop, nop. */
-    const uint8_t foreign[LINUX_INSN] = { 0x6a, SYS_munmap, 0x58, 0x66, 0x90 };
     /* A thread sanitizer has a munmap of its own in front of libc's. */
     void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-    uint8_t *function = dlsym(libc, "munmap");
-    uint8_t *page;
+    uint8_t *site = own_find(dlsym(libc, "munmap"), 64, SYS_munmap);
+    uint8_t foreign[LINUX_INSN], *page;
 
-    while (memcmp(function, own, LINUX_INSN) != 0) {
-        function++;
-    }
-    page = page_of(function);
+    ck_assert_ptr_nonnull(site);
+    page = page_of(site);
     own_open(page, 2);
-    memcpy(function, foreign, LINUX_INSN);
+    own_hide(site, SYS_munmap);
+    memcpy(foreign, site, LINUX_INSN);
     ck_assert_int_eq(linux_install(&options, &support, &sees), OPAL_ERR_NOT_AVAILABLE);
-    ck_assert(memcmp(function, foreign, LINUX_INSN) == 0);
+    ck_assert(memcmp(site, foreign, LINUX_INSN) == 0);
     own_open(page, 2);
-    memcpy(function, own, LINUX_INSN);
+    memcpy(site, saved_code(site), LINUX_INSN);
     own_seal(page, 2);
     ck_assert(is_code_as_before());
     for (int i = 0; i < 2; i++) {
@@ -480,7 +477,8 @@ int main(void)
     tcase_add_loop_test(tcase, call_left_alone_takes_exactly_its_promises_away, 0, NEEDS * (int) LINUX_KINDS);
     tcase_add_test(tcase, no_promise_left_is_not_available_and_names_the_call);
     tcase_add_loop_test(tcase, code_that_may_not_be_written_gets_new_pages, 0, 5);
-    tcase_add_loop_test(tcase, refused_change_of_code_is_not_available, 0, 2);
+    /* Where every site can be stored in place, nothing else is tried while that is allowed. */
+    tcase_add_loop_test(tcase, refused_change_of_code_is_not_available, 0, LINUX_INSN > 4 ? 2 : 1);
     tcase_add_loop_test(tcase, stubs_that_cannot_be_made_are_not_available, 0, 2);
     if (prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0) {
         tcase_add_test(tcase, mdwe_is_no_obstacle);

@@ -258,10 +258,10 @@ START_TEST(jump_put_back_by_another_counts_as_ours)
 
     ck_assert_int_eq(search(LINUX_LIBC, 0, 1), OPAL_SUCCESS);
     replace();
-    memcpy(jump, munmap_site(0), LINUX_INSN);
+    memcpy(jump, munmap_site(0) + OWN_SITE_OFFSET, LINUX_INSN);
     restore();
     own_open(code, 1);
-    memcpy(munmap_site(0), jump, LINUX_INSN);
+    memcpy(munmap_site(0) + OWN_SITE_OFFSET, jump, LINUX_INSN);
     ck_assert(arrives(munmap_site(0)));
     restore();
     ck_assert(!arrives(munmap_site(0)));
@@ -423,6 +423,7 @@ START_TEST(pages_that_are_still_open_stay_so)
 }
 END_TEST
 
+#if LINUX_INSN > 4 /* Else they are aligned. */
 /* A site of which only the second page was changed. */
 START_TEST(site_over_the_edge_is_replaced_again)
 {
@@ -441,6 +442,7 @@ START_TEST(site_over_the_edge_is_replaced_again)
     ck_assert(arrives(site));
 }
 END_TEST
+#endif
 
 START_TEST(foreign_code_at_a_site_stays)
 {
@@ -517,7 +519,9 @@ int main(void)
     tcase_add_test(tcase, twin_repair_elsewhere_leaves_it_bare);
     tcase_add_test(tcase, nothing_is_repaired_while_switched_off);
     tcase_add_test(tcase, pages_that_are_still_open_stay_so);
+#if LINUX_INSN > 4
     tcase_add_test(tcase, site_over_the_edge_is_replaced_again);
+#endif
     tcase_add_test(tcase, foreign_code_at_a_site_stays);
     tcase_add_test(tcase, new_site_in_changed_code_is_added);
     tcase_add_test(tcase, disabled_site_is_not_repaired);

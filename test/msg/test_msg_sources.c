@@ -97,7 +97,8 @@ START_TEST(every_pattern_gives_usable_memory_and_leaves_nothing)
     msg_sources_init(&sources, (unsigned) _i, LARGEST, 2, true);
     use_buffers(ROUNDS);
     ck_assert(msg_sources_close(&sources));
-    if (!allocator_keeps_memory((unsigned) _i)) {
+    /* The emulator keeps something of each thread. */
+    if (!allocator_keeps_memory((unsigned) _i) && emulator_can("size of the process")) {
         ck_assert_uint_le(process_kib(), before + 4 * LARGEST / 1024);
     }
     ck_assert_int_eq(count_threads(), threads);
@@ -155,6 +156,9 @@ static returns_t count_returns(unsigned pattern, size_t length, unsigned rounds)
     return returns;
 }
 
+/* qemu-user looks for room for a mapping behind the last one. */
+#define COMES_BACK "addresses of mappings that come back"
+
 /* Just what a cache must notice: the address of old, other pages behind it. */
 START_TEST(every_pattern_brings_addresses_back_with_other_pages)
 {
@@ -164,7 +168,7 @@ START_TEST(every_pattern_brings_addresses_back_with_other_pages)
         return; /* Looking at memory that nobody wrote is the test, and for valgrind an error. */
     }
     returns = count_returns((unsigned) _i, 100000, ROUNDS);
-    if (!allocator_keeps_memory((unsigned) _i)) {
+    if (!allocator_keeps_memory((unsigned) _i) && emulator_can(COMES_BACK)) {
         ck_assert_uint_gt(returns.other_pages, 5);
     }
 }
@@ -175,7 +179,9 @@ START_TEST(reuse_keeps_the_pages_of_nine_messages_in_ten)
     returns_t returns = count_returns(msg_source_find("reuse"), 100000, 2000);
 
     ck_assert_uint_gt(returns.same_pages, 1650);
-    ck_assert_uint_gt(returns.other_pages, 100);
+    if (emulator_can(COMES_BACK)) {
+        ck_assert_uint_gt(returns.other_pages, 100);
+    }
 }
 END_TEST
 
@@ -184,7 +190,9 @@ START_TEST(fresh_never_keeps_pages)
     returns_t returns = count_returns(msg_source_find("fresh"), 100000, ROUNDS);
 
     ck_assert_uint_eq(returns.same_pages, 0);
-    ck_assert_uint_gt(returns.other_pages, ROUNDS / 2);
+    if (emulator_can(COMES_BACK)) {
+        ck_assert_uint_gt(returns.other_pages, ROUNDS / 2);
+    }
 }
 END_TEST
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "test/test_main.h"
 
@@ -19,8 +20,8 @@ static int register_mem(void *reg_data, void *base, size_t size, mca_rcache_base
         && atomic_load(&fake->registered) - atomic_load(&fake->deregistered) >= fake->capacity) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    ck_assert_uint_eq((uintptr_t) base % 4096, 0);
-    ck_assert_uint_eq(size % 4096, 0);
+    ck_assert_uint_eq((uintptr_t) base % (uintptr_t) sysconf(_SC_PAGESIZE), 0);
+    ck_assert_uint_eq(size % (uintptr_t) sysconf(_SC_PAGESIZE), 0);
     ck_assert_ptr_eq(reg->base, base);
     ck_assert_ptr_eq(reg->bound, (unsigned char *) base + size - 1);
     memcpy(own->canary, "canary!", 8);

@@ -5,11 +5,12 @@
 #define TEST_RCACHE_GRDMA_FIXTURE_H
 
 #include <string.h>
+#include <unistd.h>
 
 #include "test/rcache/fake_provider.h"
 #include "test/test_main.h"
 
-#define PAGE 4096
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 #define AT(page) ((void *) (uintptr_t) (0x10000000 + (page) * (long) PAGE))
 
 static fake_provider_t fake;

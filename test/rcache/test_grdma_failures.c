@@ -3,11 +3,12 @@
  * it, and nothing is left registered. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "test/rcache/fake_provider.h"
 #include "test/test_main.h"
 
-#define PAGE 4096
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 #define AT(page) ((void *) (uintptr_t) (0x10000000 + (page) * (long) PAGE))
 
 static long allocations, fail_at; /* The fail_at-th allocation from now fails; 0: none. */

@@ -10,7 +10,7 @@
 #include "test/rcache/fake_provider.h"
 #include "test/test_main.h"
 
-#define PAGE 4096
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 #define PAGES 64
 #define BASE 0x10000000UL
 #define AT(page) ((void *) (BASE + (size_t) (page) *PAGE))

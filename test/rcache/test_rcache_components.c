@@ -14,7 +14,7 @@
 #include "test/rcache/fake_rcache.h"
 #include "test/test_main.h"
 
-#define PAGE 4096
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
 #define AT ((void *) (uintptr_t) 0x10000000)
 #ifdef OPALMEM_HAVE_LTDL
 #define WAYS 2

@@ -191,12 +191,13 @@ END_TEST
 START_TEST(full_table_evicts)
 {
     enum { COUNT = 16384 + 100 };
+    const size_t page = (size_t) sysconf(_SC_PAGESIZE);
     start();
-    char *memory = mmap(NULL, (size_t) COUNT * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char *memory = mmap(NULL, COUNT * page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(memory, MAP_FAILED);
     for (int i = 0; i < COUNT; i++) {
         mca_rcache_base_registration_t *reg;
-        ck_assert_int_eq(cache->rcache_register(cache, memory + (size_t) i * 4096, 4096, 0, 0, &reg),
+        ck_assert_int_eq(cache->rcache_register(cache, memory + (size_t) i * page, page, 0, 0, &reg),
                          OPAL_SUCCESS);
         ck_assert_int_eq(cache->rcache_deregister(cache, reg), OPAL_SUCCESS);
     }
@@ -204,7 +205,7 @@ START_TEST(full_table_evicts)
     cache->rcache_stats(cache, &stats);
     ck_assert_uint_ge(stats.evictions, 1);
     ck_assert_uint_le(stats.count, 16384);
-    munmap(memory, (size_t) COUNT * 4096);
+    munmap(memory, COUNT * page);
     cache->rcache_stats(cache, &stats);
     ck_assert_uint_eq(stats.count, 0);
     stop();

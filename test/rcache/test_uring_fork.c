@@ -13,7 +13,7 @@
 #include "opal/opalmem.h"
 #include "test/children.h"
 
-#define SIZE ((size_t) 4096)
+#define SIZE ((size_t) sysconf(_SC_PAGESIZE))
 
 static mca_rcache_provider_t *provider;
 static mca_rcache_base_module_t *cache;

@@ -17,7 +17,8 @@
 
 #define THREADS 2
 #define MAX_PAGES 8
-#define PAGE 4096
+#define PAGE ((size_t) sysconf(_SC_PAGESIZE))
+#define PAGE_MAX ((size_t) 65536) /* Of any processor. */
 #define RECENT 64
 
 static mca_rcache_provider_t *provider;
@@ -31,7 +32,7 @@ struct worker {
     int number;
     uint64_t random;
     void *recent[RECENT]; /* Addresses released lately, by a hash of the address. */
-    unsigned char received[MAX_PAGES * PAGE];
+    unsigned char received[MAX_PAGES * PAGE_MAX];
 };
 
 static uint64_t next_random(struct worker *worker)
