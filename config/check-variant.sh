@@ -26,7 +26,7 @@ if [ "$name" = valgrind ]; then
         --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite")
     export OPALMEM_TEST_VALGRIND=1 CK_TIMEOUT_MULTIPLIER=20
 fi
-make check "${run[@]}" > check.out 2>&1 || rc=$?
+make -j"$(nproc)" check "${run[@]}" > check.out 2>&1 || rc=$?
 grep -hE '^(FAIL|XPASS|ERROR):' check.out || true
 if [ $rc != 0 ]; then
     tail -n 150 test-suite.log 2>/dev/null || tail -n 40 check.out
