@@ -33,11 +33,14 @@ test_linux_test_linux_interpose_LDADD = libopalmem.la $(CHECK_LIBS)
 
 # Where code is replaced, malloc-level events are an option of that mechanism.
 if LINUX_ARCH
-check_PROGRAMS += test/linux/test_linux_malloc
-TESTS += test/linux/test_linux_malloc
+check_PROGRAMS += test/linux/test_linux_malloc test/linux/test_linux_malloc_threads
+TESTS += test/linux/test_linux_malloc test/linux/test_linux_malloc_threads
 endif
 test_linux_test_linux_malloc_SOURCES = test/linux/test_linux_malloc.c
 test_linux_test_linux_malloc_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_malloc_LDADD = libopalmem.la $(CHECK_LIBS)
+test_linux_test_linux_malloc_threads_SOURCES = test/linux/test_linux_malloc_threads.c
+test_linux_test_linux_malloc_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_linux_test_linux_malloc_threads_LDADD = libopalmem.la $(CHECK_LIBS)
 
 EXTRA_DIST += test/debian11/check-debian11.sh test/debian11/malloc_hook.c

@@ -460,94 +460,6 @@ START_TEST(nothing_is_told_after_the_end)
 }
 END_TEST
 
-static atomic_bool stop;
-static atomic_int faults, rounds;
-
-static void *use_malloc(void *arg)
-{
-    while (!atomic_load(&stop)) {
-        unsigned char *blocks[16];
-
-        for (int i = 0; i < 16; i++) {
-            blocks[i] = keep(malloc(SIZE + (size_t) i * 700));
-            memset(blocks[i], i, SIZE);
-        }
-        for (int i = 0; i < 16; i++) {
-            blocks[i] = keep(realloc(blocks[i], 2 * SIZE));
-            atomic_fetch_add(&faults, blocks[i][SIZE - 1] != i);
-            free(blocks[i]);
-        }
-        atomic_fetch_add(&rounds, 1);
-    }
-    return arg;
-}
-
-START_TEST(starts_and_stops_do_not_disturb_running_threads)
-{
-    pthread_t threads[3];
-
-    for (int i = 0; i < 3; i++) {
-        pthread_create(&threads[i], NULL, use_malloc, NULL);
-    }
-    for (int i = 0; i < 50; i++) {
-        const int before = atomic_load(&rounds);
-
-        start_with_events();
-        ck_assert_int_ne(opal_mem_hooks_support_level() & OPAL_MEMORY_MALLOC_SUPPORT, 0);
-        while (atomic_load(&rounds) < before + 3) {
-            usleep(50);
-        }
-        ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
-    }
-    atomic_store(&stop, true);
-    for (int i = 0; i < 3; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    ck_assert_int_eq(atomic_load(&faults), 0);
-    ck_assert_int_gt(atomic_load(&event_count), 50);
-}
-END_TEST
-
-#define COUNTED 20000
-
-static atomic_int balance;
-
-static void on_counted_alloc(void *buf, size_t length, void *cbdata, bool from_alloc)
-{
-    (void) buf, (void) length, (void) cbdata;
-    atomic_fetch_add(&balance, from_alloc);
-}
-
-static void *allocate_many(void *arg)
-{
-    for (int i = 0; i < COUNTED; i++) {
-        free(keep(malloc(SIZE)));
-    }
-    return arg;
-}
-
-/* What the hooks of old glibc cannot do. */
-START_TEST(no_event_is_lost_between_threads)
-{
-    pthread_t threads[4];
-
-    setenv("OPALMEM_MCA_memory_linux_malloc_events", "1", 1);
-    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
-    for (int i = 0; i < 4; i++) {
-        pthread_create(&threads[i], NULL, allocate, NULL); /* What threads allocate for themselves. */
-        pthread_join(threads[i], NULL);
-    }
-    ck_assert_int_eq(opal_mem_hooks_register_alloc(on_counted_alloc, NULL), OPAL_SUCCESS);
-    for (int i = 0; i < 4; i++) {
-        pthread_create(&threads[i], NULL, allocate_many, NULL);
-    }
-    for (int i = 0; i < 4; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    ck_assert_int_ge(atomic_load(&balance), 4 * COUNTED);
-}
-END_TEST
-
 /* ---- Other allocators ------------------------------------------------------------------------------------------ */
 
 static const char *const allocators[] = { "libjemalloc.so.2", "libtcmalloc.so.4", "libtcmalloc_minimal.so.4",
@@ -635,8 +547,6 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, callback_that_allocates_does_not_recurse);
     tcase_add_test(tcase, release_to_the_system_is_told_within);
     tcase_add_test(tcase, nothing_is_told_after_the_end);
-    tcase_add_test(tcase, starts_and_stops_do_not_disturb_running_threads);
-    tcase_add_test(tcase, no_event_is_lost_between_threads);
     tcase_add_loop_test(tcase, each_allocator_is_told, 0, ALLOCATORS);
 }
 
