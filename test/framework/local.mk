@@ -1,5 +1,5 @@
 # Memory hooks and the base of the memory framework.
-noinst_HEADERS = test/test_main.h test/children.h
+noinst_HEADERS = test/test_main.h test/children.h test/sanitized.h
 framework_tests = test/framework/test_memory_hooks test/framework/test_hooks_threads \
 	test/framework/test_memory_base test/framework/test_memory_components test/framework/test_init test/framework/test_fork
 check_PROGRAMS += $(framework_tests)

@@ -13,22 +13,16 @@
 #include <stddef.h>
 
 #include "opal/opalmem.h"
+#include "test/sanitized.h"
 
 #define PAGE ((size_t) 4096)
 
 /* A sanitizer puts functions of its own before libc's, and its library into every object. That of threads does not
  * stand code in threads that are ending, or that it has not seen begin. */
-#if defined(__SANITIZE_THREAD__)
-#define WATCHED_THREAD_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
+#ifdef TEST_THREAD_SANITIZED
 #define WATCHED_THREAD_SANITIZED 1
 #endif
-#if __has_feature(address_sanitizer)
-#define WATCHED_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(WATCHED_THREAD_SANITIZED)
+#if defined(TEST_ADDRESS_SANITIZED) || defined(TEST_THREAD_SANITIZED)
 #define WATCHED_SANITIZED 1
 #endif
 
