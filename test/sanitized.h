@@ -19,6 +19,12 @@
 #define TEST_THREAD_SANITIZED 1
 #endif
 
+#ifdef TEST_THREAD_SANITIZED
+#define TEST_IS_THREAD_SANITIZED true
+#else
+#define TEST_IS_THREAD_SANITIZED false
+#endif
+
 #if defined(TEST_ADDRESS_SANITIZED) || defined(TEST_THREAD_SANITIZED)
 #define TEST_SANITIZED true
 #else

@@ -416,10 +416,8 @@ static __attribute__((noinline)) void search_loaded(const linux_frame_t *frame)
 }
 
 static inline __attribute__((always_inline)) linux_plan_t begin(const linux_site_t *site, const linux_call_t *call,
-                                                                linux_frame_t *frame)
+                                                                linux_frame_t *frame, bool has_events)
 {
-    const bool has_events = atomic_load_explicit(&is_live, memory_order_acquire);
-
     arrivals |= linux_site_bit(site) | call->bit;
     frame->call = call;
     frame->nr = call->nr;
@@ -431,16 +429,21 @@ static inline __attribute__((always_inline)) linux_plan_t begin(const linux_site
 }
 
 /* The stub has seen to it that the number is one of ours. */
-static __attribute__((noinline)) linux_plan_t begin_by_number(const linux_site_t *site, linux_frame_t *frame)
+static __attribute__((noinline)) linux_plan_t begin_by_number(const linux_site_t *site, linux_frame_t *frame,
+                                                              bool has_events)
 {
     const linux_call_t *call = linux_call_by_nr((uint32_t) frame->nr); /* The kernel looks at no more. */
 
-    return (left_alone.calls[site->kind] & call->bit) != 0 ? LINUX_PLAN_MAKE : begin(site, call, frame);
+    return (left_alone.calls[site->kind] & call->bit) != 0 ? LINUX_PLAN_MAKE
+                                                           : begin(site, call, frame, has_events);
 }
 
 OPAL_MEM_HOOKS_PATH linux_plan_t linux_before(const linux_site_t *site, linux_frame_t *frame)
 {
-    return site->call != NULL ? begin(site, site->call, frame) : begin_by_number(site, frame);
+    const bool has_events = atomic_load_explicit(&is_live, memory_order_acquire); /* Before the site is read. */
+
+    return site->call != NULL ? begin(site, site->call, frame, has_events)
+                              : begin_by_number(site, frame, has_events);
 }
 
 OPAL_MEM_HOOKS_PATH linux_plan_t linux_after(linux_frame_t *frame)

@@ -553,16 +553,18 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_malloc");
-    TCase *tcase = tcase_create("events");
+    Suite *suite;
+    TCase *tcase;
 
-    setenv("OPALMEM_MCA_memory", "linux", 1);
-    if (is_under_valgrind()) {
-        return test_skip(VALGRIND_SKIP);
-    }
     if (TEST_SANITIZED) {
         return test_skip(
             "a sanitizer's allocator refuses some of these calls, and others than libc's cannot be preloaded");
+    }
+    suite = suite_create("linux_malloc");
+    tcase = tcase_create("events");
+    setenv("OPALMEM_MCA_memory", "linux", 1);
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
     }
     if (getenv(exec_mark) != NULL) {
         if (has_libc_malloc()) {

@@ -132,6 +132,11 @@ int main(void)
     Suite *suite = suite_create("linux_storm");
     TCase *tcase = tcase_create("storm");
 
+    if (TEST_IS_THREAD_SANITIZED) {
+        return test_skip(
+            "a thread sanitizer takes minutes, and does not stand callbacks in threads that are ending; "
+            "test_linux_threads runs there");
+    }
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }

@@ -9,6 +9,7 @@
 #include "framework/hooks/hooks_internal.h"
 #include "test/linux/storm.h"
 #include "test/linux/valgrind.h"
+#include "test/sanitized.h"
 #include "test/test_main.h"
 
 #define ROUNDS 400
@@ -126,6 +127,11 @@ int main(void)
     Suite *suite = suite_create("linux_storm_install");
     TCase *tcase = tcase_create("storm");
 
+    if (TEST_IS_THREAD_SANITIZED) {
+        return test_skip(
+            "a thread sanitizer takes minutes, and does not stand callbacks in threads that are ending; "
+            "test_linux_threads runs there");
+    }
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }

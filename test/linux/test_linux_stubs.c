@@ -16,6 +16,7 @@
 #include "components/linux/linux_sys.h"
 #include "test/linux/own_stub.h"
 #include "test/linux/valgrind.h"
+#include "test/sanitized.h"
 #include "test/test_main.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -501,7 +502,9 @@ int main(void)
     tcase_add_checked_fixture(tcase, own_stub_set_up, NULL);
     tcase_add_loop_test(tcase, registers_and_red_zone_survive_every_plan, 0, 2 * (int) COUNT(plans));
     tcase_add_loop_test(tcase, switched_off_the_call_is_only_made, 0, 2);
-    tcase_add_test(tcase, twin_changed_argument_is_seen_behind_the_call);
+    if (!TEST_IS_THREAD_SANITIZED) { /* Its function before the call changes other registers first. */
+        tcase_add_test(tcase, twin_changed_argument_is_seen_behind_the_call);
+    }
     tcase_add_loop_test(tcase, kernels_error_comes_back_raw, 0, 4);
     tcase_add_test(tcase, stub_is_counted_once_a_call);
     tcase_add_loop_test(tcase, call_of_ours_by_number_arrives_with_its_last_arguments, 0, 4);

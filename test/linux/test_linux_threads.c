@@ -12,10 +12,11 @@
 
 #include "opal/opalmem.h"
 #include "test/linux/valgrind.h"
+#include "test/sanitized.h"
 #include "test/test_main.h"
 
 #define PAGE ((size_t) sysconf(_SC_PAGESIZE))
-#define CYCLES 100
+#define CYCLES (TEST_IS_THREAD_SANITIZED ? 15 : 100) /* Half a second each, there. */
 
 static atomic_bool stop;
 static atomic_int faults; /* Wrong results. */
