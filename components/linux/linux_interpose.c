@@ -56,8 +56,8 @@ static linux_got_set_t set = { .symbols = symbols, .count = FUNCTIONS };
 
 /* The table's call that a function is, and how to make it by the real function. Filled before the first slot leads here. */
 static struct {
-    const linux_call_t *call;
-    linux_sys_fn_t make;
+    const linux_call_t *_Atomic call;
+    _Atomic(linux_sys_fn_t) make;
 } calls[FUNCTIONS];
 
 static atomic_bool is_live;

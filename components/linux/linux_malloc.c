@@ -83,7 +83,8 @@ static linux_got_symbol_t symbols[FUNCTIONS];
 static linux_got_set_t set = { .symbols = symbols, .count = FUNCTIONS };
 
 /* Written before the first slot leads here. */
-static size_t (*usable_size)(void *block);
+/* Written again, with the same value, while wrappers run. */
+static size_t (*_Atomic usable_size)(void *block);
 
 static atomic_bool is_live;
 
@@ -107,7 +108,7 @@ static void *report(unsigned which, void *block)
     if (has_events(block)) {
         is_in_callback = true;
         atomic_signal_fence(memory_order_seq_cst);
-        opal_mem_hooks_alloc_hook(block, usable_size(block), true);
+        opal_mem_hooks_alloc_hook(block, atomic_load_explicit(&usable_size, memory_order_relaxed)(block), true);
         atomic_signal_fence(memory_order_seq_cst);
         is_in_callback = false;
     }
@@ -123,7 +124,7 @@ static bool announce(unsigned which, void *block, opal_mem_hooks_window_t *windo
     if (!has_events(block)) {
         return false;
     }
-    range.length = usable_size(block);
+    range.length = atomic_load_explicit(&usable_size, memory_order_relaxed)(block);
     if (range.length == 0) {
         return false;
     }
@@ -383,7 +384,7 @@ static const char *find_functions(void)
     if (size_of == 0 || !linux_got_is_same_object(size_of, allocator)) {
         return "the allocator has no malloc_usable_size, which the size of a block is asked of";
     }
-    usable_size = (size_t(*)(void *)) size_of;
+    atomic_store(&usable_size, (size_t(*)(void *)) size_of);
     choose(allocator);
     return NULL;
 }

@@ -17,6 +17,7 @@
 #include "opal/opalmem.h"
 #include "test/linux/probe.h"
 #include "test/linux/valgrind.h"
+#include "test/sanitized.h"
 #include "test/test_main.h"
 
 #define PAGE ((size_t) 4096)
@@ -532,6 +533,9 @@ int main(void)
     TCase *tcase = tcase_create("calls");
 
     setenv("OPALMEM_MCA_memory", "linux", 1);
+    if (TEST_IS_THREAD_SANITIZED) {
+        return test_skip("a thread sanitizer takes over the same functions");
+    }
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }

@@ -9,6 +9,7 @@
 
 #include "opal/opalmem.h"
 #include "test/linux/valgrind.h"
+#include "test/sanitized.h"
 #include "test/test_main.h"
 
 #define SIZE ((size_t) 1000)
@@ -160,6 +161,9 @@ int main(void)
 
     setenv("OPALMEM_MCA_memory", "linux", 1);
     setenv("OPALMEM_MCA_memory_linux_malloc_events", "1", 1);
+    if (TEST_IS_THREAD_SANITIZED) {
+        return test_skip("a thread sanitizer has malloc of its own, and takes minutes");
+    }
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }

@@ -297,7 +297,7 @@ START_TEST(code_that_goes_takes_its_stubs_along)
     ck_assert_int_eq(search(LINUX_OTHER, 0, PAGES), OPAL_SUCCESS);
     area = (const void *) linux_texts[0].area;
     ck_assert(own_is_mapped(area));
-    ck_assert_int_gt(own_count_mappings(), mappings);
+    ck_assert(TEST_SANITIZED || own_count_mappings() > mappings);
     forget(0, PAGES);
     ck_assert(!own_is_mapped(area));
     ck_assert_uint_eq(linux_texts[0].end, 0);
