@@ -21,6 +21,12 @@
 
 #include "opal/opalmem.h"
 
+#ifdef __clang__
+#define KEPT_WHOLE noinline
+#else
+#define KEPT_WHOLE noinline, noclone
+#endif
+
 #define PAGE ((size_t) 4096)
 #define BATCH 128
 #define PAIRS 61
@@ -48,7 +54,7 @@ static double median(double *values, size_t count)
 /* ---- The calls, through libc and bare ---------------------------------------------------------- */
 
 /* Not inline: a site with its number in the instruction before is one that the component replaces, in programs, too. */
-__attribute__((noinline, noclone)) static long bare(long nr, long a, long b, long c, long d, long e, long f)
+__attribute__((KEPT_WHOLE)) static long bare(long nr, long a, long b, long c, long d, long e, long f)
 {
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;

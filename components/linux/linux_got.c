@@ -344,8 +344,8 @@ void linux_got_object(uintptr_t start, uintptr_t end)
     linux_got_result_t result = { .culprit = NULL };
     linux_object_t object;
 
-    if (end - start < LINUX_PAGE || *(const uint32_t *) start != *(const uint32_t *) ELFMAG || header->e_phnum == 0
-        || header->e_phoff + header->e_phnum * sizeof(*segments) > end - start) {
+    if (end - start < LINUX_PAGE || *(const uint32_t *) (uintptr_t) start != *(const uint32_t *) (uintptr_t) ELFMAG
+        || header->e_phnum == 0 || header->e_phoff + header->e_phnum * sizeof(*segments) > end - start) {
         return;
     }
     segments = (const ElfW(Phdr) *) (start + header->e_phoff);

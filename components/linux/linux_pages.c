@@ -32,7 +32,7 @@ typedef uint64_t copy_word_t __attribute__((may_alias));
 UNSEEN void linux_copy_page(uint8_t *to, const uint8_t *from, size_t size)
 {
     for (size_t i = 0; i < size; i += sizeof(copy_word_t)) {
-        *(volatile copy_word_t *) (to + i) = *(const copy_word_t *) (from + i);
+        *(volatile copy_word_t *) (uintptr_t) (to + i) = *(const copy_word_t *) (uintptr_t) (from + i);
     }
 }
 

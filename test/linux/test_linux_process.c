@@ -209,8 +209,9 @@ END_TEST
 START_TEST(vector_that_cannot_be_read_is_left_to_the_kernel)
 {
     char *edge = map_edge();
-    const struct iovec *vectors[] = { NULL, (struct iovec *) edge, (struct iovec *) (edge - sizeof(two[0])),
-                                      (struct iovec *) (1UL << 63) };
+    const struct iovec *vectors[] = { NULL, (struct iovec *) (void *) edge,
+                                      (struct iovec *) (void *) (edge - sizeof(two[0])),
+                                      (struct iovec *) (void *) (1UL << 63) };
 
     result = -EFAULT;
     ck_assert_int_eq(advise(SELF_PROCESS, vectors[_i], 2, MADV_DONTNEED), -EFAULT);
@@ -222,7 +223,7 @@ END_TEST
 START_TEST(vector_that_only_the_kernel_can_read_releases_everything)
 {
     result = K;
-    advise(SELF_PROCESS, (struct iovec *) map_edge(), 1, MADV_DONTNEED);
+    advise(SELF_PROCESS, (struct iovec *) (void *) map_edge(), 1, MADV_DONTNEED);
     check_all_late();
 }
 END_TEST
@@ -242,7 +243,7 @@ START_TEST(sandbox_without_process_vm_readv_is_read_directly)
         return;
     }
     result = -EFAULT;
-    advise(SELF_PROCESS, (struct iovec *) (map_edge() - sizeof(two[0])), 2, MADV_DONTNEED);
+    advise(SELF_PROCESS, (struct iovec *) (void *) (map_edge() - sizeof(two[0])), 2, MADV_DONTNEED);
     check_quiet();
 }
 END_TEST
@@ -370,7 +371,7 @@ START_TEST(move_of_no_descriptor_or_structure_is_quiet)
     const move_t move = { A, A + 16 * K, 2 * K, 0 };
 
     result = -EBADF;
-    move_pages(_i == 0 ? 99999 : STDERR_FILENO, _i == 0 ? move : (const uint64_t *) map_edge() - 1);
+    move_pages(_i == 0 ? 99999 : STDERR_FILENO, _i == 0 ? move : (const uint64_t *) (const void *) map_edge() - 1);
     check_quiet();
 }
 END_TEST

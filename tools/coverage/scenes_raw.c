@@ -153,13 +153,14 @@ static void open_ring(ring_t *ring)
 
 static unsigned *word_of(const ring_t *ring, unsigned offset)
 {
-    return (unsigned *) (ring->queues + offset);
+    return (unsigned *) (uintptr_t) (ring->queues + offset);
 }
 
 /* One request on a new ring, and its result. */
 static int run_request(const ring_t *ring)
 {
-    const struct io_uring_cqe *done = (struct io_uring_cqe *) (ring->queues + ring->params.cq_off.cqes);
+    const struct io_uring_cqe *done =
+        (struct io_uring_cqe *) (uintptr_t) (ring->queues + ring->params.cq_off.cqes);
 
     word_of(ring, ring->params.sq_off.array)[0] = 0;
     __atomic_store_n(word_of(ring, ring->params.sq_off.tail), 1, __ATOMIC_RELEASE);
