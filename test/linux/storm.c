@@ -128,6 +128,8 @@ static void use_malloc(storm_result_t *result)
 
     for (size_t i = 0; i < 4; i++) {
         blocks[i] = malloc(100000);
+        /* clang would leave out the allocation and its free. */
+        __asm__ volatile("" : "+r"(blocks[i]) : : "memory");
         result->wrong += blocks[i] == NULL;
         memset(blocks[i], (int) i + 1, 100000);
     }
