@@ -60,11 +60,6 @@ static inline long linux_sys_mprotect(uintptr_t addr, size_t length, int prot)
     return LINUX_SYS(SYS_mprotect, (long) addr, (long) length, prot);
 }
 
-static inline long linux_sys_membarrier(int command)
-{
-    return LINUX_SYS(SYS_membarrier, command);
-}
-
 /** Replace this thread's mask of 64 signals, also those that libc keeps for itself. */
 static inline long linux_sys_sigmask(int how, const uint64_t *set, uint64_t *old)
 {
