@@ -179,14 +179,17 @@ static void stay_quiet(uint64_t ns)
 /* Calls of mmap, munmap, mremap and mprotect in a start and stop, by strace: about 30. */
 static void protect(uint64_t ns, int rounds)
 {
-    static char *page;
+    static volatile char *page;
     if (page == NULL) {
         page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     }
     atomic_store(&mode, PROTECTING);
     for (uint64_t start = now_ns(); now_ns() - start < ns; compute(ns / (uint64_t) rounds / 2)) {
         for (int i = 0; i < 30; i++) {
-            mprotect(page, PAGE, i % 2 == 0 ? PROT_READ : PROT_READ | PROT_WRITE);
+            mprotect((void *) page, PAGE, i % 2 == 0 ? PROT_READ : PROT_READ | PROT_WRITE);
+            if (i % 2 != 0) {
+                *page = 1; /* Else no processor would have anything to forget: none would be interrupted. */
+            }
         }
     }
 }
