@@ -74,6 +74,12 @@ typedef struct linux_frame_t {
     bool loads;                     /**< ld.so maps a file. */
 } linux_frame_t;
 
+/** Open the window over frame->ranges, if there are any. Hook context. */
+linux_plan_t linux_open_window(const linux_call_t *call, linux_frame_t *frame);
+
+/** The call is over: tell its gain, from `seen`, the arguments as the kernel rounds them; close the window. Hook context. */
+linux_plan_t linux_finish(linux_frame_t *frame, const long seen[6]);
+
 /** For which calls a stub goes to the component at all; the others run the code of the site as it was. */
 typedef struct linux_filter_t {
     enum {
@@ -198,6 +204,10 @@ bool linux_mremap_may_move(const long args[6]);
 /** The old range of such a call. @return 1, or 0 where the kernel refuses. */
 size_t linux_ranges_mremap_whole(const long args[6], opal_mem_hooks_range_t out[]);
 
+/** mremap at a site, up to the system call and behind it. */
+linux_plan_t linux_before_mremap(const linux_call_t *call, linux_frame_t *frame);
+linux_plan_t linux_after_mremap(linux_frame_t *frame);
+
 size_t linux_gain_mmap(const long args[6], long result, opal_mem_hooks_range_t *out);
 size_t linux_gain_mremap(const long args[6], long result, opal_mem_hooks_range_t *out);
 
@@ -211,6 +221,11 @@ bool linux_file_is_bad(int fd);
 /** The unit to which the kernel rounds the length of a mapping of fd at addr: LINUX_PAGE, or the
  * page size of its hugetlbfs. Asks only where that could make a difference. */
 size_t linux_file_page(int fd, uintptr_t addr, size_t length);
+/** Can a mapping of huge pages begin at addr? */
+static inline bool linux_may_be_huge(uintptr_t addr)
+{
+    return addr % LINUX_SMALLEST_HUGE_PAGE == 0;
+}
 /** The unit to which the kernel rounds lengths for the mapping at addr, likewise. */
 size_t linux_mapping_page(uintptr_t addr, size_t old_length, size_t new_length);
 

@@ -20,6 +20,7 @@
     {                                      \
         (size_t) 1 << 21, (size_t) 1 << 30 \
     }
+#define LINUX_SMALLEST_HUGE_PAGE ((size_t) 1 << 21)
 #else
 #define LINUX_INSN 4 /* `svc #0`, or another, by `b stub`. */
 #define LINUX_RESUME 4
@@ -32,6 +33,7 @@
         (size_t) 1 << 16, (size_t) 1 << 21, (size_t) 1 << 25, (size_t) 1 << 29, (size_t) 1 << 30, \
             (size_t) 1 << 34                                                                      \
     }
+#define LINUX_SMALLEST_HUGE_PAGE ((size_t) 1 << 16)
 #endif
 
 /** One more than the highest system-call number that is looked up in a table. */

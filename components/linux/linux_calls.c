@@ -42,8 +42,7 @@ static void report_gain(const opal_mem_hooks_range_t *range)
 
 /* ---- Around the system call of a stub -------------------------------------------------------------- */
 
-/* Open the window over frame->ranges, if there are any. */
-OPAL_MEM_HOOKS_PATH static linux_plan_t open_window(const linux_call_t *call, linux_frame_t *frame)
+OPAL_MEM_HOOKS_PATH linux_plan_t linux_open_window(const linux_call_t *call, linux_frame_t *frame)
 {
     if (frame->count != 0) {
         opal_mem_hooks_window_open(&frame->window, frame->ranges, frame->count, call->cause, true);
@@ -59,9 +58,8 @@ static inline __attribute__((always_inline)) void close_window(linux_frame_t *co
     }
 }
 
-/* The call is over; its gain is told from `seen`, the arguments as the kernel rounds them. Then the window is closed, also
- * when an alloc callback is left by unwinding. */
-OPAL_MEM_HOOKS_PATH static linux_plan_t finish(linux_frame_t *frame, const long seen[6])
+/* The window is closed also when an alloc callback is left by unwinding. */
+OPAL_MEM_HOOKS_PATH linux_plan_t linux_finish(linux_frame_t *frame, const long seen[6])
 {
     linux_frame_t *const closed __attribute__((unused, cleanup(close_window))) = frame;
     const linux_call_t *call = frame->call;
@@ -78,7 +76,7 @@ OPAL_MEM_HOOKS_PATH static linux_plan_t finish(linux_frame_t *frame, const long 
 OPAL_MEM_HOOKS_PATH static linux_plan_t before_plain(const linux_call_t *call, linux_frame_t *frame)
 {
     frame->count = call->ranges(frame->args, frame->ranges);
-    return open_window(call, frame);
+    return linux_open_window(call, frame);
 }
 
 /* Calls that are rare, and ask the kernel more than once: they make all system calls themselves. */
@@ -117,7 +115,7 @@ static linux_plan_t before_mmap_file_over(const linux_call_t *call, linux_frame_
         frame->count = linux_ranges_mmap(seen, frame->ranges);
     }
     frame->lengths[0] = seen[1];
-    return open_window(call, frame);
+    return linux_open_window(call, frame);
 }
 
 OPAL_MEM_HOOKS_PATH static linux_plan_t before_mmap(const linux_call_t *call, linux_frame_t *frame)
@@ -129,25 +127,26 @@ OPAL_MEM_HOOKS_PATH static linux_plan_t before_mmap(const linux_call_t *call, li
     return before_plain(call, frame);
 }
 
-static linux_plan_t after_mmap(linux_frame_t *frame)
+OPAL_MEM_HOOKS_PATH static linux_plan_t after_mmap(linux_frame_t *frame)
 {
     const long *args = frame->args;
     const long seen[6] = { args[0], frame->lengths[0], args[2], args[3] & ~(long) MAP_HUGETLB, args[4], args[5] };
 
-    return finish(frame, frame->lengths[0] != 0 ? seen : args);
+    return linux_finish(frame, frame->lengths[0] != 0 ? seen : args);
 }
 
 /* ---- brk ----------------------------------------------------------------------------------------- */
 
-/* The break after the last call of brk that came through a site; 0: not known. Threads that move the break at the
- * same time do not know themselves where it is. */
+/* What the last call of brk that came through a site asked for; 0: not known. libc takes what the kernel answers for the
+ * break, so the two differ when the kernel has refused. Threads that move the break at the same time do not know themselves
+ * where it is. */
 static _Atomic uintptr_t known_break;
 static const uintptr_t
     *libc_break; /* __curbrk, which libc takes for the break; NULL: another libc. Set while not live. */
 
 /* Asking costs a system call. Who moves the break behind our back changes libc's idea of it (his brk is a copy of libc's)
  * or leaves the break where he found it; who does neither has no use for a heap that libc and he take from each other. */
-static uintptr_t present_break(void)
+OPAL_MEM_HOOKS_PATH static uintptr_t present_break(void)
 {
     const uintptr_t known = atomic_load_explicit(&known_break, memory_order_relaxed);
     const bool is_sure =
@@ -166,88 +165,27 @@ static linux_plan_t before_brk_question(linux_frame_t *frame)
     return LINUX_PLAN_MAKE_THEN;
 }
 
-static linux_plan_t before_brk(const linux_call_t *call, linux_frame_t *frame)
+OPAL_MEM_HOOKS_PATH static linux_plan_t before_brk(const linux_call_t *call, linux_frame_t *frame)
 {
     if (frame->args[0] == 0) {
         return before_brk_question(frame);
     }
     frame->kept = (long) present_break();
+    atomic_store_explicit(&known_break, (uintptr_t) frame->args[0], memory_order_relaxed);
     frame->count = linux_ranges_brk((uintptr_t) frame->args[0], (uintptr_t) frame->kept, frame->ranges);
-    open_window(call, frame);
-    return LINUX_PLAN_MAKE_THEN;
+    linux_open_window(call, frame);
+    return frame->count != 0 || opal_mem_hooks_wants_alloc() ? LINUX_PLAN_MAKE_THEN : LINUX_PLAN_MAKE;
 }
 
-static linux_plan_t after_brk(linux_frame_t *frame)
+OPAL_MEM_HOOKS_PATH static linux_plan_t after_brk(linux_frame_t *frame)
 {
     const uintptr_t old_end = linux_round_up((uintptr_t) frame->kept, LINUX_PAGE);
     const uintptr_t new_end = linux_round_up((uintptr_t) frame->result, LINUX_PAGE);
 
-    if (!linux_failed(frame->result)) {
-        atomic_store_explicit(&known_break, (uintptr_t) frame->result, memory_order_relaxed);
-        if (new_end > old_end) {
-            report_gain(&(opal_mem_hooks_range_t){ old_end, new_end - old_end });
-        }
+    if (!linux_failed(frame->result) && new_end > old_end) {
+        report_gain(&(opal_mem_hooks_range_t){ old_end, new_end - old_end });
     }
-    return finish(frame, frame->args);
-}
-
-/* ---- mremap -------------------------------------------------------------------------------------- */
-
-/* Growth that may move. Nothing goes if it succeeds in place, so that is tried by itself; frame->kept are the flags as
- * they were. */
-static linux_plan_t before_mremap_grow(linux_frame_t *frame)
-{
-    frame->kept = frame->args[3];
-    frame->args[3] &= ~(long) MREMAP_MAYMOVE;
-    frame->count = 0;
-    return LINUX_PLAN_MAKE_THEN;
-}
-
-static linux_plan_t before_mremap(const linux_call_t *call, linux_frame_t *frame)
-{
-    const long *args = frame->args;
-    long seen[6] = { args[0], args[1], args[2], args[3], args[4], 0 };
-    uintptr_t page;
-
-    frame->kept = 0;
-    frame->lengths[0] = args[1];
-    frame->lengths[1] = args[2];
-    if (linux_mremap_may_move(args)) {
-        return before_mremap_grow(frame);
-    }
-    page = linux_mapping_page(linux_untag(args[0]), (size_t) args[1], (size_t) args[2]);
-    frame->lengths[0] = seen[1] = (long) linux_round_up((uintptr_t) args[1], page);
-    frame->lengths[1] = seen[2] = (long) linux_round_up((uintptr_t) args[2], page);
-    frame->count = linux_ranges_mremap(seen, frame->ranges);
-    return open_window(call, frame);
-}
-
-/* After growth in place has failed, ENOMEM means that there is no room (or too little memory; the second try will tell).
- * The other errors here are the kernel's objections to the old range, to the flags and to locked memory, all raised
- * before it looks for room: the call as it was asked for would end the same way. */
-static bool is_final(long result)
-{
-    return !linux_failed(result) || result == -EFAULT || result == -EINVAL || result == -EAGAIN
-           || result == -EPERM;
-}
-
-static linux_plan_t after_mremap(linux_frame_t *frame)
-{
-    const long *args = frame->args;
-    const long seen[6] = { args[0], frame->lengths[0], frame->lengths[1], args[3], args[4], 0 };
-    const long flags = frame->kept;
-
-    frame->kept = 0;
-    if (flags == 0) {
-        return finish(frame, seen);
-    }
-    frame->args[3] = flags;
-    if (is_final(frame->result)) {
-        return finish(frame, seen);
-    }
-    frame->count = linux_ranges_mremap_whole(frame->args, frame->ranges);
-    open_window(frame->call, frame);
-    return LINUX_PLAN_MAKE_THEN;
+    return linux_finish(frame, frame->args);
 }
 
 /* ---- System V segments --------------------------------------------------------------------------- */
@@ -335,7 +273,7 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
       .gain = linux_gain_mmap },
     { ID(MUNMAP, SYS_munmap, "munmap"), .before = before_plain, .ranges = linux_ranges_munmap },
     { ID(BRK, SYS_brk, "brk"), .before = before_brk, .after = after_brk },
-    { ID(MREMAP, SYS_mremap, "mremap"), .before = before_mremap, .after = after_mremap,
+    { ID(MREMAP, SYS_mremap, "mremap"), .before = linux_before_mremap, .after = linux_after_mremap,
       .gain = linux_gain_mremap },
     { ID(MADVISE, SYS_madvise, "madvise"), .before = before_madvise, .ranges = linux_ranges_madvise },
     { ID(SHMAT, SYS_shmat, "shmat"), .before = before_run, .run = run_shmat },
@@ -448,7 +386,8 @@ OPAL_MEM_HOOKS_PATH linux_plan_t linux_before(const linux_site_t *site, linux_fr
 
 OPAL_MEM_HOOKS_PATH linux_plan_t linux_after(linux_frame_t *frame)
 {
-    const linux_plan_t plan = frame->call->after != NULL ? frame->call->after(frame) : finish(frame, frame->args);
+    const linux_plan_t plan =
+        frame->call->after != NULL ? frame->call->after(frame) : linux_finish(frame, frame->args);
 
     if (frame->loads) {
         search_loaded(frame);

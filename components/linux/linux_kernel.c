@@ -103,7 +103,7 @@ static const size_t huge_pages[] = LINUX_HUGE_PAGES;
 /* Can the kernel round one of these lengths to more than a page? Mappings of huge pages begin at one. */
 static bool may_be_huge(uintptr_t addr, size_t length)
 {
-    return addr % huge_pages[0] == 0 && length % huge_pages[HUGE_PAGE_COUNT - 1] != 0;
+    return linux_may_be_huge(addr) && length % huge_pages[HUGE_PAGE_COUNT - 1] != 0;
 }
 
 size_t linux_file_page(int fd, uintptr_t addr, size_t length)

@@ -17,9 +17,11 @@ libmca_memory_linux_la_SOURCES = \
 	components/linux/linux_maps.c \
 	components/linux/linux_mechanism.c \
 	components/linux/linux_mechanism.h \
+	components/linux/linux_mremap.c \
 	components/linux/linux_names.c \
 	components/linux/linux_process.c \
 	components/linux/linux_ranges.c \
+	components/linux/linux_ranges.h \
 	components/linux/linux_shm.c \
 	components/linux/linux_slots.c \
 	components/linux/linux_slots.h \
