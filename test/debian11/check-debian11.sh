@@ -46,7 +46,8 @@ mkdir build && cd build
 ../configure --enable-werror >configure.out
 make -j"$(nproc)" >make.out || { tail -n 30 make.out; exit 1; }
 make -k check TESTS="$*" check_PROGRAMS="$*" >check.out 2>&1 || failed=yes
-grep -E '^(PASS|FAIL|SKIP|ERROR|XFAIL|XPASS): ' check.out || { tail -n 30 check.out; exit 1; }
+grep -E '^(PASS|FAIL|SKIP|ERROR|XFAIL|XPASS): ' check.out ||
+    { grep -A 8 -E '(error|undefined reference)' check.out || tail -n 30 check.out; exit 1; }
 [ -z "${failed-}" ] || { cat test-suite.log; exit 1; }
 gcc -O2 -g -std=gnu11 -Wall -Werror -Wno-deprecated-declarations -I../include -Iinclude ../test/debian11/malloc_hook.c \
     -o malloc_hook -pthread -L.libs -lopalmem -Wl,-rpath,"$PWD/.libs"

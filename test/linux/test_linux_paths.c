@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "components/linux/linux_sys.h"
 #include "test/linux/paths.h"
 #include "test/linux/valgrind.h"
 #include "test/sanitized.h"
@@ -449,6 +450,12 @@ static void load(void *handle, const char *name, void *function)
     memcpy(function, &symbol, sizeof(symbol));
 }
 
+static ssize_t process_madvise_by_number(int pidfd, const struct iovec *vector, size_t count, int advice,
+                                         unsigned flags)
+{
+    return syscall(SYS_process_madvise, pidfd, vector, count, advice, flags);
+}
+
 static void load_libc(void)
 {
     void *handle = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
@@ -470,7 +477,11 @@ static void load_libc(void)
     load(handle, "openat", &libc.openat);
     load(handle, "creat", &libc.creat);
     load(handle, "ioctl", &libc.ioctl);
-    load(handle, "process_madvise", &libc.process_madvise);
+    if (dlsym(handle, "process_madvise") != NULL) { /* Since glibc 2.36; before it programs use syscall(2). */
+        load(handle, "process_madvise", &libc.process_madvise);
+    } else {
+        libc.process_madvise = process_madvise_by_number;
+    }
 }
 
 static int count_scenes(const scene_t *scenes)
