@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* grdma: the registration cache. Its data and who may touch them.
+/* grdma: the registration cache. Its data and who may touch them; the protocol and its argument are in
+ * docs/rcache-protocol.md.
  *
- * A region is made by one thread (PINNING), becomes READY, and ends when it is
- * out of the tree, unreferenced and deregistered. With L for the cache's lock:
+ * Regions live in chunks that stay mapped as long as the cache, addressed by a dense id. A region is FREE (INVALID is set),
+ * PINNING (its maker's; in the index, so that hooks find it), READY (in the index; may be hit), or INVALID and waiting for
+ * its last reference (in limbo), then ended: deregistered, and its id is free again. With L for the cache's lock:
  *
- *   field        written by                        read by
- *   node, state, refs, lru, in_tree   holder of L  holder of L
- *   super.flags  holder of L, atomically           anybody, atomically
- *   next         whoever took the region out of tree and LRU: it is his alone
- *   the rest     the maker, before READY           anybody with a reference
+ *   field                     written by                           read by
+ *   super.flags               holder of L; the maker, by           anybody (acquire)
+ *                             compare-and-swap PINNING -> READY
+ *   super.base to .watch      the maker, before READY              anybody who holds a reference
+ *   super.cache_word          holder of L, the maker; atomically   holder of L
+ *   super.watch.reserved      whoever has the region in a list     the same
+ *   counts of references      their thread alone                   anybody
  *
- * The lock is never held across an allocation, a call of the provider or of
- * the memory framework, or a message. Hooks only try it. A hook that does not
- * get it posts the range (grdma_pending.c); the holder handles what was
- * posted before it searches, and again after it has let go.
+ * A hit takes no lock: it follows a hint, counts its reference in memory of its own thread, and only then looks whether the
+ * region is what it wants. Whoever ends a region has marked it INVALID before, and lets membarrier() stand for the barrier
+ * between these two steps of every other thread.
  *
- * Pinning against releases. A registration inserts its region, PINNING, before
- * it looks at the open windows, and pins after that. A release either finds the
- * region (marks it INVALID: pinned again), or had its window open at that look
- * (the registration waits for it), or was over by then (the pages pinned are
- * the new ones). See opal/memoryhooks/memory_internal.h.
+ * The lock is never held across an allocation, a call of the provider or of the memory framework, or a message. Hooks only
+ * try it. A hook that does not get it posts the range (grdma_pending.c); the holder handles what was posted before it
+ * searches, and again after it has let go.
  *
- * Regions that end in a hook whose provider is not HOOK_SAFE go to `dead`,
- * those only to be freed go to `spent`: stacks that anybody pushes to without a lock and
- * that the next call outside a hook takes whole.
- */
+ * Pinning against releases. A registration enters its region, PINNING, into index and page filter before it looks at the
+ * open windows, and pins after that. A release either finds the region (marks it INVALID: pinned again), or had its window
+ * open at that look (the registration waits for it), or was over by then (the pages pinned are the new ones). See
+ * opal/memoryhooks/memory_internal.h. */
 #ifndef RCACHE_GRDMA_GRDMA_H
 #define RCACHE_GRDMA_GRDMA_H
 
@@ -33,25 +34,81 @@
 
 #include "framework/util/fork.h"
 #include "opal/mca/rcache/rcache.h"
-#include "rcache/grdma/interval_tree.h"
+#include "rcache/base/rcache_stats.h"
+#include "rcache/grdma/grdma_hint.h"
+#include "rcache/grdma/interval_btree.h"
+#include "rcache/grdma/page_filter.h"
 
-typedef enum grdma_state_t { GRDMA_PINNING, GRDMA_READY } grdma_state_t;
+/* ---- Regions ------------------------------------------------------------------------------------- */
 
+/** A registration, with the provider's part behind it. Aligned to 64. */
 typedef struct grdma_region_t {
-    interval_node_t node; /**< First: the tree hands out pointers to it. */
-    struct grdma_region_t *lru_previous, *lru_next;
-    struct grdma_region_t *next; /**< In a list of regions that end. */
-    size_t length;
-    uint64_t generation; /**< Fork generation of the process that made it: in others it is inherited. */
-    uint32_t refs;
-    grdma_state_t state;
-    bool in_tree, in_lru, watched;
-    mca_rcache_base_registration_t super; /**< Last: the provider's structure goes on behind it. */
+    mca_rcache_base_registration_t super;
 } grdma_region_t;
+
+_Static_assert(sizeof(mca_rcache_base_registration_t) <= 64, "a hit reads one line");
+
+/* Bits of super.flags besides the public ones. */
+#define GRDMA_PINNING 0x00010000u /**< Its maker is at it. */
+#define GRDMA_INDEXED 0x00020000u /**< In index and page filter. */
+#define GRDMA_WATCHED 0x00040000u /**< By the memory framework. */
+#define GRDMA_ASK 0x00080000u     /**< A component wants to be asked at each hit (SLOW_VALID). */
+#define GRDMA_LIMBO 0x00100000u   /**< INVALID, and in limbo until nobody refers to it. */
+
+/** No lookup finds a region with one of these. */
+#define GRDMA_HIDDEN \
+    (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST | GRDMA_PINNING)
+/** Giving back a reference to a region with one of these takes the lock. */
+#define GRDMA_CARE (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS)
+
+/** Ids are 1 to this: what a hint has room for. */
+#define GRDMA_MAX_ID ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - 1)
+
+/* Chunk k holds the ids with 2^(k + 6) <= id + 64 < 2^(k + 7): twice as many as the one before. */
+#define GRDMA_FIRST_CHUNK_LOG 6
+#define GRDMA_FIRST_CHUNK (UINT32_C(1) << GRDMA_FIRST_CHUNK_LOG)
+#define GRDMA_CHUNKS (GRDMA_HINT_ID_BITS - GRDMA_FIRST_CHUNK_LOG + 1)
+
+static inline unsigned grdma_chunk_of(uint32_t id)
+{
+    return 31 - (unsigned) __builtin_clz(id + GRDMA_FIRST_CHUNK) - GRDMA_FIRST_CHUNK_LOG;
+}
+
+/** First id of a chunk; of chunk 0 it is 0, which no region has. */
+static inline uint32_t grdma_chunk_start(unsigned chunk)
+{
+    return (GRDMA_FIRST_CHUNK << chunk) - GRDMA_FIRST_CHUNK;
+}
+
+static inline uint32_t grdma_chunk_length(unsigned chunk)
+{
+    return GRDMA_FIRST_CHUNK << chunk;
+}
+
+/* ---- References ----------------------------------------------------------------------------------- */
+
+/** References of one thread to one region: taken, and given back. Both only grow, and wrap. */
+typedef struct grdma_count_t {
+    _Atomic uint32_t gets, puts;
+} grdma_count_t;
+
+typedef struct grdma_thread_t grdma_thread_t;
+typedef struct grdma_module_t grdma_module_t;
+
+/** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. */
+typedef struct grdma_block_t {
+    _Atomic uintptr_t counts[GRDMA_CHUNKS]; /**< Chunk k, less its first id; 0: not there yet. Set by the owner. */
+    mca_rcache_thread_counters_t *counters; /**< The owner's to write. */
+    _Atomic(grdma_thread_t *) owner;        /**< NULL: none. Taken under the cache's lock. */
+    grdma_module_t *module;                 /**< Constant. */
+    struct grdma_block_t *next;             /**< Of the cache; constant. */
+    struct grdma_block_t *next_of_thread;   /**< Under the lock of threads. */
+} grdma_block_t;
+
+/* ---- Ranges that hooks could not handle at once --------------------------------------------------- */
 
 #define GRDMA_PENDING_CELLS 64
 
-/** Ranges that hooks could not handle at once. */
 typedef struct grdma_pending_t {
     struct grdma_pending_cell_t {
         _Atomic uint32_t state; /**< EMPTY -> WRITING (one hook) -> READY -> EMPTY (holder of the lock). */
@@ -64,40 +121,64 @@ typedef struct grdma_pending_t {
     _Atomic bool overflow;   /**< No cell was free: invalidate everything. */
 } grdma_pending_t;
 
-/** Counters of mca_rcache_base_stats_t; relaxed atomics. */
-typedef struct grdma_counters_t {
-    _Atomic uint64_t hits, misses, registrations, deregistrations, evictions;
-    _Atomic uint64_t invalidations[OPAL_MEM_HOOKS_CAUSE_COUNT];
-    _Atomic uint64_t invalidated_in_use, unpinned_in_hook, retries, queue_overflows;
-} grdma_counters_t;
+/* ---- The cache ------------------------------------------------------------------------------------ */
 
-typedef struct grdma_module_t {
+/** Bits of attention: why a call does not take the short way. */
+enum {
+    GRDMA_ATTENTION_WORK = 1,     /**< Something waits for a safe moment: grdma_reap(). */
+    GRDMA_ATTENTION_DEAF = 2,     /**< Nothing is kept. */
+    GRDMA_ATTENTION_PROVIDER = 4, /**< In a fork child: the provider is the parent's. */
+};
+/** Added by each hook that posts a range, taken away when the range has been handled: regions that were released by then
+ * may still look READY. */
+#define GRDMA_ATTENTION_POST (UINT64_C(1) << 32)
+
+/** A list of regions, linked by super.watch.reserved. */
+typedef struct grdma_list_t {
+    uint32_t first; /**< Id; 0: empty. */
+} grdma_list_t;
+
+struct grdma_module_t {
     mca_rcache_base_module_t super;
-    mca_rcache_base_resources_t resources; /**< Constant. */
-    char *name;                            /**< Constant; resources.cache_name. */
-    atomic_bool caching;                   /**< Goes from true to false when the library is finalized. */
-    size_t page_size;                      /**< Constant. */
 
-    pthread_mutex_t lock; /**< Lowest rank. Protects the following, as said above. */
-    interval_tree_t tree;
-    grdma_region_t *lru_first, *lru_last; /**< Idle regions, least recently used first. */
-    size_t regions;                       /**< Not yet freed, but those in dead and spent. */
-    bool closing;
-    _Atomic uint32_t
-        holders; /**< 1, and those inside rcache_deregister: whoever brings it to 0 frees the module. */
+    /* What a hit reads; written rarely. */
+    _Atomic uint64_t attention __attribute__((aligned(64))); /**< GRDMA_ATTENTION_*. A hit looks here first. */
+    uint32_t stride;                                         /**< From region to region, bytes. Constant. */
+    uint64_t serial;                                         /**< No other cache of this process has it. Constant. */
+    uintptr_t page_mask;                                     /**< Page size less 1. Constant. */
+    uint32_t page_shift;                                     /**< Index and filter count in pages. Constant. */
+    _Atomic(grdma_hints_t *) hints;                          /**< Replaced when it grows. */
+    _Atomic uint32_t hint_levels;                            /**< Bit k: there are hints of level k. */
+    _Atomic uint32_t first_own; /**< Ids below were a fork parent's: nothing of them is touched. */
+    _Atomic uintptr_t chunks[GRDMA_CHUNKS]; /**< Chunk k, less its first id; 0: not there yet. */
 
+    /* Constant. */
+    mca_rcache_base_resources_t resources __attribute__((aligned(64)));
+    char *name; /**< resources.cache_name. */
+    mca_rcache_counters_t *counters;
+
+    pthread_mutex_t lock __attribute__((aligned(64))); /**< Lowest rank. Protects the following, as said above. */
+    interval_btree_t index;
+    page_filter_t filter; /**< Read by hooks without the lock. */
+    grdma_list_t limbo, free;
+    uint32_t high;         /**< Ids from here on have never been used. */
+    uint32_t hand;         /**< Where the clock of grdma_evict.c stands. */
+    uint32_t live;         /**< Ids in use; decides how many hints there should be. */
+    _Atomic uint32_t pinning; /**< Registrations on their way. */
+
+    _Atomic(grdma_block_t *) blocks; /**< All; pushed under the lock, read without. */
+    _Atomic uint32_t owners;         /**< Blocks that have an owner. Raised under the lock, before the block is used. */
     grdma_pending_t pending;
-    _Atomic(grdma_region_t *) dead;       /**< To be deregistered and freed, outside hooks. */
-    _Atomic(grdma_region_t *) spent;      /**< To be freed, outside hooks. */
-    _Atomic(interval_node_t *) inherited; /**< In a fork child: the parent's tree, to be freed outside hooks. */
-    _Atomic size_t count, bytes; /**< Registered or being so. Raised only under the lock: limits are exact. */
-    _Atomic size_t peak_count, peak_bytes;
-    _Atomic bool provider_is_parents; /**< In a fork child: call after_fork before the provider is used. */
+
+    _Atomic uint32_t dead;            /**< To be deregistered and freed, outside hooks: a list's first. */
+    _Atomic uint32_t spent;           /**< To be freed, outside hooks; likewise. */
+    _Atomic uint32_t ending;          /**< Regions on their way out, that still count. */
+    _Atomic size_t count, bytes;      /**< Registered or being so. Raised only under the lock: limits are exact. */
     pthread_mutex_t provider_lock;    /**< Held across after_fork, so that it is called once. No hook takes it. */
     _Atomic bool warn_in_use;         /**< Say so at the next chance. */
     atomic_bool warned_in_use;
-    grdma_counters_t counters;
-} grdma_module_t;
+    grdma_module_t *left; /**< Of those that were destroyed with references out: the one before. */
+};
 
 /* ---- For the base ------------------------------------------------------------------------------- */
 
@@ -111,26 +192,84 @@ static inline grdma_module_t *grdma_of(mca_rcache_base_module_t *module)
     return (grdma_module_t *) module;
 }
 
-static inline grdma_region_t *grdma_region_of(mca_rcache_base_registration_t *reg)
+/** The region with this id, which has been made. */
+static inline grdma_region_t *grdma_at(const grdma_module_t *module, uint32_t id)
 {
-    return (grdma_region_t *) reg->cache_private;
+    const uintptr_t chunk = atomic_load_explicit(&module->chunks[grdma_chunk_of(id)], memory_order_acquire);
+
+    return (grdma_region_t *) (chunk + (uintptr_t) id * module->stride);
 }
 
-static inline bool grdma_is_invalid(const grdma_region_t *region)
+static inline uint32_t grdma_flags(const grdma_region_t *region)
 {
-    return (__atomic_load_n(&region->super.flags, __ATOMIC_ACQUIRE) & MCA_RCACHE_FLAGS_INVALID) != 0;
+    return __atomic_load_n(&region->super.flags, __ATOMIC_ACQUIRE);
 }
 
-/** Is the registration a parent's? Then nothing of it is touched here, but for its memory. */
-static inline bool grdma_is_inherited(const grdma_region_t *region)
+static inline uintptr_t grdma_first(const grdma_region_t *region)
 {
-    return region->generation != opal_fork_generation();
+    return (uintptr_t) region->super.base;
 }
 
-/** Regions taken out under the lock, to be ended after it. */
-typedef struct grdma_ending_t {
-    grdma_region_t *list;
-} grdma_ending_t;
+static inline uintptr_t grdma_last(const grdma_region_t *region)
+{
+    return (uintptr_t) region->super.bound;
+}
+
+/** In pages. */
+static inline uint64_t grdma_first_page(const grdma_module_t *module, const grdma_region_t *region)
+{
+    return grdma_first(region) >> module->page_shift;
+}
+
+static inline uint64_t grdma_last_page(const grdma_module_t *module, const grdma_region_t *region)
+{
+    return grdma_last(region) >> module->page_shift;
+}
+
+static inline size_t grdma_length(const grdma_region_t *region)
+{
+    return (size_t) (region->super.bound - region->super.base) + 1;
+}
+
+/** Is the registration a parent's? Then nothing of it is touched here. */
+static inline bool grdma_is_inherited(const grdma_module_t *module, uint32_t id)
+{
+    opal_fork_check();
+    return id < atomic_load_explicit(&module->first_own, memory_order_relaxed);
+}
+
+/* Lists: whoever has the list has its regions. */
+static inline uint32_t grdma_next(const grdma_module_t *module, uint32_t id)
+{
+    return __atomic_load_n(&grdma_at(module, id)->super.watch.reserved, __ATOMIC_RELAXED);
+}
+
+static inline void grdma_list_add(const grdma_module_t *module, grdma_list_t *list, uint32_t id)
+{
+    __atomic_store_n(&grdma_at(module, id)->super.watch.reserved, list->first, __ATOMIC_RELAXED);
+    list->first = id;
+}
+
+static inline uint32_t grdma_list_take(const grdma_module_t *module, grdma_list_t *list)
+{
+    const uint32_t id = list->first;
+
+    if (id != 0) {
+        list->first = grdma_next(module, id);
+    }
+    return id;
+}
+
+static inline void grdma_attend(grdma_module_t *module, uint64_t why)
+{
+    atomic_fetch_or_explicit(&module->attention, why, memory_order_release);
+}
+
+/** Add to one of the cache's counters. Every context. */
+static inline void grdma_count(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
 
 /* grdma_module.c */
 
@@ -138,45 +277,91 @@ typedef struct grdma_ending_t {
 int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, bool caching,
                  mca_rcache_base_module_t **out_module);
 
-/** Give up `count` of the module's holders; the last one frees it. */
-void grdma_let_go(grdma_module_t *module, uint32_t count);
+/* grdma_region.c: ids and their memory. */
+
+/** Make sure that ids below `needed` have memory. Not under the lock, not from hook context.
+ * @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE */
+int grdma_regions_grow(grdma_module_t *module, uint32_t needed);
+/** An id for a new region, or 0: grow first. */
+uint32_t grdma_id_take_locked(grdma_module_t *module);
+void grdma_id_give_locked(grdma_module_t *module, uint32_t id);
+void grdma_regions_free(grdma_module_t *module);
+/** More hints, if the cache has outgrown them. Not under the lock, not from hook context. */
+void grdma_hints_fit(grdma_module_t *module);
+/** Remember that a lookup of an address ends at this region. Every context. */
+void grdma_hint_learn(grdma_module_t *module, uintptr_t address, const grdma_region_t *region);
+
+/* grdma_thread.c: references. */
+
+/** This thread's block, made if need be; NULL: no memory. Takes the lock. Not from hook context. */
+grdma_block_t *grdma_block_get(grdma_module_t *module);
+/** Room for counts of all regions that have memory now. @return false: no memory. Own thread only. */
+bool grdma_block_fit(grdma_module_t *module, grdma_block_t *block);
+/** Does nobody hold a reference? Exact if the region is INVALID, and grdma_settle() or grdma_is_alone() came after. */
+bool grdma_is_idle(const grdma_module_t *module, uint32_t id);
+/** All references taken of a region so far, modulo 2^32. */
+uint32_t grdma_gets(const grdma_module_t *module, uint32_t id);
+/** Does no other thread use the cache? Under the lock, in which such a thread would begin to. Hook context. */
+bool grdma_is_alone_locked(const grdma_module_t *module);
+/** Every other thread has stored what it had counted before, and sees what this one has stored. */
+void grdma_settle(const grdma_module_t *module);
+/** Can grdma_settle() do that here? Asked once a process. */
+bool grdma_can_settle(void);
+void grdma_blocks_free(grdma_module_t *module);
+void grdma_blocks_reset_child(grdma_module_t *module);
 
 /* grdma_lock.c: the lock, and what happens when it is let go. */
 
 /** Take the lock and handle what hooks have posted. Not from hook context. */
-void grdma_lock(grdma_module_t *module, grdma_ending_t *ending);
-/** Let go, end the regions, and handle what was posted meanwhile. Not from hook context. */
-void grdma_unlock(grdma_module_t *module, grdma_ending_t *ending);
+void grdma_lock(grdma_module_t *module);
+/** Let go, and handle what was posted meanwhile. Not from hook context. */
+void grdma_unlock(grdma_module_t *module);
 
 /* grdma_release.c: what happens to regions when memory goes. */
 
-/** Mark every region over [first, last] invalid and take it out of the tree; idle ones go to ending. The whole
- * address space means that nobody knows what was released: then what is in use is not complained about. */
+/** Regions that are over in the hook that found them idle. */
+typedef struct grdma_batch_t {
+    grdma_list_t idle;
+    bool is_alone;     /**< Their idleness can be told now. */
+    bool is_certain;   /**< Their memory was released, so in_use_policy applies. */
+    uint32_t now_us;   /**< When. */
+    uint32_t in_use;
+    uint32_t count; /**< Of regions that were READY. */
+} grdma_batch_t;
+
+void grdma_batch_begin_locked(const grdma_module_t *module, bool is_certain, grdma_batch_t *batch);
+void grdma_batch_end_locked(grdma_module_t *module, opal_mem_hooks_cause_t cause, grdma_batch_t *batch);
+/** Take a region that was READY out of use: marked first, then out of the page filter. It has left the index. */
+void grdma_retire_locked(grdma_module_t *module, uint32_t id, grdma_batch_t *batch);
+/** Take a region out of index and page filter. */
+void grdma_unindex_locked(grdma_module_t *module, grdma_region_t *region);
+/** Take all regions over [first, last] out of use. The whole address space means that nobody knows what was released:
+ * then what is in use is not complained about. Idle ones may be left in *idle. */
 void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, opal_mem_hooks_cause_t cause,
-                             grdma_ending_t *ending);
-/** One region; it is in the tree. certain: its memory was released, so in_use_policy applies. */
-void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_hooks_cause_t cause, bool certain,
-                       grdma_ending_t *ending);
-/** Take a region out of tree and LRU. */
-void grdma_unlink_locked(grdma_module_t *module, grdma_region_t *region);
-void grdma_lru_remove_locked(grdma_module_t *module, grdma_region_t *region);
-void grdma_lru_append_locked(grdma_module_t *module, grdma_region_t *region);
-/** Deregister and free the regions of a list. Not from hook context. @return first error of the provider. */
-int grdma_end(grdma_module_t *module, grdma_region_t *list);
-/** The same, as far as hook context may go. */
-void grdma_end_in_hook(grdma_module_t *module, grdma_region_t *list);
-/** End what hooks have left over, and print what they could not. Not from hook context. */
-void grdma_reap(grdma_module_t *module);
+                             grdma_list_t *idle);
 /** Hook context. */
 int grdma_invalidate_range(mca_rcache_base_module_t *module, void *addr, size_t size);
+/** Ranges of the pending cells, likewise. */
+void grdma_pending_handle_locked(grdma_module_t *module, grdma_list_t *idle);
+/** End idle regions as far as hook context may go. */
+void grdma_end_in_hook(grdma_module_t *module, grdma_list_t *idle);
+/** Leave idle regions to the next grdma_reap(). Every context. */
+void grdma_leave(grdma_module_t *module, grdma_list_t *idle);
+
+/* grdma_reap.c */
+
+/** End what nobody refers to any more. Not from hook context. @return the provider's first error. */
+int grdma_reap(grdma_module_t *module);
+/** End one region that is in no list, and to which nobody refers. Likewise. */
+int grdma_end_one(grdma_module_t *module, uint32_t id);
+/** Microseconds of the monotonic clock; wraps after 71 minutes; never 0. Hook context. */
+uint32_t grdma_now_us(void);
 
 /* grdma_pending.c: ranges from hooks that did not get the lock. */
 
 /** Hook context. */
 void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length, uint32_t cause);
 bool grdma_pending_any(const grdma_pending_t *pending);
-/** Under the lock. */
-void grdma_pending_handle_locked(grdma_module_t *module, grdma_ending_t *ending);
 
 /* grdma_register.c */
 int grdma_register(mca_rcache_base_module_t *module, void *addr, size_t size, uint32_t flags, int32_t access,
@@ -186,12 +371,22 @@ int grdma_deregister(mca_rcache_base_module_t *module, mca_rcache_base_registrat
 
 /* grdma_pin.c */
 
-/** A new region over [first, last], pinned and referenced once. Codes of rcache_register. */
-int grdma_pin(grdma_module_t *module, uintptr_t first, uintptr_t last, uint32_t flags, int32_t access,
-              mca_rcache_base_registration_t **reg);
-/** Milliseconds of the monotonic clock, for waits that must end. */
-uint64_t grdma_now_ms(void);
-/** Drop the least recently used idle region. Not from hook context. @return false: none is idle. */
-bool grdma_evict_one(grdma_module_t *module);
+/** What a lookup wants. */
+typedef struct grdma_wish_t {
+    uintptr_t first, last; /**< Whole pages. */
+    uint32_t flags;        /**< BYPASS, PERSIST. */
+    int32_t access;
+} grdma_wish_t;
+
+/** A registration that grants the wish, found or made, with one reference. Codes of rcache_register. */
+int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg);
+/** The same, only found; OPAL_ERR_NOT_FOUND. */
+int grdma_find_slowly(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg);
+
+/* grdma_evict.c */
+
+/** Drop the idle region that was not used for longest, or some of these where ending each by itself would cost much.
+ * Not from hook context. @return false: none is idle. */
+bool grdma_evict(grdma_module_t *module, bool only_one);
 
 #endif

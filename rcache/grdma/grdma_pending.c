@@ -37,25 +37,30 @@ bool grdma_pending_any(const grdma_pending_t *pending)
     return atomic_load(&pending->posted) != __atomic_load_n(&pending->handled, __ATOMIC_RELAXED);
 }
 
-void grdma_pending_handle_locked(grdma_module_t *module, grdma_ending_t *ending)
+static uintptr_t last_of(const struct grdma_pending_cell_t *cell)
+{
+    return cell->length > UINTPTR_MAX - cell->start ? UINTPTR_MAX : cell->start + cell->length - 1;
+}
+
+void grdma_pending_handle_locked(grdma_module_t *module, grdma_list_t *idle)
 {
     grdma_pending_t *pending = &module->pending;
     uint64_t posted = atomic_load(&pending->posted);
     if (posted == pending->handled) {
         return;
     }
-    __atomic_store_n(&pending->handled, posted, __ATOMIC_RELAXED);
     if (atomic_exchange(&pending->overflow, false)) {
-        atomic_fetch_add(&module->counters.queue_overflows, 1);
-        grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, ending);
+        grdma_count(&module->counters->queue_overflows, 1);
+        grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, idle);
     }
     for (size_t i = 0; i < GRDMA_PENDING_CELLS; i++) {
         struct grdma_pending_cell_t *cell = &pending->cell[i];
         if (atomic_load_explicit(&cell->state, memory_order_acquire) == CELL_READY) {
-            uintptr_t last =
-                cell->length > UINTPTR_MAX - cell->start ? UINTPTR_MAX : cell->start + cell->length - 1;
-            grdma_invalidate_locked(module, cell->start, last, (opal_mem_hooks_cause_t) cell->cause, ending);
+            grdma_invalidate_locked(module, cell->start, last_of(cell), (opal_mem_hooks_cause_t) cell->cause, idle);
             atomic_store_explicit(&cell->state, CELL_EMPTY, memory_order_release);
         }
     }
+    /* Only now: a hit that sees none posted must see all regions marked. */
+    atomic_fetch_sub(&module->attention, (posted - pending->handled) * GRDMA_ATTENTION_POST);
+    __atomic_store_n(&pending->handled, posted, __ATOMIC_RELAXED);
 }

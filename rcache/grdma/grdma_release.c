@@ -1,48 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How regions end: invalidated by a release, evicted, or given back. */
-#include "rcache/grdma/grdma.h"
-
+/* How regions are taken out of use: because their memory was released, or somebody wants their place. What is found idle
+ * at once is ended at once, inside the hook if the provider allows it; the rest waits in limbo for grdma_reap(). */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "framework/util/barrier.h"
-#include "opal/mca/base/base.h"
+#include "rcache/grdma/grdma.h"
 
 /* ---- Under the lock ----------------------------------------------------------------------------- */
 
-void grdma_lru_remove_locked(grdma_module_t *module, grdma_region_t *region)
+void grdma_unindex_locked(grdma_module_t *module, grdma_region_t *region)
 {
-    if (!region->in_lru) {
-        return;
+    if ((grdma_flags(region) & GRDMA_INDEXED) != 0) {
+        interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
+                              region->super.cache_id);
+        __atomic_fetch_and(&region->super.flags, ~GRDMA_INDEXED, __ATOMIC_RELAXED);
+        page_filter_remove(&module->filter, grdma_first_page(module, region), grdma_last_page(module, region));
     }
-    *(region->lru_previous == NULL ? &module->lru_first : &region->lru_previous->lru_next) = region->lru_next;
-    *(region->lru_next == NULL ? &module->lru_last : &region->lru_next->lru_previous) = region->lru_previous;
-    region->in_lru = false;
 }
 
-void grdma_lru_append_locked(grdma_module_t *module, grdma_region_t *region)
+static void note_in_use(grdma_module_t *module, uint32_t count)
 {
-    region->lru_previous = module->lru_last;
-    region->lru_next = NULL;
-    *(module->lru_last == NULL ? &module->lru_first : &module->lru_last->lru_next) = region;
-    module->lru_last = region;
-    region->in_lru = true;
-}
-
-void grdma_unlink_locked(grdma_module_t *module, grdma_region_t *region)
-{
-    if (region->in_tree) {
-        interval_tree_remove(&module->tree, &region->node);
-        region->in_tree = false;
-    }
-    grdma_lru_remove_locked(module, region);
-}
-
-static void note_in_use(grdma_module_t *module)
-{
-    atomic_fetch_add(&module->counters.invalidated_in_use, 1);
+    grdma_count(&module->counters->invalidated_in_use, count);
     if (module->resources.in_use_policy == MCA_RCACHE_IN_USE_WARN) {
         atomic_store(&module->warn_in_use, true);
+        grdma_attend(module, GRDMA_ATTENTION_WORK);
     } else if (module->resources.in_use_policy == MCA_RCACHE_IN_USE_ABORT) {
         static const char text[] = "opalmem: error: memory was released that a registration in use covers "
                                    "(rcache_base_in_use_policy is abort)\n";
@@ -52,173 +34,205 @@ static void note_in_use(grdma_module_t *module)
     }
 }
 
-void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_hooks_cause_t cause, bool certain,
-                       grdma_ending_t *ending)
+void grdma_batch_begin_locked(const grdma_module_t *module, bool is_certain, grdma_batch_t *batch)
 {
-    grdma_unlink_locked(module, region);
-    __atomic_fetch_or(&region->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELEASE);
-    if (region->state == GRDMA_PINNING) {
-        return; /* Its maker will see the flag. */
+    *batch = (grdma_batch_t){ .is_alone = grdma_is_alone_locked(module), .is_certain = is_certain };
+}
+
+void grdma_batch_end_locked(grdma_module_t *module, opal_mem_hooks_cause_t cause, grdma_batch_t *batch)
+{
+    if (module->limbo.first != 0 && batch->count != 0) {
+        grdma_attend(module, GRDMA_ATTENTION_WORK);
     }
-    atomic_fetch_add(&module->counters.invalidations[cause], 1);
-    if (region->refs == 0) {
-        region->next = ending->list;
-        ending->list = region;
-        module->regions--;
-    } else if (certain) {
-        note_in_use(module);
+    if (batch->count != 0) {
+        grdma_count(&module->counters->invalidations[cause], batch->count);
+    }
+    if (batch->in_use != 0 && batch->is_certain) {
+        note_in_use(module, batch->in_use);
+    }
+}
+
+void grdma_retire_locked(grdma_module_t *module, uint32_t id, grdma_batch_t *batch)
+{
+    grdma_region_t *region = grdma_at(module, id);
+    const uint32_t flags = grdma_flags(region);
+
+    batch->now_us = batch->now_us == 0 ? grdma_now_us() : batch->now_us;
+    /* Of a region that is READY the holder of the lock alone changes flags. */
+    __atomic_store_n(&region->super.flags, (flags | MCA_RCACHE_FLAGS_INVALID | GRDMA_LIMBO) & ~GRDMA_INDEXED,
+                     __ATOMIC_RELEASE);
+    if ((flags & GRDMA_INDEXED) != 0) {
+        page_filter_remove(&module->filter, grdma_first_page(module, region), grdma_last_page(module, region));
+    }
+    __atomic_store_n(&region->super.cache_word, batch->now_us, __ATOMIC_RELAXED);
+    const bool is_idle = grdma_is_idle(module, id);
+    batch->count++;
+    batch->in_use += !is_idle;
+    grdma_list_add(module, is_idle && batch->is_alone ? &batch->idle : &module->limbo, id);
+}
+
+/* A region that is being pinned: its maker will see the flag. @return false: it is READY now. */
+static bool mark_pinning(grdma_module_t *module, grdma_region_t *region)
+{
+    const uint32_t flags =
+        __atomic_fetch_or(&region->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_ACQ_REL);
+
+    if ((flags & GRDMA_PINNING) == 0) {
+        return false;
+    }
+    __atomic_fetch_and(&region->super.flags, ~GRDMA_INDEXED, __ATOMIC_RELAXED);
+    page_filter_remove(&module->filter, grdma_first_page(module, region), grdma_last_page(module, region));
+    return true;
+}
+
+typedef struct release_t {
+    grdma_module_t *module;
+    grdma_batch_t batch;
+} release_t;
+
+#define AHEAD 8 /* Lines of memory to be on their way. */
+
+/* Regions that have just left the index. */
+static void release_ids(const uint32_t *ids, unsigned count, void *arg)
+{
+    release_t *release = arg;
+
+    for (unsigned i = 0; i < count && i < AHEAD; i++) {
+        __builtin_prefetch(grdma_at(release->module, ids[i]), 1);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        grdma_region_t *region = grdma_at(release->module, ids[i]);
+
+        if (i + AHEAD < count) {
+            __builtin_prefetch(grdma_at(release->module, ids[i + AHEAD]), 1);
+        }
+        if ((grdma_flags(region) & GRDMA_PINNING) == 0 || !mark_pinning(release->module, region)) {
+            grdma_retire_locked(release->module, ids[i], &release->batch);
+        }
     }
 }
 
 void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, opal_mem_hooks_cause_t cause,
-                             grdma_ending_t *ending)
+                             grdma_list_t *idle)
 {
-    const bool certain = !(first == 0 && last == UINTPTR_MAX);
-    interval_node_t *node;
-    while ((node = interval_tree_overlapping(&module->tree, first, last)) != NULL) {
-        grdma_drop_locked(module, (grdma_region_t *) node, cause, certain, ending);
-    }
+    release_t release = { .module = module };
+
+    grdma_batch_begin_locked(module, !(first == 0 && last == UINTPTR_MAX), &release.batch);
+    release.batch.idle = *idle;
+    interval_btree_remove_overlapping(&module->index, first >> module->page_shift, last >> module->page_shift,
+                                      release_ids, &release);
+    grdma_batch_end_locked(module, cause, &release.batch);
+    *idle = release.batch.idle;
 }
 
-/* ---- Ending regions ----------------------------------------------------------------------------- */
+/* ---- Regions that are over ----------------------------------------------------------------------- */
 
-static void push(_Atomic(grdma_region_t *) *stack, grdma_region_t *region)
+/* Put a list before what is on a stack that others may push to at the same time. */
+static void push(grdma_module_t *module, _Atomic uint32_t *stack, uint32_t first, uint32_t last)
 {
-    grdma_region_t *top = atomic_load(stack);
+    uint32_t top = atomic_load(stack);
+
     do {
-        region->next = top;
-    } while (!atomic_compare_exchange_weak(stack, &top, region));
+        __atomic_store_n(&grdma_at(module, last)->super.watch.reserved, top, __ATOMIC_RELAXED);
+    } while (!atomic_compare_exchange_weak(stack, &top, first));
 }
 
-static int deregister(grdma_module_t *module, grdma_region_t *region)
+static uint32_t last_in(const grdma_module_t *module, const grdma_list_t *list)
 {
-    int rc = module->resources.deregister_mem(module->resources.reg_data, &region->super);
-    if (grdma_is_inherited(region)) {
-        return OPAL_SUCCESS; /* Forked in the middle, and this is the child: it counts anew. */
+    uint32_t last = list->first;
+
+    for (uint32_t next; (next = grdma_next(module, last)) != 0;) {
+        last = next;
     }
-    atomic_fetch_sub(&module->count, 1);
-    atomic_fetch_sub(&module->bytes, region->length);
-    atomic_fetch_add(&module->counters.deregistrations, 1);
-    return rc;
+    return last;
 }
 
-static void free_region(grdma_region_t *region)
+void grdma_leave(grdma_module_t *module, grdma_list_t *idle)
 {
-    if (region->watched) {
-        opal_memory_base_unwatch(region->super.base, region->length, &region->super.watch);
-    }
-    free(region);
-}
-
-int grdma_end(grdma_module_t *module, grdma_region_t *list)
-{
-    int result = OPAL_SUCCESS;
-    while (list != NULL) {
-        grdma_region_t *region = list;
-        list = region->next;
-        int rc = deregister(module, region);
-        result = result == OPAL_SUCCESS ? rc : result;
-        free_region(region);
-    }
-    return result;
-}
-
-void grdma_end_in_hook(grdma_module_t *module, grdma_region_t *list)
-{
-    bool hook_safe = (module->resources.flags & MCA_RCACHE_RESOURCES_HOOK_SAFE) != 0
-                     && !atomic_load_explicit(&module->provider_is_parents, memory_order_relaxed);
-    while (list != NULL) {
-        grdma_region_t *region = list;
-        list = region->next;
-        if (hook_safe) {
-            deregister(module, region);
-            atomic_fetch_add(&module->counters.unpinned_in_hook, 1);
-            push(&module->spent, region);
-        } else {
-            push(&module->dead, region);
-        }
+    if (idle->first != 0) {
+        push(module, &module->dead, idle->first, last_in(module, idle));
+        idle->first = 0;
+        grdma_attend(module, GRDMA_ATTENTION_WORK);
     }
 }
 
-static void warn_in_use(grdma_module_t *module)
+/* HOOK_SAFE: the pages are unpinned before they go. */
+static void end_now(grdma_module_t *module, grdma_list_t *idle)
 {
-    if (atomic_exchange(&module->warn_in_use, false) && !atomic_exchange(&module->warned_in_use, true)) {
-        mca_base_log(MCA_BASE_LOG_WARN,
-                     "cache %s: memory was released while a registration of it was in use; the transfer may "
-                     "have moved wrong data (reported once a cache; rcache_base_in_use_policy)",
-                     module->name);
+    size_t count = 0, bytes = 0;
+    uint32_t last = 0;
+
+    for (uint32_t id = idle->first; id != 0; id = grdma_next(module, id)) {
+        grdma_region_t *region = grdma_at(module, id);
+
+        module->resources.deregister_mem(module->resources.reg_data, &region->super);
+        bytes += grdma_length(region);
+        count++;
+        last = id;
     }
+    grdma_count(&module->counters->deregistrations, count);
+    grdma_count(&module->counters->unpinned_in_hook, count);
+    grdma_count(&module->counters->unpin_ns[0], count);
+    atomic_fetch_sub(&module->bytes, bytes);
+    atomic_fetch_sub(&module->count, count);
+    push(module, &module->spent, idle->first, last);
+    idle->first = 0;
 }
 
-/* Regions inherited from the parent. Those in use then are left: threads of this process may still look at them. */
-static void free_inherited(interval_node_t *node)
+void grdma_end_in_hook(grdma_module_t *module, grdma_list_t *idle)
 {
-    if (node == NULL) {
+    const uint64_t attention = atomic_load_explicit(&module->attention, memory_order_relaxed);
+
+    if (idle->first == 0) {
         return;
     }
-    grdma_region_t *region = (grdma_region_t *) node;
-    free_inherited(node->left);
-    free_inherited(node->right);
-    if (region->refs == 0 && region->state == GRDMA_READY) {
-        free(region);
-    }
-}
-
-void grdma_reap(grdma_module_t *module)
-{
-    if (atomic_load_explicit(&module->inherited, memory_order_relaxed) != NULL) {
-        free_inherited(atomic_exchange(&module->inherited, NULL));
-    }
-    if (atomic_load_explicit(&module->dead, memory_order_relaxed) != NULL) {
-        grdma_end(module, atomic_exchange(&module->dead, NULL));
-    }
-    if (atomic_load_explicit(&module->spent, memory_order_relaxed) != NULL) {
-        grdma_region_t *list = atomic_exchange(&module->spent, NULL);
-        while (list != NULL) {
-            grdma_region_t *region = list;
-            list = region->next;
-            free_region(region);
-        }
-    }
-    if (atomic_load_explicit(&module->warn_in_use, memory_order_relaxed)) {
-        warn_in_use(module);
+    if ((module->resources.flags & MCA_RCACHE_RESOURCES_HOOK_SAFE) != 0
+        && (attention & GRDMA_ATTENTION_PROVIDER) == 0) {
+        end_now(module, idle);
+    } else {
+        grdma_leave(module, idle);
     }
 }
 
 /* ---- The hook ----------------------------------------------------------------------------------- */
 
-static void handle_in_hook_locked(grdma_module_t *module, grdma_ending_t *ending)
+static void unlock_in_hook(grdma_module_t *module, grdma_list_t *idle)
 {
-    grdma_pending_handle_locked(module, ending);
     pthread_mutex_unlock(&module->lock);
-    grdma_end_in_hook(module, ending->list);
-    ending->list = NULL;
+    grdma_end_in_hook(module, idle);
+    barrier_after_rmw(); /* As in grdma_unlock(). */
 }
 
+static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_t last)
+{
+    const opal_mem_hooks_cause_t cause = opal_mem_hooks_current_cause();
+    grdma_list_t idle = { 0 };
+
+    if (pthread_mutex_trylock(&module->lock) == 0) {
+        grdma_pending_handle_locked(module, &idle);
+        grdma_invalidate_locked(module, first, last, cause, &idle);
+        unlock_in_hook(module, &idle);
+    } else {
+        grdma_pending_post(&module->pending, first, last - first + 1, cause);
+        atomic_fetch_add(&module->attention, GRDMA_ATTENTION_POST);
+        barrier_after_rmw();
+    }
+    while (grdma_pending_any(&module->pending) && pthread_mutex_trylock(&module->lock) == 0) {
+        grdma_pending_handle_locked(module, &idle);
+        unlock_in_hook(module, &idle);
+    }
+}
+
+/* A registration that begins now enters the filter, and only then looks at the open windows; ours was opened before. */
 OPAL_MEM_HOOKS_PATH int grdma_invalidate_range(mca_rcache_base_module_t *base_module, void *addr, size_t size)
 {
     grdma_module_t *module = grdma_of(base_module);
-    grdma_ending_t ending = { NULL };
-    uintptr_t mask = module->page_size - 1;
-    uintptr_t first = (uintptr_t) addr & ~mask;
-    uintptr_t last = size > UINTPTR_MAX - (uintptr_t) addr ? UINTPTR_MAX : ((uintptr_t) addr + size - 1) | mask;
-    opal_mem_hooks_cause_t cause = opal_mem_hooks_current_cause();
+    const uintptr_t start = (uintptr_t) addr;
+    const uintptr_t first = start & ~module->page_mask;
+    const uintptr_t last = size > UINTPTR_MAX - start ? UINTPTR_MAX : (start + size - 1) | module->page_mask;
 
-    /* Nothing is registered: a registration that begins now raises the count, and only then looks at the
-     * open windows; ours was opened before. */
-    if (size == 0 || atomic_load_explicit(&module->count, memory_order_relaxed) == 0) {
-        return OPAL_SUCCESS;
-    }
-    if (pthread_mutex_trylock(&module->lock) == 0) {
-        grdma_invalidate_locked(module, first, last, cause, &ending);
-        handle_in_hook_locked(module, &ending);
-    } else {
-        grdma_pending_post(&module->pending, first, last - first + 1, cause);
-    }
-    barrier_after_rmw(); /* As in grdma_unlock(). */
-    while (grdma_pending_any(&module->pending) && pthread_mutex_trylock(&module->lock) == 0) {
-        handle_in_hook_locked(module, &ending);
-        barrier_after_rmw();
+    if (size != 0 && page_filter_may_hold(&module->filter, first >> module->page_shift, last >> module->page_shift)) {
+        invalidate_in_hook(module, first, last);
     }
     return OPAL_SUCCESS;
 }

@@ -72,6 +72,7 @@ typedef struct opal_memory_watch_t {
     uint64_t cookie;
     const volatile uint32_t *generation; /**< Never NULL after watch. */
     uint32_t expected;                   /**< The registration is good while *generation has this value. */
+    uint32_t reserved;                   /**< The cache's own: the memory framework leaves it alone. */
 } opal_memory_watch_t;
 
 #define OPAL_MEMORY_MODULE_PUSH 0x1   /**< Raises callbacks by itself. */

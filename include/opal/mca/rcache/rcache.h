@@ -40,17 +40,18 @@ BEGIN_C_DECLS
 typedef struct mca_rcache_base_module_t mca_rcache_base_module_t;
 
 /** A registration. A provider's own structure begins with it (resources.sizeof_reg): its size never changes within 2.x.
- * Filled in by the cache; what the provider keeps stands behind it.
+ * Filled in by the cache; what the provider keeps stands behind it. One line of the processor's cache: a hit reads all of it.
  * Everything but `flags` is constant while a reference is held; users only read. */
 typedef struct mca_rcache_base_registration_t {
     mca_rcache_base_module_t *rcache;
     unsigned char *base;       /**< First byte, page aligned. */
     unsigned char *bound;      /**< Last byte, inclusive as in Open MPI. */
-    unsigned char *alloc_base; /**< Equals base. */
-    uint32_t flags;            /**< MCA_RCACHE_FLAGS_*; INVALID may appear at any time: read it atomically. */
+    uint32_t flags;            /**< MCA_RCACHE_FLAGS_*, and bits of the cache's own; INVALID may appear at any time: read
+                                * it atomically. */
     int32_t access_flags;      /**< OR of MCA_RCACHE_ACCESS_*. */
     opal_memory_watch_t watch; /**< The memory framework's. */
-    void *cache_private;       /**< The cache's. */
+    uint32_t cache_id;         /**< The cache's, as is the next. */
+    uint32_t cache_word;
 } mca_rcache_base_registration_t;
 
 /** What the user does when memory in use is released. */

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Hints: which region a lookup of an address ended at. A table of slots, each a tag and an id, in buckets of one half of a
+ * line of the processor's cache. Whoever follows a hint checks the region itself, so a hint may be wrong or missing: slots
+ * are read (acquire: the region's memory is there) and stored (release) one by one, by anybody, at any time. The table never gives its memory back while its cache lives:
+ * a reader may still look at one that has been replaced. */
+#ifndef RCACHE_GRDMA_GRDMA_HINT_H
+#define RCACHE_GRDMA_GRDMA_HINT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GRDMA_HINT_ID_BITS 24
+#define GRDMA_HINT_BUCKET 8
+
+typedef struct grdma_hints_t {
+    uint32_t shift;              /**< Of a hash, to its bucket. Constant. */
+    uint32_t buckets;            /**< A power of two. Constant. */
+    struct grdma_hints_t *older; /**< Replaced by this one; emptied, but mapped. Constant. */
+    size_t mapped;               /**< Bytes. Constant. */
+    _Atomic uint32_t slot[] __attribute__((aligned(64))); /**< tag << 24 | id; 0: empty. */
+} grdma_hints_t;
+
+/* A block of addresses: of level 0 a page of 4 KiB, of level 1 2 MiB, of level 2 1 GiB, that lies within one region. */
+#define GRDMA_HINT_LEVELS 3
+
+static inline unsigned grdma_hint_bits(unsigned level)
+{
+    return 12 + 9 * level;
+}
+
+/** What the hash of the block over an address at a level is. */
+static inline uint64_t grdma_hint_hash(uintptr_t address, unsigned level)
+{
+    return ((address >> grdma_hint_bits(level)) * GRDMA_HINT_LEVELS + level) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static inline uint32_t grdma_hint_tag(uint64_t hash)
+{
+    return (uint32_t) (hash >> 8) & 0xff;
+}
+
+/** The slots that a hint with this hash may be in: one bucket. */
+static inline _Atomic uint32_t *grdma_hint_bucket(grdma_hints_t *hints, uint64_t hash)
+{
+    return &hints->slot[(hash >> hints->shift) * GRDMA_HINT_BUCKET];
+}
+
+/** Where in the bucket to begin. */
+static inline unsigned grdma_hint_start(uint64_t hash)
+{
+    return (unsigned) (hash >> 16) % GRDMA_HINT_BUCKET;
+}
+
+/** Make a table of at least `slots` slots; NULL: no memory. Not from hook context. */
+grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older);
+/** Unmap it and those before it. */
+void grdma_hints_free(grdma_hints_t *hints);
+/** Give the memory of a table's slots back; readers find it empty. Hook context. */
+void grdma_hints_empty(grdma_hints_t *hints);
+
+#endif

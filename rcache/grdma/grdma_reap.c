@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Outside hooks: ends the regions that nobody refers to any more, and says what hooks could not say. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "opal/mca/base/base.h"
+#include "rcache/grdma/grdma.h"
+
+/* Of the monotonic clock; wraps after 71 minutes, and is never 0. */
+uint32_t grdma_now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint32_t) ((uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000) | 1;
+}
+
+/* ---- Ending regions ------------------------------------------------------------------------------ */
+
+static void note_latency(grdma_module_t *module, const grdma_region_t *region, uint32_t now_us)
+{
+    const uint64_t ns = (uint64_t) (now_us - __atomic_load_n(&region->super.cache_word, __ATOMIC_RELAXED)) * 1000;
+
+    grdma_count(&module->counters->unpin_ns[mca_rcache_stats_bucket(ns, MCA_RCACHE_STATS_LATENCIES)], 1);
+}
+
+static void unwatch(grdma_region_t *region)
+{
+    if ((grdma_flags(region) & GRDMA_WATCHED) != 0) {
+        opal_memory_base_unwatch(region->super.base, grdma_length(region), &region->super.watch);
+    }
+}
+
+/* @return false: forked in the middle, and this is the child. */
+static bool deregister(grdma_module_t *module, uint32_t id, int *result)
+{
+    grdma_region_t *region = grdma_at(module, id);
+    const int rc = module->resources.deregister_mem(module->resources.reg_data, &region->super);
+
+    if (grdma_is_inherited(module, id)) {
+        return false;
+    }
+    *result = *result == OPAL_SUCCESS ? rc : *result;
+    grdma_count(&module->counters->provider_errors, rc != OPAL_SUCCESS);
+    atomic_fetch_sub(&module->bytes, grdma_length(region));
+    grdma_count(&module->counters->deregistrations, 1);
+    unwatch(region);
+    return true;
+}
+
+static void free_ids(grdma_module_t *module, grdma_list_t *list)
+{
+    grdma_lock(module);
+    for (uint32_t id; (id = grdma_list_take(module, list)) != 0;) {
+        __atomic_store_n(&grdma_at(module, id)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
+        grdma_id_give_locked(module, id);
+    }
+    grdma_unlock(module);
+}
+
+/* All are idle, and the caller's. */
+static void end_all(grdma_module_t *module, grdma_list_t *idle, int *result)
+{
+    grdma_list_t over = { 0 };
+    const uint32_t now_us = grdma_now_us();
+    size_t count = 0;
+
+    if (idle->first == 0) {
+        return;
+    }
+    for (uint32_t id; (id = grdma_list_take(module, idle)) != 0; count++) {
+        note_latency(module, grdma_at(module, id), now_us);
+        if (!deregister(module, id, result)) {
+            return; /* The rest is the parent's, too. */
+        }
+        grdma_list_add(module, &over, id);
+    }
+    free_ids(module, &over);
+    atomic_fetch_sub(&module->count, count);
+}
+
+int grdma_end_one(grdma_module_t *module, uint32_t id)
+{
+    grdma_list_t one = { 0 };
+    int result = OPAL_SUCCESS;
+
+    __atomic_store_n(&grdma_at(module, id)->super.cache_word, grdma_now_us(), __ATOMIC_RELAXED);
+    grdma_list_add(module, &one, id);
+    end_all(module, &one, &result);
+    return result;
+}
+
+/* Take over a stack. */
+static grdma_list_t take_all(_Atomic uint32_t *stack)
+{
+    const uint32_t any = atomic_load_explicit(stack, memory_order_relaxed);
+
+    return (grdma_list_t){ any != 0 ? atomic_exchange(stack, 0) : 0 };
+}
+
+static void free_spent(grdma_module_t *module)
+{
+    grdma_list_t spent = take_all(&module->spent);
+
+    if (spent.first == 0) {
+        return;
+    }
+    for (uint32_t id = spent.first; id != 0; id = grdma_next(module, id)) {
+        unwatch(grdma_at(module, id));
+    }
+    free_ids(module, &spent);
+}
+
+/* ---- Limbo --------------------------------------------------------------------------------------- */
+
+static void sort_out(const grdma_module_t *module, grdma_list_t *from, grdma_list_t *idle, grdma_list_t *busy)
+{
+    for (uint32_t id; (id = grdma_list_take(module, from)) != 0;) {
+        grdma_list_add(module, grdma_is_idle(module, id) ? idle : busy, id);
+    }
+}
+
+/* Who gives a last reference back while a region is in our list finds nothing in limbo: so once more before it goes
+ * back there. He counts before he takes the lock, we look while we hold it. */
+static void put_back(grdma_module_t *module, grdma_list_t *busy, grdma_list_t *idle)
+{
+    if (busy->first == 0) {
+        return;
+    }
+    grdma_lock(module);
+    sort_out(module, busy, idle, &module->limbo);
+    grdma_unlock(module);
+}
+
+static void empty_limbo(grdma_module_t *module, int *result)
+{
+    grdma_list_t idle = { 0 }, busy = { 0 };
+
+    grdma_lock(module);
+    grdma_list_t limbo = module->limbo;
+    module->limbo.first = 0;
+    grdma_unlock(module);
+    if (limbo.first == 0) {
+        return;
+    }
+    grdma_settle(module);
+    sort_out(module, &limbo, &idle, &busy);
+    put_back(module, &busy, &idle);
+    end_all(module, &idle, result);
+}
+
+/* ---- Everything ---------------------------------------------------------------------------------- */
+
+static void warn_in_use(grdma_module_t *module)
+{
+    if (atomic_exchange(&module->warn_in_use, false) && !atomic_exchange(&module->warned_in_use, true)) {
+        mca_base_log(MCA_BASE_LOG_WARN,
+                     "cache %s: memory was released while a registration of it was in use; the transfer may "
+                     "have moved wrong data (reported once a cache; rcache_base_in_use_policy)",
+                     module->name);
+    }
+}
+
+int grdma_reap(grdma_module_t *module)
+{
+    int result = OPAL_SUCCESS;
+
+    if ((atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0) {
+        atomic_fetch_and(&module->attention, ~(uint64_t) GRDMA_ATTENTION_WORK); /* What comes from here on sets it again. */
+        atomic_fetch_add(&module->ending, 1);
+        empty_limbo(module, &result);
+        grdma_list_t dead = take_all(&module->dead);
+        end_all(module, &dead, &result);
+        atomic_fetch_sub(&module->ending, 1);
+        warn_in_use(module);
+    }
+    free_spent(module);
+    return result;
+}

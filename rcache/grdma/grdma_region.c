@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Ids of regions, their memory, and the hints that lead to them. */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "rcache/grdma/grdma.h"
+
+/* ---- Memory -------------------------------------------------------------------------------------- */
+
+static size_t chunk_bytes(const grdma_module_t *module, unsigned chunk)
+{
+    return (size_t) grdma_chunk_length(chunk) * module->stride;
+}
+
+/* Fresh memory is zero: flags of a region that was never made say nothing, but no hint leads to it. */
+static int make_chunk(grdma_module_t *module, unsigned chunk)
+{
+    const size_t size = chunk_bytes(module, chunk);
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uintptr_t expected = 0;
+
+    if (memory == MAP_FAILED) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+#ifdef MADV_HUGEPAGE
+    madvise(memory, size, MADV_HUGEPAGE);
+#endif
+    if (!atomic_compare_exchange_strong(&module->chunks[chunk], &expected,
+                                        (uintptr_t) memory - (uintptr_t) grdma_chunk_start(chunk) * module->stride)) {
+        munmap(memory, size); /* Another thread was faster. */
+    }
+    return OPAL_SUCCESS;
+}
+
+int grdma_regions_grow(grdma_module_t *module, uint32_t needed)
+{
+    int rc = OPAL_SUCCESS;
+
+    if (needed > GRDMA_MAX_ID) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    for (unsigned chunk = 0; chunk <= grdma_chunk_of(needed) && rc == OPAL_SUCCESS; chunk++) {
+        if (atomic_load(&module->chunks[chunk]) == 0) {
+            rc = make_chunk(module, chunk);
+        }
+    }
+    return rc;
+}
+
+void grdma_regions_free(grdma_module_t *module)
+{
+    for (unsigned chunk = 0; chunk < GRDMA_CHUNKS; chunk++) {
+        const uintptr_t biased = atomic_load(&module->chunks[chunk]);
+
+        if (biased != 0) {
+            munmap((void *) (biased + (uintptr_t) grdma_chunk_start(chunk) * module->stride),
+                   chunk_bytes(module, chunk));
+        }
+    }
+}
+
+/* ---- Ids ----------------------------------------------------------------------------------------- */
+
+uint32_t grdma_id_take_locked(grdma_module_t *module)
+{
+    uint32_t id = grdma_list_take(module, &module->free);
+
+    if (id == 0 && module->high <= GRDMA_MAX_ID
+        && atomic_load_explicit(&module->chunks[grdma_chunk_of(module->high)], memory_order_relaxed) != 0) {
+        id = module->high++;
+    }
+    module->live += id != 0;
+    return id;
+}
+
+void grdma_id_give_locked(grdma_module_t *module, uint32_t id)
+{
+    grdma_list_add(module, &module->free, id);
+    module->live--;
+}
+
+/* ---- Hints --------------------------------------------------------------------------------------- */
+
+/* The coarsest block over the address that lies within the region. */
+static unsigned level_of(uintptr_t address, const grdma_region_t *region)
+{
+    unsigned level = GRDMA_HINT_LEVELS - 1;
+
+    for (; level > 0; level--) {
+        const uintptr_t mask = ((uintptr_t) 1 << grdma_hint_bits(level)) - 1;
+
+        if ((address & ~mask) >= grdma_first(region) && (address | mask) <= grdma_last(region)) {
+            break;
+        }
+    }
+    return level;
+}
+
+static bool is_stale(const grdma_module_t *module, uint32_t slot)
+{
+    return (grdma_flags(grdma_at(module, slot & GRDMA_MAX_ID)) & GRDMA_HIDDEN) != 0;
+}
+
+/* The slot for a hint: where it is already, an empty one, one that leads nowhere, or any. */
+static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, unsigned start,
+                                     uint32_t value)
+{
+    _Atomic uint32_t *stale = NULL;
+
+    for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
+        _Atomic uint32_t *slot = &bucket[(start + i) % GRDMA_HINT_BUCKET];
+        const uint32_t held = atomic_load_explicit(slot, memory_order_acquire);
+
+        if (held == 0 || held == value) {
+            return slot;
+        }
+        if (stale == NULL && is_stale(module, held)) {
+            stale = slot;
+        }
+    }
+    return stale != NULL ? stale : &bucket[start];
+}
+
+static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t address, const grdma_region_t *region)
+{
+    const unsigned level = level_of(address, region);
+    const uint64_t hash = grdma_hint_hash(address, level);
+    const uint32_t value = grdma_hint_tag(hash) << GRDMA_HINT_ID_BITS | region->super.cache_id;
+
+    atomic_store_explicit(
+        choose_slot(module, grdma_hint_bucket(hints, hash), grdma_hint_start(hash), value), value,
+        memory_order_release);
+    if ((atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & 1u << level) == 0) {
+        atomic_fetch_or_explicit(&module->hint_levels, 1u << level, memory_order_relaxed);
+    }
+}
+
+void grdma_hint_learn(grdma_module_t *module, uintptr_t address, const grdma_region_t *region)
+{
+    learn(module, atomic_load_explicit(&module->hints, memory_order_acquire), address, region);
+}
+
+/* The hints to the starts of all regions that can be found; others come back by themselves, when they are asked for. */
+static void refill(grdma_module_t *module, grdma_hints_t *hints, uint32_t high)
+{
+    for (uint32_t id = atomic_load(&module->first_own); id < high; id++) {
+        const grdma_region_t *region = grdma_at(module, id);
+
+        if ((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_INDEXED)) == GRDMA_INDEXED) {
+            learn(module, hints, grdma_first(region), region);
+        }
+    }
+}
+
+void grdma_hints_fit(grdma_module_t *module)
+{
+    grdma_hints_t *old = atomic_load_explicit(&module->hints, memory_order_acquire);
+    const uint32_t live = __atomic_load_n(&module->live, __ATOMIC_RELAXED);
+
+    if (live <= old->buckets * (GRDMA_HINT_BUCKET / 2)) {
+        return;
+    }
+    grdma_hints_t *hints = grdma_hints_make((size_t) live * 4, old);
+    if (hints == NULL) {
+        return; /* It works with the old one. */
+    }
+    if (!atomic_compare_exchange_strong(&module->hints, &old, hints)) {
+        munmap(hints, hints->mapped);
+        return;
+    }
+    grdma_hints_empty(old);
+    madvise((char *) old + 4096, old->mapped - 4096, MADV_DONTNEED);
+    refill(module, hints, __atomic_load_n(&module->high, __ATOMIC_RELAXED));
+}

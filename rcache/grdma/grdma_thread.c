@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* References: counted by each thread in memory of its own. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_self.h"
+
+struct grdma_thread_t {
+    grdma_block_t *blocks; /* Those it owns. Under threads_lock. */
+};
+
+_Thread_local grdma_self_t grdma_self __attribute__((tls_model("initial-exec")));
+
+/* Protects which thread owns which blocks, against the end of threads and of caches. Above the caches' locks. Never taken by
+ * hooks. */
+static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_key_t key; /* Its destructor lets go of a thread's blocks. Under threads_lock until has_key. */
+static bool has_key;
+
+/* ---- The barrier of all threads --------------------------------------------------------------------- */
+
+#ifndef MEMBARRIER_CMD_PRIVATE_EXPEDITED
+enum { MEMBARRIER_CMD_PRIVATE_EXPEDITED = 1 << 3, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED = 1 << 4 };
+#endif
+
+static long membarrier(int command)
+{
+    return syscall(SYS_membarrier, command, 0, 0);
+}
+
+/* Where the system call is not there (valgrind, old kernels, filters): on x86-64 a page whose rights are taken away makes
+ * every processor that runs a thread of this process take an interrupt, and none goes on before it has. */
+static void *barrier_page;
+
+static bool make_barrier_page(void)
+{
+#if defined(__x86_64__)
+    if (barrier_page == NULL) {
+        void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        barrier_page = page == MAP_FAILED ? NULL : page;
+    }
+#endif
+    return barrier_page != NULL;
+}
+
+static void interrupt_all(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+    pthread_mutex_lock(&lock);
+    mprotect(barrier_page, 4096, PROT_READ | PROT_WRITE);
+    *(volatile char *) barrier_page = 1; /* It must be in use for anybody to be told. */
+    mprotect(barrier_page, 4096, PROT_READ);
+    pthread_mutex_unlock(&lock);
+}
+
+bool grdma_can_settle(void)
+{
+    static _Atomic int answer; /* 0: not asked. */
+    int known = atomic_load(&answer);
+
+    if (known == 0) {
+        const bool has_call = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+
+        known = has_call || make_barrier_page() ? 1 : -1;
+        atomic_store(&answer, known);
+    }
+    return known > 0;
+}
+
+void grdma_settle(const grdma_module_t *module)
+{
+    grdma_block_t *own = grdma_block_of(module);
+
+    if (atomic_load(&module->owners) == (own != NULL ? 1 : 0)) {
+        return; /* A thread that begins now takes the lock first, and sees what was done under it. */
+    }
+    if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0) {
+        interrupt_all();
+    }
+}
+
+/* ---- Blocks --------------------------------------------------------------------------------------- */
+
+static void let_go_of_blocks(void *arg)
+{
+    grdma_thread_t *thread = arg;
+
+    memset(&grdma_self, 0, sizeof(grdma_self));
+    pthread_mutex_lock(&threads_lock);
+    for (grdma_block_t *block = thread->blocks; block != NULL; block = block->next_of_thread) {
+        atomic_fetch_sub(&block->module->owners, 1);
+        atomic_store_explicit(&block->owner, NULL, memory_order_release); /* With all counts. */
+    }
+    pthread_mutex_unlock(&threads_lock);
+    free(thread);
+}
+
+static bool make_key_locked(void)
+{
+    has_key = has_key || pthread_key_create(&key, let_go_of_blocks) == 0;
+    return has_key;
+}
+
+static grdma_thread_t *this_thread(void)
+{
+    if (grdma_self.thread == NULL) {
+        grdma_thread_t *thread = calloc(1, sizeof(*thread));
+
+        pthread_mutex_lock(&threads_lock);
+        const bool good = thread != NULL && make_key_locked();
+        pthread_mutex_unlock(&threads_lock);
+        if (!good || pthread_setspecific(key, thread) != 0) {
+            free(thread);
+            return NULL;
+        }
+        grdma_self.thread = thread;
+    }
+    return grdma_self.thread;
+}
+
+/* Take over a block whose thread has ended. */
+static grdma_block_t *adopt_locked(grdma_module_t *module, grdma_thread_t *thread)
+{
+    for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
+        if (atomic_load_explicit(&block->owner, memory_order_acquire) == NULL) {
+            atomic_store_explicit(&block->owner, thread, memory_order_relaxed);
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static grdma_block_t *make_block(grdma_module_t *module)
+{
+    grdma_block_t *block = calloc(1, sizeof(*block));
+
+    if (block == NULL) {
+        return NULL;
+    }
+    block->module = module;
+    block->counters = mca_rcache_stats_new_thread(module->counters);
+    if (block->counters == NULL) {
+        free(block);
+        return NULL;
+    }
+    return block;
+}
+
+/* Both locks: whoever ends regions under the cache's lock either knows this owner, or has marked them before. */
+static grdma_block_t *own(grdma_module_t *module, grdma_thread_t *thread, grdma_block_t **spare)
+{
+    pthread_mutex_lock(&threads_lock);
+    grdma_lock(module);
+    grdma_block_t *block = adopt_locked(module, thread);
+    if (block == NULL && *spare != NULL) {
+        block = *spare;
+        *spare = NULL;
+        atomic_store_explicit(&block->owner, thread, memory_order_relaxed);
+        block->next = atomic_load(&module->blocks);
+        atomic_store(&module->blocks, block);
+    }
+    if (block != NULL) {
+        atomic_fetch_add(&module->owners, 1);
+        block->next_of_thread = thread->blocks;
+        thread->blocks = block;
+    }
+    pthread_mutex_unlock(&threads_lock);
+    grdma_unlock(module);
+    return block;
+}
+
+/* A thread with many caches finds those that it has not used lately in the caches' lists. */
+static grdma_block_t *find_own(const grdma_module_t *module, const grdma_thread_t *thread)
+{
+    for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
+        if (atomic_load_explicit(&block->owner, memory_order_relaxed) == thread) {
+            return block;
+        }
+    }
+    return NULL;
+}
+
+grdma_block_t *grdma_block_get(grdma_module_t *module)
+{
+    grdma_thread_t *thread = this_thread();
+    grdma_block_t *block = thread != NULL ? find_own(module, thread) : NULL;
+
+    if (thread != NULL && block == NULL) {
+        grdma_block_t *spare = NULL;
+
+        block = own(module, thread, &spare);
+        if (block == NULL) {
+            spare = make_block(module);
+            block = spare != NULL ? own(module, thread, &spare) : NULL;
+        }
+        free(spare);
+    }
+    if (block == NULL || !grdma_block_fit(module, block)) {
+        return NULL;
+    }
+    grdma_remember_block(module, block);
+    return block;
+}
+
+static bool make_counts(grdma_block_t *block, unsigned chunk)
+{
+    const size_t size = (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t);
+    char *memory = chunk < 3 ? calloc(1, size)
+                             : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == NULL || memory == MAP_FAILED) {
+        return false;
+    }
+#ifdef MADV_HUGEPAGE
+    if (chunk >= 3) {
+        madvise(memory, size, MADV_HUGEPAGE);
+    }
+#endif
+    atomic_store_explicit(&block->counts[chunk],
+                          (uintptr_t) memory - (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t),
+                          memory_order_release);
+    return true;
+}
+
+bool grdma_block_fit(grdma_module_t *module, grdma_block_t *block)
+{
+    for (unsigned chunk = 0; chunk < GRDMA_CHUNKS && atomic_load(&module->chunks[chunk]) != 0; chunk++) {
+        if (atomic_load_explicit(&block->counts[chunk], memory_order_relaxed) == 0 && !make_counts(block, chunk)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void free_counts(grdma_block_t *block, unsigned chunk)
+{
+    const uintptr_t biased = atomic_load(&block->counts[chunk]);
+    char *memory = (char *) (biased + (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t));
+
+    if (biased != 0 && chunk < 3) {
+        free(memory);
+    } else if (biased != 0) {
+        munmap(memory, (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t));
+    }
+}
+
+static void disown_locked(grdma_block_t *block)
+{
+    grdma_thread_t *thread = atomic_load(&block->owner);
+    grdma_block_t **link = thread != NULL ? &thread->blocks : NULL;
+
+    while (link != NULL && *link != NULL && *link != block) {
+        link = &(*link)->next_of_thread;
+    }
+    if (link != NULL && *link == block) {
+        *link = block->next_of_thread;
+    }
+}
+
+void grdma_blocks_free(grdma_module_t *module)
+{
+    grdma_block_t *block, *list = atomic_load(&module->blocks);
+
+    pthread_mutex_lock(&threads_lock);
+    for (block = list; block != NULL; block = block->next) {
+        disown_locked(block);
+    }
+    pthread_mutex_unlock(&threads_lock);
+    while ((block = list) != NULL) {
+        list = block->next;
+        for (unsigned chunk = 0; chunk < GRDMA_CHUNKS; chunk++) {
+            free_counts(block, chunk);
+        }
+        free(block);
+    }
+}
+
+/* Only this thread is left. */
+void grdma_blocks_reset_child(grdma_module_t *module)
+{
+    uint32_t owners = 0;
+
+    pthread_mutex_init(&threads_lock, NULL);
+    for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
+        if (atomic_load(&block->owner) == grdma_self.thread) {
+            owners += grdma_self.thread != NULL;
+        } else {
+            atomic_store(&block->owner, NULL);
+        }
+    }
+    atomic_store(&module->owners, owners);
+}
+
+/* ---- Sums ----------------------------------------------------------------------------------------- */
+
+/* Puts first: whoever has given back had taken before, so a sum of gets that is read later has that, too. */
+bool grdma_is_idle(const grdma_module_t *module, uint32_t id)
+{
+    uint32_t puts = 0;
+
+    for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
+        grdma_count_t *count = grdma_count_of(block, id);
+        puts += count != NULL ? atomic_load_explicit(&count->puts, memory_order_acquire) : 0;
+    }
+    return puts == grdma_gets(module, id);
+}
+
+uint32_t grdma_gets(const grdma_module_t *module, uint32_t id)
+{
+    uint32_t gets = 0;
+
+    for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
+        grdma_count_t *count = grdma_count_of(block, id);
+        gets += count != NULL ? atomic_load_explicit(&count->gets, memory_order_acquire) : 0;
+    }
+    return gets;
+}
+
+bool grdma_is_alone_locked(const grdma_module_t *module)
+{
+    const uint32_t owners = atomic_load_explicit(&module->owners, memory_order_acquire);
+
+    return owners == 0 || (owners == 1 && grdma_self.thread != NULL && find_own(module, grdma_self.thread) != NULL);
+}
