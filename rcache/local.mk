@@ -6,6 +6,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base_create.c \
 	rcache/base/rcache_base_list.c \
 	rcache/base/rcache_base_list.h \
+	rcache/base/rcache_stats.h \
 	rcache/grdma/grdma.h \
 	rcache/grdma/grdma_component.c \
 	rcache/grdma/grdma_module.c \

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "opal/mca/rcache/stats_page.h"
 #include "opal/opalmem.h"
 
 #define AT(type, member, offset) \
@@ -117,8 +118,42 @@ AT(mca_rcache_base_stats_t, invalidations, 40);
 AT(mca_rcache_base_stats_t, invalidated_in_use, 168);
 AT(mca_rcache_base_stats_t, count, 200);
 AT(mca_rcache_base_stats_t, peak_bytes, 224);
-AT(mca_rcache_base_stats_t, reserved, 232);
-SIZE(mca_rcache_base_stats_t, 296);
+AT(mca_rcache_base_stats_t, merges, 232);
+AT(mca_rcache_base_stats_t, provider_errors, 248);
+AT(mca_rcache_base_stats_t, unpin_ns, 256);
+AT(mca_rcache_base_stats_t, sizes, 512);
+AT(mca_rcache_base_stats_t, reserved, 928);
+SIZE(mca_rcache_base_stats_t, 968);
+
+/* Other processes read it, of any release. */
+AT(mca_rcache_counters_t, generation, 0);
+AT(mca_rcache_counters_t, created, 8);
+AT(mca_rcache_counters_t, cache_name, 16);
+AT(mca_rcache_counters_t, component, 80);
+AT(mca_rcache_counters_t, misses, 256);
+AT(mca_rcache_counters_t, invalidations, 296);
+AT(mca_rcache_counters_t, invalidated_in_use, 424);
+AT(mca_rcache_counters_t, bypasses, 456);
+AT(mca_rcache_counters_t, provider_errors, 464);
+AT(mca_rcache_counters_t, count, 472);
+AT(mca_rcache_counters_t, peak_bytes, 496);
+AT(mca_rcache_counters_t, unpin_ns, 504);
+AT(mca_rcache_counters_t, sizes, 760);
+SIZE(mca_rcache_counters_t, 2048);
+AT(mca_rcache_thread_counters_t, hits, 0);
+AT(mca_rcache_thread_counters_t, slow_hits, 8);
+AT(mca_rcache_thread_counters_t, owner, 56);
+SIZE(mca_rcache_thread_counters_t, 64);
+AT(mca_rcache_stats_header_t, version, 8);
+AT(mca_rcache_stats_header_t, caches_offset, 16);
+AT(mca_rcache_stats_header_t, lines_offset, 28);
+AT(mca_rcache_stats_header_t, pid, 40);
+AT(mca_rcache_stats_header_t, caches_used, 56);
+AT(mca_rcache_stats_header_t, library, 72);
+AT(mca_rcache_stats_header_t, cause_names, 104);
+SIZE(mca_rcache_stats_header_t, 488);
+AT(mca_rcache_stats_page_t, cache, 4096);
+SIZE(mca_rcache_stats_page_t, 4096 + 1024 * 2048 + 65536 * 64);
 VALUE(MCA_RCACHE_FLAGS_CACHE_BYPASS, 0x1);
 VALUE(MCA_RCACHE_FLAGS_PERSIST, 0x2);
 VALUE(MCA_RCACHE_FLAGS_SO_MEM, 0x4);

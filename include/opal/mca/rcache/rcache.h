@@ -89,10 +89,13 @@ typedef struct mca_rcache_base_resources_t {
 
 /** Causes of release that figures have room for: more than OPAL_MEM_HOOKS_CAUSE_COUNT, so that new ones fit. */
 #define MCA_RCACHE_STATS_CAUSES 16
+#define MCA_RCACHE_STATS_LATENCIES 32 /**< Buckets of unpin_ns. */
+#define MCA_RCACHE_STATS_SIZES 52     /**< Buckets of sizes. */
 
-/** Figures of one cache. Counts since creation. */
+/** Figures of one cache. Counts since creation; in a fork child since the fork. In histograms bucket k counts values from
+ * 2^k to 2^(k+1) - 1, the last one also those above. */
 typedef struct mca_rcache_base_stats_t {
-    uint64_t hits;
+    uint64_t hits;                                   /**< Lookups that were answered from the cache. */
     uint64_t misses;                                 /**< Lookups that had to register, or could not. */
     uint64_t registrations;                          /**< Successful calls of register_mem. */
     uint64_t deregistrations;                        /**< Calls of deregister_mem. */
@@ -104,7 +107,12 @@ typedef struct mca_rcache_base_stats_t {
     uint64_t queue_overflows;  /**< Times when everything was invalidated. */
     size_t count, peak_count;  /**< Registrations now and at most. */
     size_t bytes, peak_bytes;  /**< Pinned now and at most. */
-    uint64_t reserved[8];      /**< 0. */
+    uint64_t merges;           /**< Registrations that took the place of others they overlap. */
+    uint64_t bypasses;         /**< Registrations that were asked for with CACHE_BYPASS; not among the misses. */
+    uint64_t provider_errors;  /**< Calls of the provider that failed. */
+    uint64_t unpin_ns[MCA_RCACHE_STATS_LATENCIES]; /**< From release to deregistration, nanoseconds. */
+    uint64_t sizes[MCA_RCACHE_STATS_SIZES];        /**< Bytes of the registrations made. */
+    uint64_t reserved[5];                          /**< 0. */
 } mca_rcache_base_stats_t;
 
 /** Find a registration that covers [addr, addr + size), or make one.
