@@ -6,17 +6,34 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base_create.c \
 	rcache/base/rcache_base_list.c \
 	rcache/base/rcache_base_list.h \
+	rcache/base/rcache_raw.h \
+	rcache/base/rcache_stats.c \
+	rcache/base/rcache_stats_map.c \
+	rcache/base/rcache_stats_map.h \
 	rcache/base/rcache_stats.h \
 	rcache/grdma/grdma.h \
 	rcache/grdma/grdma_component.c \
+	rcache/grdma/grdma_evict.c \
+	rcache/grdma/grdma_hint.c \
+	rcache/grdma/grdma_hint.h \
+	rcache/grdma/grdma_reap.c \
+	rcache/grdma/grdma_region.c \
+	rcache/grdma/grdma_self.h \
+	rcache/grdma/grdma_thread.c \
+	rcache/grdma/interval_btree.c \
+	rcache/grdma/interval_btree.h \
+	rcache/grdma/interval_btree_bulk.c \
+	rcache/grdma/interval_btree_check.c \
+	rcache/grdma/interval_btree_node.h \
+	rcache/grdma/interval_btree_pool.c \
+	rcache/grdma/interval_btree_query.c \
+	rcache/grdma/page_filter.h \
 	rcache/grdma/grdma_module.c \
 	rcache/grdma/grdma_lock.c \
 	rcache/grdma/grdma_pending.c \
 	rcache/grdma/grdma_pin.c \
 	rcache/grdma/grdma_register.c \
 	rcache/grdma/grdma_release.c \
-	rcache/grdma/interval_tree.c \
-	rcache/grdma/interval_tree.h \
 	rcache/providers/provider.c \
 	rcache/providers/provider.h \
 	rcache/providers/none.c

@@ -56,8 +56,9 @@ _Static_assert(sizeof(mca_rcache_base_registration_t) <= 64, "a hit reads one li
 #define GRDMA_LIMBO 0x00100000u   /**< INVALID, and in limbo until nobody refers to it. */
 
 /** No lookup finds a region with one of these. */
-#define GRDMA_HIDDEN \
-    (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST | GRDMA_PINNING)
+#define GRDMA_HIDDEN (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS | GRDMA_PINNING)
+/** Nor is one with one of these evicted, or replaced by a better one. */
+#define GRDMA_KEPT (GRDMA_HIDDEN | MCA_RCACHE_FLAGS_PERSIST)
 /** Giving back a reference to a region with one of these takes the lock. */
 #define GRDMA_CARE (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS)
 
@@ -155,7 +156,7 @@ struct grdma_module_t {
     /* Constant. */
     mca_rcache_base_resources_t resources __attribute__((aligned(64)));
     char *name; /**< resources.cache_name. */
-    mca_rcache_counters_t *counters;
+    mca_rcache_counters_t *counters; /**< `count` and `bytes` are raised only under the lock: limits are exact. */
 
     pthread_mutex_t lock __attribute__((aligned(64))); /**< Lowest rank. Protects the following, as said above. */
     interval_btree_t index;
@@ -173,7 +174,6 @@ struct grdma_module_t {
     _Atomic uint32_t dead;            /**< To be deregistered and freed, outside hooks: a list's first. */
     _Atomic uint32_t spent;           /**< To be freed, outside hooks; likewise. */
     _Atomic uint32_t ending;          /**< Regions on their way out, that still count. */
-    _Atomic size_t count, bytes;      /**< Registered or being so. Raised only under the lock: limits are exact. */
     pthread_mutex_t provider_lock;    /**< Held across after_fork, so that it is called once. No hook takes it. */
     _Atomic bool warn_in_use;         /**< Say so at the next chance. */
     atomic_bool warned_in_use;

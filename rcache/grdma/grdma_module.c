@@ -9,117 +9,137 @@
 static bool evict(mca_rcache_base_module_t *module)
 {
     grdma_reap(grdma_of(module));
-    return grdma_evict_one(grdma_of(module));
+    return grdma_evict(grdma_of(module), true);
 }
 
-static void progress(mca_rcache_base_module_t *module)
+static void progress(mca_rcache_base_module_t *base_module)
 {
-    grdma_ending_t ending;
-    grdma_lock(grdma_of(module), &ending);
-    grdma_unlock(grdma_of(module), &ending);
-    grdma_reap(grdma_of(module));
-}
+    grdma_module_t *module = grdma_of(base_module);
 
-static void read_counters(const grdma_counters_t *counters, mca_rcache_base_stats_t *stats)
-{
-    stats->hits = atomic_load(&counters->hits);
-    stats->misses = atomic_load(&counters->misses);
-    stats->registrations = atomic_load(&counters->registrations);
-    stats->deregistrations = atomic_load(&counters->deregistrations);
-    stats->evictions = atomic_load(&counters->evictions);
-    for (size_t i = 0; i < OPAL_MEM_HOOKS_CAUSE_COUNT; i++) {
-        stats->invalidations[i] = atomic_load(&counters->invalidations[i]);
+    if (atomic_load(&module->attention) != 0 || atomic_load(&module->spent) != 0) {
+        grdma_lock(module);
+        grdma_unlock(module);
+        grdma_reap(module);
     }
-    stats->invalidated_in_use = atomic_load(&counters->invalidated_in_use);
-    stats->unpinned_in_hook = atomic_load(&counters->unpinned_in_hook);
-    stats->retries = atomic_load(&counters->retries);
-    stats->queue_overflows = atomic_load(&counters->queue_overflows);
 }
 
 static void read_stats(mca_rcache_base_module_t *base_module, mca_rcache_base_stats_t *stats)
 {
-    grdma_module_t *module = grdma_of(base_module);
-    memset(stats, 0, sizeof(*stats));
-    read_counters(&module->counters, stats);
-    stats->count = atomic_load(&module->count);
-    stats->peak_count = atomic_load(&module->peak_count);
-    stats->bytes = atomic_load(&module->bytes);
-    stats->peak_bytes = atomic_load(&module->peak_bytes);
+    mca_rcache_stats_read(grdma_of(base_module)->counters, stats);
 }
 
 static bool is_caching(const mca_rcache_base_module_t *module)
 {
-    return atomic_load(&((const grdma_module_t *) module)->caching);
+    return (atomic_load(&((const grdma_module_t *) module)->attention) & GRDMA_ATTENTION_DEAF) == 0;
 }
 
-void grdma_let_go(grdma_module_t *module, uint32_t count)
+/* ---- The end ------------------------------------------------------------------------------------- */
+
+/* Caches that were destroyed with references out: whoever gives one back looks at this memory, at any time. */
+static _Atomic(grdma_module_t *) left_behind;
+
+static void leave_behind(grdma_module_t *module)
 {
-    if (atomic_fetch_sub(&module->holders, count) != count) {
-        return;
+    module->left = atomic_load(&left_behind);
+    while (!atomic_compare_exchange_weak(&left_behind, &module->left, module)) {
     }
-    grdma_reap(module);
+}
+
+static void free_module(grdma_module_t *module)
+{
+    grdma_blocks_free(module);
+    grdma_regions_free(module);
+    grdma_hints_free(atomic_load(&module->hints));
+    interval_btree_destroy(&module->index);
+    page_filter_destroy(&module->filter);
+    mca_rcache_stats_free_cache(module->counters);
     pthread_mutex_destroy(&module->lock);
     pthread_mutex_destroy(&module->provider_lock);
     free(module->name);
     free(module);
 }
 
+/* All that was kept ends as soon as nobody refers to it; PERSIST regions, too. */
+static void retire_everything(grdma_module_t *module)
+{
+    grdma_list_t idle = { 0 };
+
+    grdma_attend(module, GRDMA_ATTENTION_DEAF);
+    grdma_lock(module);
+    grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, &idle);
+    grdma_leave(module, &idle);
+    grdma_unlock(module);
+}
+
+static bool is_in_use(const grdma_module_t *module, uint32_t id)
+{
+    const uint32_t flags = grdma_flags(grdma_at(module, id));
+
+    return (flags & GRDMA_CARE) == MCA_RCACHE_FLAGS_CACHE_BYPASS
+           || ((flags & GRDMA_LIMBO) != 0 && !grdma_is_idle(module, id));
+}
+
+/* Everything has been retired. */
+static bool has_references(grdma_module_t *module)
+{
+    bool found = false;
+
+    grdma_settle(module);
+    grdma_lock(module);
+    for (uint32_t id = atomic_load(&module->first_own); id < module->high && !found; id++) {
+        found = is_in_use(module, id);
+    }
+    grdma_unlock(module);
+    return found;
+}
+
+/* Whoever gives a reference back at this moment is still to look at this memory: so it is asked before. */
 static int finalize(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
-    grdma_ending_t ending;
-    interval_node_t *node;
 
-    atomic_fetch_add(&module->holders, 1); /* Another thread may give the last reference back meanwhile. */
+    retire_everything(module);
+    const bool is_left = has_references(module);
     grdma_reap(module);
-    grdma_lock(module, &ending);
-    module->closing = true;
-    while ((node = module->tree.root) != NULL) {
-        grdma_region_t *region = (grdma_region_t *) node;
-        grdma_unlink_locked(module, region);
-        if (region->refs == 0) {
-            region->next = ending.list;
-            ending.list = region;
-            module->regions--;
-        }
+    /* A parent's registrations may be given back here for ever. */
+    if (is_left || atomic_load(&module->first_own) > 1) {
+        leave_behind(module);
+    } else {
+        free_module(module);
     }
-    bool empty = module->regions == 0;
-    grdma_unlock(module, &ending);
-    grdma_let_go(module, empty ? 2 : 1);
-    return empty ? OPAL_SUCCESS : OPAL_ERR_RESOURCE_BUSY;
+    return is_left ? OPAL_ERR_RESOURCE_BUSY : OPAL_SUCCESS;
 }
 
 static void stop(mca_rcache_base_module_t *base_module)
 {
-    grdma_module_t *module = grdma_of(base_module);
-    grdma_ending_t ending;
-    atomic_store(&module->caching, false);
-    grdma_lock(module, &ending);
-    grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, &ending);
-    grdma_unlock(module, &ending);
+    retire_everything(grdma_of(base_module));
+    grdma_reap(grdma_of(base_module));
 }
 
-/* What the parent's threads held or had half done is forgotten, not undone: its regions are the parent's, and
- * only their memory is ours to free. */
+/* ---- Fork ---------------------------------------------------------------------------------------- */
+
+/* What the parent's threads held or had half done is forgotten, not undone: its regions are the parent's. Their ids are
+ * not used again. Hook context. */
 static void reset_child(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
-    bool sound = pthread_mutex_trylock(&module->lock) == 0; /* Nobody was changing the tree when we were forked. */
-    atomic_store(&module->inherited, sound ? module->tree.root : NULL);
-    if (sound) {
-        pthread_mutex_unlock(&module->lock);
-    }
+    const uint64_t deaf = atomic_load(&module->attention) & GRDMA_ATTENTION_DEAF;
+
     pthread_mutex_init(&module->lock, NULL);
     pthread_mutex_init(&module->provider_lock, NULL);
-    module->tree.root = NULL;
-    module->lru_first = module->lru_last = NULL;
-    module->regions = 0;
+    atomic_store(&module->first_own, module->high);
+    interval_btree_reset(&module->index);
+    page_filter_reset(&module->filter);
+    grdma_hints_empty(atomic_load(&module->hints));
+    module->limbo.first = module->free.first = 0;
+    module->live = 0;
+    atomic_store(&module->pinning, 0);
+    atomic_store(&module->ending, 0);
+    atomic_store(&module->dead, 0);
+    atomic_store(&module->spent, 0);
     memset(&module->pending, 0, sizeof(module->pending));
-    atomic_store(&module->dead, NULL);
-    atomic_store(&module->spent, NULL);
-    atomic_store(&module->count, 0);
-    atomic_store(&module->bytes, 0);
-    atomic_store(&module->provider_is_parents, true);
+    grdma_blocks_reset_child(module);
+    atomic_store(&module->attention, deaf | GRDMA_ATTENTION_PROVIDER);
 }
 
 static const mca_rcache_base_module_t functions = {
@@ -138,25 +158,66 @@ static const mca_rcache_base_module_t functions = {
     .rcache_is_caching = is_caching,
 };
 
+/* ---- The beginning ------------------------------------------------------------------------------- */
+
+#define FIRST_HINTS 128
+
+static size_t round_to_lines(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t) 63;
+}
+
+static uint64_t new_serial(void)
+{
+    static _Atomic uint64_t last;
+    return atomic_fetch_add(&last, 1) + 1;
+}
+
+static void set_constants(grdma_module_t *module, const mca_rcache_base_resources_t *resources, char *name)
+{
+    const size_t page = (size_t) sysconf(_SC_PAGESIZE);
+
+    module->super = functions;
+    module->resources = *resources;
+    module->resources.cache_name = module->name = name;
+    module->stride = (uint32_t) round_to_lines(resources->sizeof_reg);
+    module->serial = new_serial();
+    module->page_mask = page - 1;
+    module->page_shift = (uint32_t) __builtin_ctzl(page);
+    module->high = 1;
+    atomic_init(&module->first_own, 1);
+    pthread_mutex_init(&module->lock, NULL);
+    pthread_mutex_init(&module->provider_lock, NULL);
+}
+
+static int set_up(grdma_module_t *module)
+{
+    interval_btree_init(&module->index);
+    module->counters = mca_rcache_stats_new_cache(module->name, "grdma");
+    atomic_init(&module->hints, grdma_hints_make(FIRST_HINTS, NULL));
+    const bool has_filter = page_filter_init(&module->filter);
+    return module->counters != NULL && atomic_load(&module->hints) != NULL && has_filter ? OPAL_SUCCESS
+                                                                                       : OPAL_ERR_OUT_OF_RESOURCE;
+}
+
 int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, bool caching,
                  mca_rcache_base_module_t **out_module)
 {
     (void) user_data;
-    grdma_module_t *module = calloc(1, sizeof(*module));
+    grdma_module_t *module = aligned_alloc(64, round_to_lines(sizeof(*module)));
     char *name = strdup(resources->cache_name);
     if (module == NULL || name == NULL) {
         free(module);
         free(name);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    module->super = functions;
-    module->resources = *resources;
-    module->resources.cache_name = module->name = name;
-    atomic_init(&module->caching, caching);
-    atomic_init(&module->holders, 1);
-    module->page_size = (size_t) sysconf(_SC_PAGESIZE);
-    pthread_mutex_init(&module->lock, NULL);
-    pthread_mutex_init(&module->provider_lock, NULL);
+    memset(module, 0, sizeof(*module));
+    set_constants(module, resources, name);
+    if (set_up(module) != OPAL_SUCCESS) {
+        free_module(module);
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    atomic_init(&module->attention, caching && grdma_can_settle() ? 0 : GRDMA_ATTENTION_DEAF);
     *out_module = &module->super;
     return OPAL_SUCCESS;
 }

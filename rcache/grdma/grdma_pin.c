@@ -1,138 +1,248 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A miss: make room, make a region visible to hooks, pin it, and be sure that
- * the pages pinned are the ones that are there now. */
+/* What a hit does not find: looks it up under the lock, or makes room, makes a region visible to hooks, pins it, and is sure
+ * that the pages pinned are the ones that are there now. */
 #include <stddef.h>
-#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "framework/memory/memory_base.h"
 #include "framework/util/barrier.h"
 #include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_self.h"
 
 /* Releases of the same pages that a registration puts up with before it gives up. */
 #define MAX_RETRIES 16
 /* How long a registration waits for a release in progress over its range: a munmap of
  * hundreds of GiB. A window that stays open longer belongs to a dead vfork child. */
 #define WINDOW_WAIT_MS 2000
+/* How long a registration at a limit waits for others that are on their way. */
+#define LIMIT_WAIT_MS 1000
 
-/* ---- Room --------------------------------------------------------------------------------------- */
-
-static void raise_peak(_Atomic size_t *peak, size_t value)
-{
-    size_t old = atomic_load_explicit(peak, memory_order_relaxed);
-    while (old < value && !atomic_compare_exchange_weak(peak, &old, value)) {
-    }
-}
-
-bool grdma_evict_one(grdma_module_t *module)
-{
-    grdma_ending_t ending;
-    grdma_lock(module, &ending);
-    grdma_region_t *region = module->lru_first;
-    if (region != NULL) {
-        grdma_unlink_locked(module, region);
-        region->next = ending.list;
-        ending.list = region;
-        module->regions--;
-        atomic_fetch_add(&module->counters.evictions, 1);
-    }
-    grdma_unlock(module, &ending);
-    return region != NULL;
-}
-
-static bool fits_locked(const grdma_module_t *module, size_t length)
-{
-    size_t count = atomic_load(&module->count), bytes = atomic_load(&module->bytes);
-    return (module->resources.max_count == 0 || count < module->resources.max_count)
-           && (module->resources.max_bytes == 0
-               || (length <= module->resources.max_bytes && bytes <= module->resources.max_bytes - length));
-}
-
-static bool try_reserve(grdma_module_t *module, size_t length)
-{
-    grdma_ending_t ending;
-    grdma_lock(module, &ending);
-    bool fits = fits_locked(module, length);
-    if (fits) {
-        raise_peak(&module->peak_count, atomic_fetch_add(&module->count, 1) + 1);
-        raise_peak(&module->peak_bytes, atomic_fetch_add(&module->bytes, length) + length);
-    }
-    grdma_unlock(module, &ending);
-    return fits;
-}
-
-static int reserve(grdma_module_t *module, size_t length)
-{
-    if (module->resources.max_bytes != 0 && length > module->resources.max_bytes) {
-        return OPAL_ERR_OUT_OF_RESOURCE;
-    }
-    for (;;) {
-        if (try_reserve(module, length)) {
-            return OPAL_SUCCESS;
-        }
-        grdma_reap(module);
-        if (!grdma_evict_one(module)) {
-            return try_reserve(module, length) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
-        }
-    }
-}
-
-static void unreserve(grdma_module_t *module, size_t length)
-{
-    atomic_fetch_sub(&module->count, 1);
-    atomic_fetch_sub(&module->bytes, length);
-}
-
-/* ---- The region ---------------------------------------------------------------------------------- */
-
-static grdma_region_t *new_region(grdma_module_t *module, uintptr_t first, uintptr_t last, uint32_t flags,
-                                  int32_t access)
-{
-    grdma_region_t *region = calloc(1, offsetof(grdma_region_t, super) + module->resources.sizeof_reg);
-    if (region == NULL) {
-        return NULL;
-    }
-    region->node.first = first;
-    region->node.last = last;
-    region->length = last - first + 1;
-    region->state = GRDMA_PINNING;
-    region->generation = opal_fork_generation();
-    region->super.rcache = &module->super;
-    region->super.base = region->super.alloc_base = (unsigned char *) first;
-    region->super.bound = (unsigned char *) last;
-    region->super.flags = flags;
-    region->super.access_flags = access;
-    region->super.cache_private = region;
-    return region;
-}
-
-/* Make the region visible to hooks. */
-static void announce(grdma_module_t *module, grdma_region_t *region)
-{
-    grdma_ending_t ending;
-    grdma_lock(module, &ending);
-    __atomic_fetch_and(&region->super.flags, ~(uint32_t) MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
-    interval_tree_insert(&module->tree, &region->node);
-    region->in_tree = true;
-    grdma_unlock(module, &ending);
-}
-
-uint64_t grdma_now_ms(void)
+static uint64_t now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
+/* ---- Looking, under the lock ---------------------------------------------------------------------- */
+
+typedef struct look_t {
+    const grdma_module_t *module;
+    int32_t access;
+} look_t;
+
+static bool grants(uint32_t id, void *arg)
+{
+    const look_t *look = arg;
+    const grdma_region_t *region = grdma_at(look->module, id);
+    return (grdma_flags(region) & GRDMA_HIDDEN) == 0
+           && (region->super.access_flags & look->access) == look->access;
+}
+
+static bool can_be_replaced(uint32_t id, void *arg)
+{
+    const look_t *look = arg;
+    return (grdma_flags(grdma_at(look->module, id)) & GRDMA_KEPT) == 0;
+}
+
+static bool grants_soon(uint32_t id, void *arg)
+{
+    const look_t *look = arg;
+    return (grdma_at(look->module, id)->super.access_flags & look->access) == look->access;
+}
+
+static uint32_t containing_locked(const grdma_module_t *module, const grdma_wish_t *wish,
+                                  interval_btree_accept_fn_t accept)
+{
+    look_t look = { module, wish->access };
+    return interval_btree_containing(&module->index, wish->first >> module->page_shift,
+                                     wish->last >> module->page_shift, accept, &look);
+}
+
+/* If a registration would do but for its rights, the new one covers it, with the rights of both. */
+static void widen_locked(const grdma_module_t *module, grdma_wish_t *wish)
+{
+    const uint32_t id = containing_locked(module, wish, can_be_replaced);
+    if (id != 0) {
+        const grdma_region_t *region = grdma_at(module, id);
+        wish->first = grdma_first(region);
+        wish->last = grdma_last(region);
+        wish->access |= region->super.access_flags;
+    }
+}
+
+/* ---- Finding -------------------------------------------------------------------------------------- */
+
+/* A component says that the pages are not those that were watched. The lookup's reference has been given back. */
+static void drop_changed(grdma_module_t *module, uint32_t id)
+{
+    grdma_batch_t batch;
+    grdma_region_t *region = grdma_at(module, id);
+
+    grdma_lock(module);
+    if ((grdma_flags(region) & (GRDMA_INDEXED | MCA_RCACHE_FLAGS_INVALID)) == GRDMA_INDEXED) {
+        grdma_batch_begin_locked(module, true, &batch);
+        interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region), id);
+        grdma_retire_locked(module, id, &batch);
+        grdma_batch_end_locked(module, OPAL_MEM_HOOKS_CAUSE_KERNEL, &batch);
+        grdma_leave(module, &batch.idle);
+    }
+    grdma_unlock(module);
+    grdma_reap(module);
+}
+
+/* Is the region that was found, and is referred to, as it was? Else the reference is given back, and it is dropped. */
+static bool is_good(grdma_module_t *module, grdma_block_t *block, uint32_t id)
+{
+    grdma_region_t *region = grdma_at(module, id);
+
+    if (opal_memory_watch_holds(&region->super.watch)
+        && ((grdma_flags(region) & GRDMA_ASK) == 0
+            || opal_memory_base_valid(region->super.base, grdma_length(region), &region->super.watch))) {
+        return true;
+    }
+    grdma_put(grdma_count_of(block, id));
+    drop_changed(module, id);
+    return false;
+}
+
+/* @return false: another thread has just made memory for more regions than this one can count. */
+static bool take(grdma_block_t *block, uint32_t id)
+{
+    grdma_count_t *count = grdma_count_of(block, id);
+
+    if (count != NULL) {
+        grdma_take(count);
+    }
+    return count != NULL;
+}
+
+/* With a reference. 0: there is none. */
+static uint32_t find(grdma_module_t *module, grdma_block_t *block, const grdma_wish_t *wish)
+{
+    for (;;) {
+        grdma_lock(module);
+        const uint32_t id = containing_locked(module, wish, grants);
+        const bool is_taken = id != 0 && take(block, id);
+        grdma_unlock(module);
+        if (id == 0 || (is_taken && is_good(module, block, id))) {
+            return id;
+        }
+        if (!is_taken && !grdma_block_fit(module, block)) {
+            return 0;
+        }
+    }
+}
+
+static void hand_out(grdma_module_t *module, grdma_block_t *block, uint32_t id, const grdma_wish_t *wish,
+                     mca_rcache_base_registration_t **reg)
+{
+    mca_rcache_stats_bump(&block->counters->slow_hits);
+    grdma_hint_learn(module, wish->first, grdma_at(module, id));
+    *reg = &grdma_at(module, id)->super;
+}
+
+int grdma_find_slowly(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg)
+{
+    grdma_block_t *block = grdma_block_get(module);
+    const uint32_t id = block != NULL ? find(module, block, &wish) : 0;
+
+    if (id == 0) {
+        return OPAL_ERR_NOT_FOUND;
+    }
+    hand_out(module, block, id, &wish, reg);
+    return OPAL_SUCCESS;
+}
+
+/* ---- Room ----------------------------------------------------------------------------------------- */
+
+static bool fits_locked(const grdma_module_t *module, size_t length)
+{
+    const size_t count = atomic_load(&module->counters->count), bytes = atomic_load(&module->counters->bytes);
+    return (module->resources.max_count == 0 || count < module->resources.max_count)
+           && (module->resources.max_bytes == 0
+               || (length <= module->resources.max_bytes && bytes <= module->resources.max_bytes - length));
+}
+
+static void reserve_locked(grdma_module_t *module, size_t length)
+{
+    const size_t count = atomic_fetch_add(&module->counters->count, 1) + 1;
+    const size_t bytes = atomic_fetch_add(&module->counters->bytes, length) + length;
+    mca_rcache_stats_raise(&module->counters->peak_count, count);
+    mca_rcache_stats_raise(&module->counters->peak_bytes, bytes);
+}
+
+static void unreserve(grdma_module_t *module, size_t length)
+{
+    atomic_fetch_sub(&module->counters->bytes, length);
+    atomic_fetch_sub(&module->counters->count, 1);
+}
+
+/* Memory for one more region: its own, a node of the index, the filter's. */
+static int grow(grdma_module_t *module)
+{
+    unsigned chunk;
+    grdma_lock(module);
+    const uint32_t high = module->high;
+    chunk = interval_btree_lacks(&module->index, 1);
+    grdma_unlock(module);
+    if (chunk != 0) {
+        void *memory = interval_btree_chunk_map(chunk);
+        if (memory == NULL) {
+            return OPAL_ERR_OUT_OF_RESOURCE;
+        }
+        grdma_lock(module);
+        const bool added = interval_btree_chunk_add(&module->index, chunk, memory);
+        grdma_unlock(module);
+        if (!added) {
+            interval_btree_chunk_unmap(chunk, memory);
+        }
+    }
+    return grdma_regions_grow(module, high);
+}
+
+/* ---- The region ----------------------------------------------------------------------------------- */
+
+static void fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish)
+{
+    mca_rcache_base_registration_t *reg = &grdma_at(module, id)->super;
+
+    reg->rcache = &module->super;
+    reg->base = (unsigned char *) wish->first;
+    reg->bound = (unsigned char *) wish->last;
+    reg->access_flags = wish->access;
+    reg->cache_id = id;
+    memset(reg + 1, 0, module->resources.sizeof_reg - sizeof(*reg));
+    __atomic_store_n(&reg->flags, wish->flags | GRDMA_PINNING, __ATOMIC_RELAXED);
+}
+
+static bool is_cached(const grdma_region_t *region)
+{
+    return (grdma_flags(region) & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0;
+}
+
+/* Make the region visible to hooks. The compiler is not to store its flags later. */
+static void announce_locked(grdma_module_t *module, uint32_t id)
+{
+    grdma_region_t *region = grdma_at(module, id);
+
+    __atomic_fetch_or(&region->super.flags, GRDMA_INDEXED, __ATOMIC_RELAXED);
+    __atomic_fetch_and(&region->super.flags, ~MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
+    interval_btree_insert(&module->index, grdma_first_page(module, region), grdma_last_page(module, region), id);
+    page_filter_add(&module->filter, grdma_first_page(module, region), grdma_last_page(module, region));
+}
+
 /* Wait until no release of the region's pages is between its callbacks and its system call. */
 static bool windows_settle(const grdma_region_t *region)
 {
-    if (!opal_mem_hooks_window_overlaps(region->node.first, region->length)) {
+    if (!opal_mem_hooks_window_overlaps(grdma_first(region), grdma_length(region))) {
         return true;
     }
-    uint64_t deadline = grdma_now_ms() + WINDOW_WAIT_MS;
+    uint64_t deadline = now_ms() + WINDOW_WAIT_MS;
     unsigned steps = 0;
-    while (opal_mem_hooks_window_overlaps(region->node.first, region->length)) {
-        if (steps >= 64 && grdma_now_ms() > deadline) {
+    while (opal_mem_hooks_window_overlaps(grdma_first(region), grdma_length(region))) {
+        if (steps >= 64 && now_ms() > deadline) {
             return false;
         }
         wait_step(&steps);
@@ -144,104 +254,94 @@ static int call_provider(grdma_module_t *module, grdma_region_t *region)
 {
     const mca_rcache_base_resources_t *resources = &module->resources;
     int rc;
-    while ((rc = resources->register_mem(resources->reg_data, region->super.base, region->length, &region->super))
-           == OPAL_ERR_OUT_OF_RESOURCE) {
-        grdma_reap(module);
-        if (!grdma_evict_one(module)) {
-            break;
-        }
-    }
+    do {
+        rc = resources->register_mem(resources->reg_data, region->super.base, grdma_length(region), &region->super);
+    } while (rc == OPAL_ERR_OUT_OF_RESOURCE && grdma_evict(module, true));
     if (rc == OPAL_SUCCESS) {
-        atomic_fetch_add(&module->counters.registrations, 1);
+        grdma_count(&module->counters->registrations, 1);
+        grdma_count(&module->counters->sizes[mca_rcache_stats_bucket(grdma_length(region), MCA_RCACHE_STATS_SIZES)],
+                    1);
     }
     return rc;
 }
 
-static bool is_contained_and_weaker(const interval_node_t *node, void *arg)
+static uint32_t asks(void)
 {
-    const grdma_region_t *region = (const grdma_region_t *) node, *newer = arg;
-    return region != newer && region->state == GRDMA_READY && region->refs == 0
-           && (region->super.flags & MCA_RCACHE_FLAGS_PERSIST) == 0
-           && (region->super.access_flags & ~newer->super.access_flags) == 0;
-}
-
-/* Idle regions that the new one covers would only stay pinned for nothing. */
-static void supersede_locked(grdma_module_t *module, grdma_region_t *region, grdma_ending_t *ending)
-{
-    interval_node_t *node;
-    while ((node = interval_tree_inside(&module->tree, region->node.first, region->node.last,
-                                        is_contained_and_weaker, region))
-           != NULL) {
-        grdma_region_t *old = (grdma_region_t *) node;
-        grdma_unlink_locked(module, old);
-        old->next = ending->list;
-        ending->list = old;
-        module->regions--;
-    }
-}
-
-/* The region is pinned: hand it out, unless its memory was released meanwhile. */
-static bool make_ready(grdma_module_t *module, grdma_region_t *region, bool settled)
-{
-    grdma_ending_t ending;
-    grdma_lock(module, &ending);
-    bool good = !grdma_is_invalid(region);
-    if (good) {
-        region->state = GRDMA_READY;
-        region->refs = 1;
-        module->regions++;
-        if (!settled) { /* Good for this caller, whose own bytes are not being released; not for a later one. */
-            grdma_unlink_locked(module, region);
-            __atomic_fetch_or(&region->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELEASE);
-        } else if (region->in_tree) {
-            supersede_locked(module, region, &ending);
+    for (size_t i = 0; i < opal_memory_base_active_count; i++) {
+        const opal_memory_base_module_t *module = opal_memory_base_active[i].module;
+        if (module != NULL && (module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) != 0) {
+            return GRDMA_ASK;
         }
     }
-    grdma_unlock(module, &ending);
-    return good;
-}
-
-static void withdraw(grdma_module_t *module, grdma_region_t *region)
-{
-    grdma_ending_t ending;
-    grdma_lock(module, &ending);
-    grdma_unlink_locked(module, region);
-    grdma_unlock(module, &ending);
-}
-
-static void unwatch(grdma_region_t *region)
-{
-    if (region->watched) {
-        opal_memory_base_unwatch(region->super.base, region->length, &region->super.watch);
-        region->watched = false;
-    }
+    return 0;
 }
 
 /* Watching must begin before pinning: what happens from then on is known. */
 static int watch(grdma_region_t *region)
 {
     region->super.watch.cookie = opal_memory_base_new_cookie() | UINT64_C(1) << 63;
-    int rc = opal_memory_base_watch(region->super.base, region->length, &region->super.watch);
-    region->watched = rc == OPAL_SUCCESS;
+    const int rc = opal_memory_base_watch(region->super.base, grdma_length(region), &region->super.watch);
+    if (rc == OPAL_SUCCESS) {
+        __atomic_fetch_or(&region->super.flags, GRDMA_WATCHED | asks(), __ATOMIC_RELAXED);
+    }
     return rc;
 }
 
-/* One attempt. OPAL_ERR_RESOURCE_BUSY: the memory was released meanwhile. */
-static int pin_once(grdma_module_t *module, grdma_region_t *region)
+static void unwatch(grdma_region_t *region)
 {
-    bool settled = true;
-    if ((region->super.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
-        announce(module, region);
-        settled = windows_settle(region) && watch(region) == OPAL_SUCCESS;
+    if ((grdma_flags(region) & GRDMA_WATCHED) != 0) {
+        opal_memory_base_unwatch(region->super.base, grdma_length(region), &region->super.watch);
+        __atomic_fetch_and(&region->super.flags, ~(GRDMA_WATCHED | GRDMA_ASK), __ATOMIC_RELAXED);
+    }
+}
+
+/* The region is pinned: hand it out, unless its memory was released meanwhile. The maker's reference is counted before
+ * anybody else can find, or end, the region. */
+static bool make_ready(const grdma_module_t *module, grdma_region_t *region, grdma_block_t *block)
+{
+    uint32_t flags = grdma_flags(region);
+
+    grdma_take(grdma_count_of(block, region->super.cache_id));
+    __atomic_store_n(&region->super.cache_word, grdma_gets(module, region->super.cache_id), __ATOMIC_RELAXED);
+    while ((flags & MCA_RCACHE_FLAGS_INVALID) == 0) {
+        if (__atomic_compare_exchange_n(&region->super.flags, &flags, flags & ~GRDMA_PINNING, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            return true;
+        }
+    }
+    grdma_put(grdma_count_of(block, region->super.cache_id));
+    return false;
+}
+
+static void withdraw(grdma_module_t *module, grdma_region_t *region)
+{
+    grdma_lock(module);
+    grdma_unindex_locked(module, region);
+    grdma_unlock(module);
+}
+
+/* A release of its pages never ends: good for this caller, whose own bytes are not being released; not for a later one. */
+static void make_used_once(grdma_module_t *module, grdma_region_t *region)
+{
+    withdraw(module, region);
+    __atomic_fetch_and(&region->super.flags, ~MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&region->super.flags, MCA_RCACHE_FLAGS_CACHE_BYPASS, __ATOMIC_RELAXED);
+}
+
+/* One attempt. OPAL_ERR_RESOURCE_BUSY: the memory was released meanwhile. */
+static int pin_once(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block)
+{
+    if (is_cached(region) && (!windows_settle(region) || watch(region) != OPAL_SUCCESS)) {
+        make_used_once(module, region);
     }
     int rc = call_provider(module, region);
-    if (grdma_is_inherited(region)) {
+    if (grdma_is_inherited(module, region->super.cache_id)) {
         return OPAL_ERR_NOT_AVAILABLE; /* Forked in the middle, and this is the child: the region is the parent's. */
     }
-    if (rc == OPAL_SUCCESS && !make_ready(module, region, settled)) {
+    if (rc == OPAL_SUCCESS && !make_ready(module, region, block)) {
         module->resources.deregister_mem(module->resources.reg_data, &region->super);
-        atomic_fetch_add(&module->counters.deregistrations, 1);
-        atomic_fetch_add(&module->counters.retries, 1);
+        grdma_count(&module->counters->deregistrations, 1);
+        grdma_count(&module->counters->retries, 1);
         rc = OPAL_ERR_RESOURCE_BUSY;
     }
     if (rc != OPAL_SUCCESS) {
@@ -251,26 +351,251 @@ static int pin_once(grdma_module_t *module, grdma_region_t *region)
     return rc;
 }
 
-int grdma_pin(grdma_module_t *module, uintptr_t first, uintptr_t last, uint32_t flags, int32_t access,
-              mca_rcache_base_registration_t **reg)
+static void announce_again(grdma_module_t *module, grdma_region_t *region)
 {
-    size_t length = last - first + 1;
-    int rc = reserve(module, length);
-    if (rc != OPAL_SUCCESS) {
+    grdma_lock(module);
+    announce_locked(module, region->super.cache_id);
+    grdma_unlock(module);
+}
+
+/* ---- Idle regions that the new one covers would only stay pinned for nothing ---------------------- */
+
+typedef struct cover_t {
+    grdma_module_t *module;
+    const grdma_region_t *newer;
+} cover_t;
+
+static bool is_covered(uint32_t id, void *arg)
+{
+    const cover_t *cover = arg;
+    const grdma_region_t *region = grdma_at(cover->module, id);
+    return region != cover->newer && (grdma_flags(region) & GRDMA_KEPT) == 0
+           && (region->super.access_flags & ~cover->newer->super.access_flags) == 0
+           && grdma_is_idle(cover->module, id);
+}
+
+static void supersede(grdma_module_t *module, const grdma_region_t *region)
+{
+    cover_t cover = { module, region };
+    grdma_batch_t batch;
+    uint32_t id;
+
+    grdma_lock(module);
+    grdma_batch_begin_locked(module, false, &batch);
+    while ((id = interval_btree_inside(&module->index, grdma_first_page(module, region),
+                                       grdma_last_page(module, region), is_covered, &cover))
+           != 0) {
+        grdma_region_t *old = grdma_at(module, id);
+        interval_btree_remove(&module->index, grdma_first_page(module, old), grdma_last_page(module, old), id);
+        grdma_retire_locked(module, id, &batch);
+        grdma_count(&module->counters->merges, 1);
+    }
+    if (module->limbo.first != 0) {
+        grdma_attend(module, GRDMA_ATTENTION_WORK);
+    }
+    grdma_leave(module, &batch.idle);
+    grdma_unlock(module);
+    grdma_reap(module);
+}
+
+/* ---- A miss --------------------------------------------------------------------------------------- */
+
+/* What became of a look under the lock. */
+typedef enum look_result_t { FOUND, ANNOUNCED, AT_LIMIT, NEEDS_MEMORY } look_result_t;
+
+typedef struct miss_t {
+    grdma_module_t *module;
+    grdma_block_t *block;
+    grdma_wish_t exact, wish; /* As asked for, and perhaps wider. */
+    bool is_wide, may_widen;
+    bool has_neighbours; /* Others overlap it. */
+    uint32_t id;
+} miss_t;
+
+static bool is_sought(const grdma_wish_t *wish)
+{
+    return (wish->flags & (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST)) == 0;
+}
+
+static void choose_wish_locked(miss_t *miss)
+{
+    miss->wish = miss->exact;
+    if (miss->may_widen && (miss->exact.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
+        widen_locked(miss->module, &miss->wish);
+    }
+    miss->is_wide = miss->wish.first != miss->exact.first || miss->wish.last != miss->exact.last
+                    || miss->wish.access != miss->exact.access;
+}
+
+static look_result_t look_locked(miss_t *miss)
+{
+    grdma_module_t *module = miss->module;
+
+    if (is_sought(&miss->exact) && (miss->id = containing_locked(module, &miss->exact, grants)) != 0) {
+        return take(miss->block, miss->id) ? FOUND : NEEDS_MEMORY;
+    }
+    choose_wish_locked(miss);
+    if (interval_btree_lacks(&module->index, 1) != 0) {
+        return NEEDS_MEMORY;
+    }
+    if (!fits_locked(module, miss->wish.last - miss->wish.first + 1)) {
+        return AT_LIMIT;
+    }
+    miss->id = grdma_id_take_locked(module);
+    if (miss->id != 0 && grdma_count_of(miss->block, miss->id) == NULL) {
+        grdma_id_give_locked(module, miss->id);
+        miss->id = 0;
+    }
+    if (miss->id == 0) {
+        return NEEDS_MEMORY;
+    }
+    reserve_locked(module, miss->wish.last - miss->wish.first + 1);
+    fill_in(module, miss->id, &miss->wish);
+    if ((miss->wish.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
+        miss->has_neighbours = interval_btree_overlapping(&module->index, miss->wish.first >> module->page_shift,
+                                                          miss->wish.last >> module->page_shift)
+                               != 0;
+        announce_locked(module, miss->id);
+    }
+    atomic_fetch_add_explicit(&module->pinning, 1, memory_order_relaxed);
+    return ANNOUNCED;
+}
+
+static look_result_t look(miss_t *miss)
+{
+    grdma_lock(miss->module);
+    const look_result_t result = look_locked(miss);
+    grdma_unlock(miss->module);
+    return result;
+}
+
+static void give_up(grdma_module_t *module, uint32_t id)
+{
+    const size_t length = grdma_length(grdma_at(module, id));
+    grdma_lock(module);
+    __atomic_store_n(&grdma_at(module, id)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
+    grdma_id_give_locked(module, id);
+    grdma_unlock(module);
+    unreserve(module, length);
+}
+
+/* The region has been announced. */
+static int pin(miss_t *miss)
+{
+    grdma_module_t *module = miss->module;
+    grdma_region_t *region = grdma_at(module, miss->id);
+    int rc = pin_once(module, region, miss->block);
+
+    for (int attempt = 1; rc == OPAL_ERR_RESOURCE_BUSY && attempt < MAX_RETRIES; attempt++) {
+        announce_again(module, region);
+        rc = pin_once(module, region, miss->block);
+    }
+    if (grdma_is_inherited(module, miss->id)) {
         return rc;
     }
-    grdma_region_t *region = new_region(module, first, last, flags, access);
-    rc = region == NULL ? OPAL_ERR_OUT_OF_RESOURCE : OPAL_ERR_RESOURCE_BUSY;
-    for (int attempt = 0; rc == OPAL_ERR_RESOURCE_BUSY && attempt < MAX_RETRIES; attempt++) {
-        rc = pin_once(module, region);
-    }
+    atomic_fetch_sub_explicit(&module->pinning, 1, memory_order_relaxed);
     if (rc != OPAL_SUCCESS) {
-        if (region == NULL || !grdma_is_inherited(region)) {
-            unreserve(module, length);
-            free(region);
+        give_up(module, miss->id);
+        return rc;
+    }
+    if (is_cached(region)) {
+        grdma_hint_learn(module, grdma_first(region), region);
+        if (miss->has_neighbours) {
+            supersede(module, region);
         }
-        return rc;
     }
-    *reg = &region->super;
     return OPAL_SUCCESS;
+}
+
+/* At a limit: may another attempt do better? Somebody registers, or has just registered, what would do; or a
+ * registration that counts is on its way in or out, or has gone since there were `before`. */
+static bool may_change_soon(const miss_t *miss, size_t before)
+{
+    grdma_module_t *module = miss->module;
+    grdma_lock(module);
+    const bool soon = containing_locked(module, &miss->exact, grants_soon) != 0
+                      || atomic_load(&module->pinning) != 0 || atomic_load(&module->ending) != 0
+                      || atomic_load(&module->counters->count) < before;
+    grdma_unlock(module);
+    return soon;
+}
+
+/* @return OPAL_SUCCESS: try again. */
+static int make_room(miss_t *miss, uint64_t *deadline, unsigned *steps)
+{
+    grdma_module_t *module = miss->module;
+    const size_t length = miss->wish.last - miss->wish.first + 1, before = atomic_load(&module->counters->count);
+
+    if (module->resources.max_bytes != 0 && length > module->resources.max_bytes) {
+        if (!miss->is_wide) {
+            return OPAL_ERR_OUT_OF_RESOURCE;
+        }
+        miss->may_widen = false;
+        return OPAL_SUCCESS;
+    }
+    if (grdma_evict(module, false)) {
+        return OPAL_SUCCESS;
+    }
+    if (!may_change_soon(miss, before)) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    const uint64_t now = now_ms();
+    *deadline = *deadline == 0 ? now + LIMIT_WAIT_MS : *deadline;
+    wait_step(steps);
+    return now < *deadline ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
+}
+
+/* @return OPAL_SUCCESS: try again. */
+static int make_memory(miss_t *miss)
+{
+    const int rc = grow(miss->module);
+    return rc == OPAL_SUCCESS && grdma_block_fit(miss->module, miss->block) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
+}
+
+/* The provider's codes come through; a wider registration than asked for is only tried. */
+static int try_pin(miss_t *miss, mca_rcache_base_registration_t **reg)
+{
+    const int rc = pin(miss);
+    if (rc == OPAL_SUCCESS) {
+        *reg = &grdma_at(miss->module, miss->id)->super;
+    } else if (miss->is_wide && !grdma_is_inherited(miss->module, miss->id)) {
+        miss->may_widen = false;
+        return OPAL_ERR_TEMP_OUT_OF_RESOURCE;
+    }
+    return rc;
+}
+
+int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg)
+{
+    miss_t miss = { .module = module, .block = grdma_block_get(module), .exact = wish, .may_widen = true };
+    uint64_t deadline = 0;
+    unsigned steps = 0;
+    int rc = miss.block != NULL ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
+    bool is_counted = false;
+
+    while (rc == OPAL_SUCCESS || rc == OPAL_ERR_TEMP_OUT_OF_RESOURCE) {
+        const look_result_t result = look(&miss);
+
+        if (result == FOUND) {
+            if (is_good(module, miss.block, miss.id)) {
+                hand_out(module, miss.block, miss.id, &wish, reg);
+                return OPAL_SUCCESS;
+            }
+            continue;
+        }
+        if (!is_counted) {
+            grdma_count(&module->counters->misses, 1);
+            is_counted = true;
+        }
+        if (result == ANNOUNCED) {
+            rc = try_pin(&miss, reg);
+            if (rc == OPAL_SUCCESS) {
+                break;
+            }
+        } else {
+            rc = result == AT_LIMIT ? make_room(&miss, &deadline, &steps) : make_memory(&miss);
+        }
+    }
+    grdma_hints_fit(module);
+    return rc;
 }

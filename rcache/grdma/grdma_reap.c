@@ -42,7 +42,7 @@ static bool deregister(grdma_module_t *module, uint32_t id, int *result)
     }
     *result = *result == OPAL_SUCCESS ? rc : *result;
     grdma_count(&module->counters->provider_errors, rc != OPAL_SUCCESS);
-    atomic_fetch_sub(&module->bytes, grdma_length(region));
+    atomic_fetch_sub(&module->counters->bytes, grdma_length(region));
     grdma_count(&module->counters->deregistrations, 1);
     unwatch(region);
     return true;
@@ -76,7 +76,7 @@ static void end_all(grdma_module_t *module, grdma_list_t *idle, int *result)
         grdma_list_add(module, &over, id);
     }
     free_ids(module, &over);
-    atomic_fetch_sub(&module->count, count);
+    atomic_fetch_sub(&module->counters->count, count);
 }
 
 int grdma_end_one(grdma_module_t *module, uint32_t id)

@@ -1,273 +1,243 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Lookups, and giving references back. */
+/* What every message pays for: hits, and giving references back. */
 #include "rcache/grdma/grdma.h"
-
-#include <stdlib.h>
-
-#include "framework/util/barrier.h"
-#include "framework/util/fork.h"
-
-/* How long a registration at a limit waits for others that are on their way. */
-#define LIMIT_WAIT_MS 1000
+#include "rcache/grdma/grdma_self.h"
 
 #define KNOWN_FLAGS (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST | MCA_RCACHE_FLAGS_SO_MEM)
 
-static int page_range(const grdma_module_t *module, const void *addr, size_t size, uintptr_t *first,
-                      uintptr_t *last)
+/* ---- A hit: no lock, no store that another thread reads but to know whether a region is idle ------- */
+
+/* Nothing has happened that a call must care for first. Read before any region is looked at: a release that was posted
+ * but is not handled yet has not marked its regions. */
+static inline bool is_quiet(const grdma_module_t *module)
 {
-    uintptr_t mask = module->page_size - 1, start = (uintptr_t) addr;
-    if (size == 0 || size - 1 > UINTPTR_MAX - start || ((start & ~mask) == 0 && (start + (size - 1)) > ~mask)) {
-        return OPAL_ERR_BAD_PARAM;
+    opal_fork_check();
+    return atomic_load_explicit(&module->attention, memory_order_acquire) == 0 && !opal_memory_changed();
+}
+
+static inline bool covers(const mca_rcache_base_registration_t *reg, uintptr_t first, uintptr_t last, int32_t access)
+{
+    return (uintptr_t) reg->base <= first && (uintptr_t) reg->bound >= last && (access & ~reg->access_flags) == 0;
+}
+
+static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t id);
+
+/* Refer to the region, and then see whether it is what is wanted. */
+static inline grdma_region_t *try(grdma_module_t *module, grdma_block_t *block, uint32_t id, uintptr_t first,
+                                  uintptr_t last, int32_t access)
+{
+    grdma_count_t *count = grdma_count_of(block, id);
+    grdma_region_t *region = grdma_at(module, id);
+
+    if (__builtin_expect(count == NULL, 0)) {
+        return NULL;
     }
-    *first = start & ~mask;
-    *last = (start + (size - 1)) | mask;
-    return OPAL_SUCCESS;
-}
-
-/* ---- Lookup ------------------------------------------------------------------------------------- */
-
-static bool grants(const interval_node_t *node, void *arg)
-{
-    const grdma_region_t *region = (const grdma_region_t *) node;
-    const int32_t access = *(const int32_t *) arg;
-    return region->state == GRDMA_READY && (region->super.access_flags & access) == access;
-}
-
-/* A good region that contains the range, with one more reference. */
-static grdma_region_t *search_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, int32_t access,
-                                     grdma_ending_t *ending)
-{
-    grdma_region_t *region;
-    while ((region = (grdma_region_t *) interval_tree_containing(&module->tree, first, last, grants, &access))
-           != NULL) {
-        if (opal_memory_watch_holds(&region->super.watch)) {
-            region->refs++;
-            grdma_lru_remove_locked(module, region);
-            return region;
-        }
-        grdma_drop_locked(module, region, OPAL_MEM_HOOKS_CAUSE_KERNEL, true, ending);
+    grdma_take(count);
+    if (__builtin_expect((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK)) == 0
+                             && covers(&region->super, first, last, access)
+                             && opal_memory_watch_holds(&region->super.watch),
+                         1)) {
+        return region;
+    }
+    grdma_put(count);
+    if ((grdma_flags(region) & GRDMA_LIMBO) != 0) {
+        care_for(module, id); /* Whoever wanted to end it may have seen our reference. */
     }
     return NULL;
 }
 
-/* A component says that the pages are not those that were watched: give the lookup's reference back, and drop. */
-static void give_up_hit(grdma_module_t *module, grdma_region_t *region)
+static inline grdma_region_t *follow_hints(grdma_module_t *module, grdma_block_t *block, unsigned level,
+                                           uintptr_t first, uintptr_t last, int32_t access)
 {
-    grdma_ending_t ending;
-    grdma_lock(module, &ending);
-    region->refs--;
-    if (region->in_tree) {
-        grdma_drop_locked(module, region, OPAL_MEM_HOOKS_CAUSE_KERNEL, true, &ending);
-    } else if (region->refs == 0) {
-        region->next = ending.list;
-        ending.list = region;
-        module->regions--;
+    const uint64_t hash = grdma_hint_hash(first, level);
+    _Atomic uint32_t *bucket =
+        grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
+    const unsigned start = grdma_hint_start(hash);
+    const uint32_t tag = grdma_hint_tag(hash);
+
+    for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
+        const uint32_t slot =
+            atomic_load_explicit(&bucket[(start + i) % GRDMA_HINT_BUCKET], memory_order_acquire);
+
+        if (slot >> GRDMA_HINT_ID_BITS == tag && (slot & GRDMA_MAX_ID) != 0) {
+            grdma_region_t *region = try(module, block, slot & GRDMA_MAX_ID, first, last, access);
+            if (__builtin_expect(region != NULL, 1)) {
+                return region;
+            }
+        }
     }
-    grdma_unlock(module, &ending);
+    return NULL;
 }
 
-static grdma_region_t *lookup(grdma_module_t *module, uintptr_t first, uintptr_t last, int32_t access)
+/* Hints to larger blocks, if there are any. */
+static __attribute__((noinline)) grdma_region_t *follow_coarse_hints(grdma_module_t *module, grdma_block_t *block,
+                                                                     uintptr_t first, uintptr_t last, int32_t access)
 {
-    for (;;) {
-        grdma_ending_t ending;
-        grdma_lock(module, &ending);
-        grdma_region_t *region = search_locked(module, first, last, access, &ending);
-        grdma_unlock(module, &ending);
-        if (region == NULL || opal_memory_base_valid(region->super.base, region->length, &region->super.watch)) {
-            return region;
+    const uint32_t levels = atomic_load_explicit(&module->hint_levels, memory_order_relaxed);
+    grdma_region_t *region = NULL;
+
+    for (unsigned level = 1; level < GRDMA_HINT_LEVELS && region == NULL; level++) {
+        if ((levels & 1u << level) != 0) {
+            region = follow_hints(module, block, level, first, last, access);
         }
-        give_up_hit(module, region);
     }
+    return region;
+}
+
+static inline grdma_region_t *hit(grdma_module_t *module, grdma_block_t *block, uintptr_t first, uintptr_t last,
+                                  int32_t access)
+{
+    grdma_region_t *region = follow_hints(module, block, 0, first, last, access);
+
+    if (region == NULL && (atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & ~1u) != 0) {
+        region = follow_coarse_hints(module, block, first, last, access);
+    }
+    return region;
+}
+
+/* ---- Lookups --------------------------------------------------------------------------------------- */
+
+static int page_range(const grdma_module_t *module, const void *addr, size_t size, grdma_wish_t *wish)
+{
+    const uintptr_t mask = module->page_mask, start = (uintptr_t) addr;
+    if (size == 0 || size - 1 > UINTPTR_MAX - start || ((start & ~mask) == 0 && (start + (size - 1)) > ~mask)) {
+        return OPAL_ERR_BAD_PARAM;
+    }
+    wish->first = start & ~mask;
+    wish->last = (start + (size - 1)) | mask;
+    return OPAL_SUCCESS;
 }
 
 static void use_provider_anew(grdma_module_t *module)
 {
     pthread_mutex_lock(&module->provider_lock);
-    if (atomic_load(&module->provider_is_parents)) {
+    if ((atomic_load(&module->attention) & GRDMA_ATTENTION_PROVIDER) != 0) {
         if (module->resources.after_fork != NULL) {
             module->resources.after_fork(module->resources.reg_data);
         }
-        atomic_store(&module->provider_is_parents, false);
+        atomic_fetch_and(&module->attention, ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
     }
     pthread_mutex_unlock(&module->provider_lock);
 }
 
-/* Before every call from outside hooks. */
+/* Before every call from outside hooks that is not a hit. */
 static void prepare(grdma_module_t *module)
 {
     opal_fork_check();
-    if (atomic_load_explicit(&module->provider_is_parents, memory_order_relaxed)) {
+    if ((atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_PROVIDER) != 0) {
         use_provider_anew(module);
     }
     grdma_reap(module);
 }
 
-static bool weaker(const interval_node_t *node, void *arg)
+static bool is_deaf(const grdma_module_t *module)
 {
-    const grdma_region_t *region = (const grdma_region_t *) node;
-    (void) arg;
-    return region->state == GRDMA_READY && (region->super.flags & MCA_RCACHE_FLAGS_PERSIST) == 0;
+    return (atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_DEAF) != 0
+           || opal_memory_base_sync() != OPAL_SUCCESS;
 }
 
-/* What a miss is going to register. */
-struct wish {
-    uintptr_t first, last;
-    int32_t access;
-};
-
-/* If a registration would do but for its rights, the new one covers it, with the rights of both. */
-static struct wish widen(grdma_module_t *module, struct wish wish)
+static __attribute__((noinline)) int register_slowly(grdma_module_t *module, void *addr, size_t size, uint32_t flags,
+                                                     int32_t access, mca_rcache_base_registration_t **reg)
 {
-    grdma_ending_t ending;
-    grdma_lock(module, &ending);
-    const grdma_region_t *region =
-        (const grdma_region_t *) interval_tree_containing(&module->tree, wish.first, wish.last, weaker, NULL);
-    if (region != NULL) {
-        wish = (struct wish){ region->node.first, region->node.last, wish.access | region->super.access_flags };
+    grdma_wish_t wish = { .access = access, .flags = flags };
+    const int rc = page_range(module, addr, size, &wish);
+    if (rc != OPAL_SUCCESS || (flags & ~(uint32_t) KNOWN_FLAGS) != 0 || (access & ~MCA_RCACHE_ACCESS_ANY) != 0) {
+        return OPAL_ERR_BAD_PARAM;
     }
-    grdma_unlock(module, &ending);
-    return wish;
-}
-
-static int miss(grdma_module_t *module, struct wish exact, uint32_t flags, mca_rcache_base_registration_t **reg)
-{
-    atomic_fetch_add_explicit(&module->counters.misses, 1, memory_order_relaxed);
-    if ((flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
-        struct wish wide = widen(module, exact);
-        /* Neither the limits nor the memory may allow the wider one. */
-        if ((wide.first != exact.first || wide.last != exact.last || wide.access != exact.access)
-            && grdma_pin(module, wide.first, wide.last, flags, wide.access, reg) == OPAL_SUCCESS) {
-            return OPAL_SUCCESS;
-        }
+    prepare(module);
+    if (is_deaf(module)) {
+        wish.flags |= MCA_RCACHE_FLAGS_CACHE_BYPASS;
     }
-    return grdma_pin(module, exact.first, exact.last, flags, exact.access, reg);
-}
-
-static bool grants_soon(const interval_node_t *node, void *arg)
-{
-    const grdma_region_t *region = (const grdma_region_t *) node;
-    const int32_t access = *(const int32_t *) arg;
-    return (region->super.access_flags & access) == access;
-}
-
-/* At a limit: may another attempt do better? Somebody registers, or has just registered, what would do; or a
- * registration that counts is on its way in or out, or has gone since there were `before`. */
-static bool may_change_soon(grdma_module_t *module, struct wish wish, size_t before)
-{
-    grdma_ending_t ending;
-    grdma_lock(module, &ending);
-    bool soon = interval_tree_containing(&module->tree, wish.first, wish.last, grants_soon, &wish.access) != NULL
-                || atomic_load(&module->count) > module->regions || atomic_load(&module->count) < before;
-    grdma_unlock(module, &ending);
-    return soon;
-}
-
-static bool try_find(grdma_module_t *module, struct wish wish, mca_rcache_base_registration_t **reg)
-{
-    grdma_region_t *region = lookup(module, wish.first, wish.last, wish.access);
-    if (region == NULL) {
-        return false;
+    if ((wish.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0) {
+        grdma_count(&module->counters->bypasses, 1);
     }
-    atomic_fetch_add_explicit(&module->counters.hits, 1, memory_order_relaxed);
-    *reg = &region->super;
-    return true;
-}
-
-/* A hit, or a miss that is registered. */
-static int find_or_pin(grdma_module_t *module, struct wish wish, uint32_t flags,
-                       mca_rcache_base_registration_t **reg)
-{
-    uint64_t deadline = 0;
-    unsigned steps = 0;
-    for (;;) {
-        if (try_find(module, wish, reg)) {
-            return OPAL_SUCCESS;
-        }
-        size_t before = atomic_load(&module->count);
-        int rc = miss(module, wish, flags, reg);
-        if (rc != OPAL_ERR_OUT_OF_RESOURCE || !may_change_soon(module, wish, before)) {
-            return rc;
-        }
-        uint64_t now = grdma_now_ms();
-        deadline = deadline == 0 ? now + LIMIT_WAIT_MS : deadline;
-        if (now >= deadline) {
-            return rc;
-        }
-        wait_step(&steps);
-    }
+    return grdma_find_or_pin(module, wish, reg);
 }
 
 int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags, int32_t access,
                    mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    struct wish wish = { .access = access };
-    int rc = page_range(module, addr, size, &wish.first, &wish.last);
-    if (rc != OPAL_SUCCESS || (flags & ~(uint32_t) KNOWN_FLAGS) != 0 || (access & ~MCA_RCACHE_ACCESS_ANY) != 0) {
-        return OPAL_ERR_BAD_PARAM;
+    const uintptr_t first = (uintptr_t) addr & ~module->page_mask;
+    const uintptr_t end = (uintptr_t) addr + size;
+
+    if (__builtin_expect(flags == 0 && end > (uintptr_t) addr && is_quiet(module), 1)) {
+        grdma_block_t *block = grdma_block_of(module);
+        grdma_region_t *region =
+            block != NULL ? hit(module, block, first, (end - 1) | module->page_mask, access) : NULL;
+        if (__builtin_expect(region != NULL, 1)) {
+            mca_rcache_stats_bump(&block->counters->hits);
+            *reg = &region->super;
+            return OPAL_SUCCESS;
+        }
     }
-    prepare(module);
-    if (!atomic_load_explicit(&module->caching, memory_order_relaxed) || opal_memory_base_sync() != OPAL_SUCCESS) {
-        flags |= MCA_RCACHE_FLAGS_CACHE_BYPASS;
-    }
-    if ((flags & (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST)) != 0) {
-        return miss(module, wish, flags, reg);
-    }
-    return find_or_pin(module, wish, flags, reg);
+    return register_slowly(module, addr, size, flags, access, reg);
 }
 
 int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
                mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    uintptr_t first, last;
-    int rc = page_range(module, addr, size, &first, &last);
+    grdma_wish_t wish = { 0 };
+    int rc = page_range(module, addr, size, &wish);
     if (rc != OPAL_SUCCESS) {
         return rc;
     }
     prepare(module);
-    grdma_region_t *region = opal_memory_base_sync() == OPAL_SUCCESS ? lookup(module, first, last, 0) : NULL;
-    *reg = region == NULL ? NULL : &region->super;
-    return region == NULL ? OPAL_ERR_NOT_FOUND : OPAL_SUCCESS;
+    mca_rcache_base_registration_t *found = NULL;
+    rc = is_deaf(module) ? OPAL_ERR_NOT_FOUND : grdma_find_slowly(module, wish, &found);
+    *reg = found;
+    return rc;
 }
 
-/* ---- Giving back -------------------------------------------------------------------------------- */
+/* ---- Giving back ------------------------------------------------------------------------------------ */
 
-/* The last reference is gone: keep the region, or end it. */
-static void become_idle_locked(grdma_module_t *module, grdma_region_t *region, grdma_ending_t *ending)
+/* A reference to a region that is INVALID, or never was to be found, has been given back. */
+static int care_for(grdma_module_t *module, uint32_t id)
 {
-    uint32_t flags = __atomic_load_n(&region->super.flags, __ATOMIC_RELAXED);
-    if (region->in_tree && (flags & MCA_RCACHE_FLAGS_PERSIST) != 0 && !module->closing) {
-        return;
+    const uint32_t flags = grdma_flags(grdma_at(module, id));
+
+    if ((flags & GRDMA_LIMBO) != 0) {
+        grdma_attend(module, GRDMA_ATTENTION_WORK);
+        return grdma_reap(module);
     }
-    if (region->in_tree && !module->closing) {
-        grdma_lru_append_locked(module, region);
-        return;
+    return OPAL_SUCCESS;
+}
+
+/* A thread that has used this cache not, or not lately. */
+static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_region_t *region)
+{
+    const uint32_t id = region->super.cache_id;
+    const bool was_for_once = (grdma_flags(region) & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0;
+
+    if (grdma_is_inherited(module, id)) {
+        return OPAL_SUCCESS;
     }
-    grdma_unlink_locked(module, region);
-    region->next = ending->list;
-    ending->list = region;
-    module->regions--;
+    prepare(module);
+    grdma_block_t *block = grdma_block_get(module);
+    if (block == NULL) {
+        return OPAL_ERR_OUT_OF_RESOURCE; /* It stays registered. */
+    }
+    grdma_put(grdma_count_of(block, id));
+    return was_for_once ? grdma_end_one(module, id) : care_for(module, id);
 }
 
 int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_registration_t *reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    grdma_region_t *region = grdma_region_of(reg);
-    grdma_ending_t ending, own = { NULL };
+    grdma_region_t *region = (grdma_region_t *) reg;
+    const uint32_t id = reg->cache_id;
+    grdma_block_t *block = grdma_block_of(module);
+    grdma_count_t *count = block != NULL ? grdma_count_of(block, id) : NULL;
 
-    if (grdma_is_inherited(region)) {
-        return OPAL_SUCCESS; /* The cache's lock may be inherited too, if it was destroyed before the fork. */
+    if (__builtin_expect(count == NULL || grdma_is_inherited(module, id)
+                             || (grdma_flags(region) & GRDMA_CARE) != 0,
+                         0)) {
+        return put_slowly(module, region);
     }
-    atomic_fetch_add(&module->holders, 1);
-    prepare(module);
-    grdma_lock(module, &ending);
-    if (--region->refs == 0) {
-        become_idle_locked(module, region, &own);
+    grdma_put(count);
+    if (__builtin_expect((grdma_flags(region) & GRDMA_CARE) != 0, 0)) {
+        return care_for(module, id);
     }
-    bool last = module->closing && own.list != NULL && module->regions == 0;
-    grdma_unlock(module, &ending);
-    int rc = grdma_end(module, own.list);
-    grdma_let_go(module, last ? 2 : 1);
-    return rc;
+    return OPAL_SUCCESS;
 }

@@ -173,8 +173,8 @@ static void end_now(grdma_module_t *module, grdma_list_t *idle)
     grdma_count(&module->counters->deregistrations, count);
     grdma_count(&module->counters->unpinned_in_hook, count);
     grdma_count(&module->counters->unpin_ns[0], count);
-    atomic_fetch_sub(&module->bytes, bytes);
-    atomic_fetch_sub(&module->count, count);
+    atomic_fetch_sub(&module->counters->bytes, bytes);
+    atomic_fetch_sub(&module->counters->count, count);
     push(module, &module->spent, idle->first, last);
     idle->first = 0;
 }

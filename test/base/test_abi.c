@@ -93,12 +93,12 @@ SIZE(mca_rcache_base_module_t, 104);
 AT(mca_rcache_base_registration_t, rcache, 0);
 AT(mca_rcache_base_registration_t, base, 8);
 AT(mca_rcache_base_registration_t, bound, 16);
-AT(mca_rcache_base_registration_t, alloc_base, 24);
-AT(mca_rcache_base_registration_t, flags, 32);
-AT(mca_rcache_base_registration_t, access_flags, 36);
-AT(mca_rcache_base_registration_t, watch, 40);
-AT(mca_rcache_base_registration_t, cache_private, 64);
-SIZE(mca_rcache_base_registration_t, 72);
+AT(mca_rcache_base_registration_t, flags, 24);
+AT(mca_rcache_base_registration_t, access_flags, 28);
+AT(mca_rcache_base_registration_t, watch, 32);
+AT(mca_rcache_base_registration_t, cache_id, 56);
+AT(mca_rcache_base_registration_t, cache_word, 60);
+SIZE(mca_rcache_base_registration_t, 64);
 
 AT(mca_rcache_base_resources_t, cache_name, 0);
 AT(mca_rcache_base_resources_t, reg_data, 8);
