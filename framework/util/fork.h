@@ -6,6 +6,7 @@
 #define FRAMEWORK_UTIL_FORK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "opal/constants.h"
@@ -23,11 +24,17 @@ extern _Atomic uint64_t opal_fork_count;
 /** Become a child: forget what other threads of the parent held (locks, windows, caches). Hook context. */
 void opal_fork_notice(void);
 
+/** Is this process not a fork child that has not noticed yet? Hook context. */
+static inline bool opal_fork_is_known(void)
+{
+    const atomic_int *word = atomic_load_explicit(&opal_fork_word, memory_order_acquire);
+    return __builtin_expect(atomic_load_explicit(word, memory_order_acquire) == OPAL_FORK_ALIVE, 1);
+}
+
 /** Before anything is used that a fork child must not share with its parent. Hook context. */
 static inline void opal_fork_check(void)
 {
-    const atomic_int *word = atomic_load_explicit(&opal_fork_word, memory_order_acquire);
-    if (__builtin_expect(atomic_load_explicit(word, memory_order_acquire) != OPAL_FORK_ALIVE, 0)) {
+    if (!opal_fork_is_known()) {
         opal_fork_notice();
     }
 }

@@ -62,28 +62,27 @@ _Static_assert(sizeof(mca_rcache_base_registration_t) <= 64, "a hit reads one li
 /** Giving back a reference to a region with one of these takes the lock. */
 #define GRDMA_CARE (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS)
 
-/** Ids are 1 to this: what a hint has room for. */
-#define GRDMA_MAX_ID ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - 1)
-
-/* Chunk k holds the ids with 2^(k + 6) <= id + 64 < 2^(k + 7): twice as many as the one before. */
-#define GRDMA_FIRST_CHUNK_LOG 6
-#define GRDMA_FIRST_CHUNK (UINT32_C(1) << GRDMA_FIRST_CHUNK_LOG)
-#define GRDMA_CHUNKS (GRDMA_HINT_ID_BITS - GRDMA_FIRST_CHUNK_LOG + 1)
+/* Chunk k holds the ids with 2^k <= id + 64 < 2^(k + 1): twice as many as the one before. */
+#define GRDMA_FIRST_CHUNK 6
+#define GRDMA_CHUNKS (GRDMA_HINT_ID_BITS + 1) /**< Those from GRDMA_FIRST_CHUNK on are used. */
+#define GRDMA_ID_BIAS (UINT32_C(1) << GRDMA_FIRST_CHUNK)
+/** Ids are 1 to this. A hint has room for a little more. */
+#define GRDMA_MAX_ID ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - GRDMA_ID_BIAS - 1)
 
 static inline unsigned grdma_chunk_of(uint32_t id)
 {
-    return 31 - (unsigned) __builtin_clz(id + GRDMA_FIRST_CHUNK) - GRDMA_FIRST_CHUNK_LOG;
+    return 31 ^ (unsigned) __builtin_clz(id + GRDMA_ID_BIAS);
 }
 
-/** First id of a chunk; of chunk 0 it is 0, which no region has. */
+/** First id of a chunk; of the first one it is 0, which no region has. */
 static inline uint32_t grdma_chunk_start(unsigned chunk)
 {
-    return (GRDMA_FIRST_CHUNK << chunk) - GRDMA_FIRST_CHUNK;
+    return (UINT32_C(1) << chunk) - GRDMA_ID_BIAS;
 }
 
 static inline uint32_t grdma_chunk_length(unsigned chunk)
 {
-    return GRDMA_FIRST_CHUNK << chunk;
+    return UINT32_C(1) << chunk;
 }
 
 /* ---- References ----------------------------------------------------------------------------------- */
@@ -145,37 +144,37 @@ struct grdma_module_t {
     /* What a hit reads; written rarely. */
     _Atomic uint64_t attention __attribute__((aligned(64))); /**< GRDMA_ATTENTION_*. A hit looks here first. */
     uint32_t stride;                                         /**< From region to region, bytes. Constant. */
-    uint64_t serial;                                         /**< No other cache of this process has it. Constant. */
-    uintptr_t page_mask;                                     /**< Page size less 1. Constant. */
-    uint32_t page_shift;                                     /**< Index and filter count in pages. Constant. */
-    _Atomic(grdma_hints_t *) hints;                          /**< Replaced when it grows. */
-    _Atomic uint32_t hint_levels;                            /**< Bit k: there are hints of level k. */
-    _Atomic uint32_t first_own; /**< Ids below were a fork parent's: nothing of them is touched. */
+    uint64_t serial;                        /**< No other cache of this process has it. Constant. */
+    uintptr_t page_mask;                    /**< Page size less 1. Constant. */
+    uint32_t page_shift;                    /**< Index and filter count in pages. Constant. */
+    _Atomic(grdma_hints_t *) hints;         /**< Replaced when it grows. */
+    _Atomic uint32_t hint_levels;           /**< Bit k: there are hints of level k. */
+    _Atomic uint32_t first_own;             /**< Ids below were a fork parent's: nothing of them is touched. */
     _Atomic uintptr_t chunks[GRDMA_CHUNKS]; /**< Chunk k, less its first id; 0: not there yet. */
 
     /* Constant. */
     mca_rcache_base_resources_t resources __attribute__((aligned(64)));
-    char *name; /**< resources.cache_name. */
+    char *name;                      /**< resources.cache_name. */
     mca_rcache_counters_t *counters; /**< `count` and `bytes` are raised only under the lock: limits are exact. */
 
     pthread_mutex_t lock __attribute__((aligned(64))); /**< Lowest rank. Protects the following, as said above. */
     interval_btree_t index;
     page_filter_t filter; /**< Read by hooks without the lock. */
     grdma_list_t limbo, free;
-    uint32_t high;         /**< Ids from here on have never been used. */
-    uint32_t hand;         /**< Where the clock of grdma_evict.c stands. */
-    uint32_t live;         /**< Ids in use; decides how many hints there should be. */
+    uint32_t high;            /**< Ids from here on have never been used. */
+    uint32_t hand;            /**< Where the clock of grdma_evict.c stands. */
+    uint32_t live;            /**< Ids in use; decides how many hints there should be. */
     _Atomic uint32_t pinning; /**< Registrations on their way. */
 
     _Atomic(grdma_block_t *) blocks; /**< All; pushed under the lock, read without. */
-    _Atomic uint32_t owners;         /**< Blocks that have an owner. Raised under the lock, before the block is used. */
+    _Atomic uint32_t owners; /**< Blocks that have an owner. Raised under the lock, before the block is used. */
     grdma_pending_t pending;
 
-    _Atomic uint32_t dead;            /**< To be deregistered and freed, outside hooks: a list's first. */
-    _Atomic uint32_t spent;           /**< To be freed, outside hooks; likewise. */
-    _Atomic uint32_t ending;          /**< Regions on their way out, that still count. */
-    pthread_mutex_t provider_lock;    /**< Held across after_fork, so that it is called once. No hook takes it. */
-    _Atomic bool warn_in_use;         /**< Say so at the next chance. */
+    _Atomic uint32_t dead;         /**< To be deregistered and freed, outside hooks: a list's first. */
+    _Atomic uint32_t spent;        /**< To be freed, outside hooks; likewise. */
+    _Atomic uint32_t ending;       /**< Regions on their way out, that still count. */
+    pthread_mutex_t provider_lock; /**< Held across after_fork, so that it is called once. No hook takes it. */
+    _Atomic bool warn_in_use;      /**< Say so at the next chance. */
     atomic_bool warned_in_use;
     grdma_module_t *left; /**< Of those that were destroyed with references out: the one before. */
 };
@@ -192,12 +191,16 @@ static inline grdma_module_t *grdma_of(mca_rcache_base_module_t *module)
     return (grdma_module_t *) module;
 }
 
+static inline grdma_region_t *grdma_in_chunk(const grdma_module_t *module, unsigned chunk, uint32_t id)
+{
+    return (grdma_region_t *) (atomic_load_explicit(&module->chunks[chunk], memory_order_acquire)
+                               + (uintptr_t) id * module->stride);
+}
+
 /** The region with this id, which has been made. */
 static inline grdma_region_t *grdma_at(const grdma_module_t *module, uint32_t id)
 {
-    const uintptr_t chunk = atomic_load_explicit(&module->chunks[grdma_chunk_of(id)], memory_order_acquire);
-
-    return (grdma_region_t *) (chunk + (uintptr_t) id * module->stride);
+    return grdma_in_chunk(module, grdma_chunk_of(id), id);
 }
 
 static inline uint32_t grdma_flags(const grdma_region_t *region)
@@ -322,9 +325,9 @@ void grdma_unlock(grdma_module_t *module);
 /** Regions that are over in the hook that found them idle. */
 typedef struct grdma_batch_t {
     grdma_list_t idle;
-    bool is_alone;     /**< Their idleness can be told now. */
-    bool is_certain;   /**< Their memory was released, so in_use_policy applies. */
-    uint32_t now_us;   /**< When. */
+    bool is_alone;   /**< Their idleness can be told now. */
+    bool is_certain; /**< Their memory was released, so in_use_policy applies. */
+    uint32_t now_us; /**< When. */
     uint32_t in_use;
     uint32_t count; /**< Of regions that were READY. */
 } grdma_batch_t;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define GRDMA_HINT_ID_BITS 24
+#define GRDMA_HINT_ID_MASK ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - 1)
 #define GRDMA_HINT_BUCKET 8
 
 typedef struct grdma_hints_t {
@@ -33,12 +34,16 @@ static inline unsigned grdma_hint_bits(unsigned level)
 /** What the hash of the block over an address at a level is. */
 static inline uint64_t grdma_hint_hash(uintptr_t address, unsigned level)
 {
-    return ((address >> grdma_hint_bits(level)) * GRDMA_HINT_LEVELS + level) * UINT64_C(0x9e3779b97f4a7c15);
+    const uint64_t mixed =
+        ((address >> grdma_hint_bits(level)) + ((uint64_t) level << 60)) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return mixed ^ mixed >> 32; /* The low bits are as good as the high ones. */
 }
 
+/** A slot without its id. */
 static inline uint32_t grdma_hint_tag(uint64_t hash)
 {
-    return (uint32_t) (hash >> 8) & 0xff;
+    return (uint32_t) hash & ~GRDMA_HINT_ID_MASK;
 }
 
 /** The slots that a hint with this hash may be in: one bucket. */
@@ -50,7 +55,7 @@ static inline _Atomic uint32_t *grdma_hint_bucket(grdma_hints_t *hints, uint64_t
 /** Where in the bucket to begin. */
 static inline unsigned grdma_hint_start(uint64_t hash)
 {
-    return (unsigned) (hash >> 16) % GRDMA_HINT_BUCKET;
+    return (unsigned) hash % GRDMA_HINT_BUCKET;
 }
 
 /** Make a table of at least `slots` slots; NULL: no memory. Not from hook context. */

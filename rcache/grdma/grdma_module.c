@@ -196,8 +196,9 @@ static int set_up(grdma_module_t *module)
     module->counters = mca_rcache_stats_new_cache(module->name, "grdma");
     atomic_init(&module->hints, grdma_hints_make(FIRST_HINTS, NULL));
     const bool has_filter = page_filter_init(&module->filter);
-    return module->counters != NULL && atomic_load(&module->hints) != NULL && has_filter ? OPAL_SUCCESS
-                                                                                       : OPAL_ERR_OUT_OF_RESOURCE;
+    return module->counters != NULL && atomic_load(&module->hints) != NULL && has_filter
+               ? OPAL_SUCCESS
+               : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
 int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, bool caching,

@@ -56,7 +56,8 @@ void grdma_pending_handle_locked(grdma_module_t *module, grdma_list_t *idle)
     for (size_t i = 0; i < GRDMA_PENDING_CELLS; i++) {
         struct grdma_pending_cell_t *cell = &pending->cell[i];
         if (atomic_load_explicit(&cell->state, memory_order_acquire) == CELL_READY) {
-            grdma_invalidate_locked(module, cell->start, last_of(cell), (opal_mem_hooks_cause_t) cell->cause, idle);
+            grdma_invalidate_locked(module, cell->start, last_of(cell), (opal_mem_hooks_cause_t) cell->cause,
+                                    idle);
             atomic_store_explicit(&cell->state, CELL_EMPTY, memory_order_release);
         }
     }

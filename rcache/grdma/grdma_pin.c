@@ -83,7 +83,8 @@ static void drop_changed(grdma_module_t *module, uint32_t id)
     grdma_lock(module);
     if ((grdma_flags(region) & (GRDMA_INDEXED | MCA_RCACHE_FLAGS_INVALID)) == GRDMA_INDEXED) {
         grdma_batch_begin_locked(module, true, &batch);
-        interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region), id);
+        interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
+                              id);
         grdma_retire_locked(module, id, &batch);
         grdma_batch_end_locked(module, OPAL_MEM_HOOKS_CAUSE_KERNEL, &batch);
         grdma_leave(module, &batch.idle);
@@ -255,12 +256,13 @@ static int call_provider(grdma_module_t *module, grdma_region_t *region)
     const mca_rcache_base_resources_t *resources = &module->resources;
     int rc;
     do {
-        rc = resources->register_mem(resources->reg_data, region->super.base, grdma_length(region), &region->super);
+        rc =
+            resources->register_mem(resources->reg_data, region->super.base, grdma_length(region), &region->super);
     } while (rc == OPAL_ERR_OUT_OF_RESOURCE && grdma_evict(module, true));
     if (rc == OPAL_SUCCESS) {
         grdma_count(&module->counters->registrations, 1);
-        grdma_count(&module->counters->sizes[mca_rcache_stats_bucket(grdma_length(region), MCA_RCACHE_STATS_SIZES)],
-                    1);
+        grdma_count(
+            &module->counters->sizes[mca_rcache_stats_bucket(grdma_length(region), MCA_RCACHE_STATS_SIZES)], 1);
     }
     return rc;
 }
@@ -549,7 +551,8 @@ static int make_room(miss_t *miss, uint64_t *deadline, unsigned *steps)
 static int make_memory(miss_t *miss)
 {
     const int rc = grow(miss->module);
-    return rc == OPAL_SUCCESS && grdma_block_fit(miss->module, miss->block) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
+    return rc == OPAL_SUCCESS && grdma_block_fit(miss->module, miss->block) ? OPAL_SUCCESS
+                                                                            : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
 /* The provider's codes come through; a wider registration than asked for is only tried. */

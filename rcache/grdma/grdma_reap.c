@@ -166,7 +166,8 @@ int grdma_reap(grdma_module_t *module)
     int result = OPAL_SUCCESS;
 
     if ((atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0) {
-        atomic_fetch_and(&module->attention, ~(uint64_t) GRDMA_ATTENTION_WORK); /* What comes from here on sets it again. */
+        atomic_fetch_and(&module->attention,
+                         ~(uint64_t) GRDMA_ATTENTION_WORK); /* What comes from here on sets it again. */
         atomic_fetch_add(&module->ending, 1);
         empty_limbo(module, &result);
         grdma_list_t dead = take_all(&module->dead);

@@ -26,7 +26,8 @@ static int make_chunk(grdma_module_t *module, unsigned chunk)
     madvise(memory, size, MADV_HUGEPAGE);
 #endif
     if (!atomic_compare_exchange_strong(&module->chunks[chunk], &expected,
-                                        (uintptr_t) memory - (uintptr_t) grdma_chunk_start(chunk) * module->stride)) {
+                                        (uintptr_t) memory
+                                            - (uintptr_t) grdma_chunk_start(chunk) * module->stride)) {
         munmap(memory, size); /* Another thread was faster. */
     }
     return OPAL_SUCCESS;
@@ -39,7 +40,7 @@ int grdma_regions_grow(grdma_module_t *module, uint32_t needed)
     if (needed > GRDMA_MAX_ID) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    for (unsigned chunk = 0; chunk <= grdma_chunk_of(needed) && rc == OPAL_SUCCESS; chunk++) {
+    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk <= grdma_chunk_of(needed) && rc == OPAL_SUCCESS; chunk++) {
         if (atomic_load(&module->chunks[chunk]) == 0) {
             rc = make_chunk(module, chunk);
         }
@@ -49,7 +50,7 @@ int grdma_regions_grow(grdma_module_t *module, uint32_t needed)
 
 void grdma_regions_free(grdma_module_t *module)
 {
-    for (unsigned chunk = 0; chunk < GRDMA_CHUNKS; chunk++) {
+    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_CHUNKS; chunk++) {
         const uintptr_t biased = atomic_load(&module->chunks[chunk]);
 
         if (biased != 0) {
@@ -98,7 +99,7 @@ static unsigned level_of(uintptr_t address, const grdma_region_t *region)
 
 static bool is_stale(const grdma_module_t *module, uint32_t slot)
 {
-    return (grdma_flags(grdma_at(module, slot & GRDMA_MAX_ID)) & GRDMA_HIDDEN) != 0;
+    return (grdma_flags(grdma_at(module, slot & GRDMA_HINT_ID_MASK)) & GRDMA_HIDDEN) != 0;
 }
 
 /* The slot for a hint: where it is already, an empty one, one that leads nowhere, or any. */
@@ -125,11 +126,10 @@ static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t addres
 {
     const unsigned level = level_of(address, region);
     const uint64_t hash = grdma_hint_hash(address, level);
-    const uint32_t value = grdma_hint_tag(hash) << GRDMA_HINT_ID_BITS | region->super.cache_id;
+    const uint32_t value = grdma_hint_tag(hash) | region->super.cache_id;
 
-    atomic_store_explicit(
-        choose_slot(module, grdma_hint_bucket(hints, hash), grdma_hint_start(hash), value), value,
-        memory_order_release);
+    atomic_store_explicit(choose_slot(module, grdma_hint_bucket(hints, hash), grdma_hint_start(hash), value),
+                          value, memory_order_release);
     if ((atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & 1u << level) == 0) {
         atomic_fetch_or_explicit(&module->hint_levels, 1u << level, memory_order_relaxed);
     }

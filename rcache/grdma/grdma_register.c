@@ -11,86 +11,89 @@
  * but is not handled yet has not marked its regions. */
 static inline bool is_quiet(const grdma_module_t *module)
 {
-    opal_fork_check();
-    return atomic_load_explicit(&module->attention, memory_order_acquire) == 0 && !opal_memory_changed();
+    return opal_fork_is_known() && atomic_load_explicit(&module->attention, memory_order_acquire) == 0
+           && !opal_memory_changed();
 }
 
-static inline bool covers(const mca_rcache_base_registration_t *reg, uintptr_t first, uintptr_t last, int32_t access)
+typedef struct sought_t {
+    uintptr_t first, last;
+    int32_t access;
+} sought_t;
+
+static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t sought)
 {
-    return (uintptr_t) reg->base <= first && (uintptr_t) reg->bound >= last && (access & ~reg->access_flags) == 0;
+    return (uintptr_t) reg->base <= sought.first && (uintptr_t) reg->bound >= sought.last
+           && (sought.access & ~reg->access_flags) == 0;
 }
 
-static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t id);
-
-/* Refer to the region, and then see whether it is what is wanted. */
-static inline grdma_region_t *try(grdma_module_t *module, grdma_block_t *block, uint32_t id, uintptr_t first,
-                                  uintptr_t last, int32_t access)
+/* Refer to the region, and then see whether it is what is wanted. If not, the reference is given back. Whoever wanted to end
+ * the region meanwhile may have seen it, and leaves that to the next call that is not a hit. */
+static inline __attribute__((always_inline)) grdma_region_t *try(grdma_module_t *module, grdma_block_t *block,
+                                                                 uint32_t id, sought_t sought)
 {
-    grdma_count_t *count = grdma_count_of(block, id);
-    grdma_region_t *region = grdma_at(module, id);
+    const unsigned chunk = grdma_chunk_of(id);
+    grdma_count_t *count = grdma_count_in_chunk(block, chunk, id);
+    grdma_region_t *region = grdma_in_chunk(module, chunk, id);
 
     if (__builtin_expect(count == NULL, 0)) {
         return NULL;
     }
     grdma_take(count);
-    if (__builtin_expect((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK)) == 0
-                             && covers(&region->super, first, last, access)
+    if (__builtin_expect((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK)) == 0 && covers(&region->super, sought)
                              && opal_memory_watch_holds(&region->super.watch),
                          1)) {
         return region;
     }
     grdma_put(count);
     if ((grdma_flags(region) & GRDMA_LIMBO) != 0) {
-        care_for(module, id); /* Whoever wanted to end it may have seen our reference. */
+        grdma_attend(module, GRDMA_ATTENTION_WORK);
     }
     return NULL;
 }
 
-static inline grdma_region_t *follow_hints(grdma_module_t *module, grdma_block_t *block, unsigned level,
-                                           uintptr_t first, uintptr_t last, int32_t access)
+/* The slot where a hint is, unless others were there before it. */
+static inline __attribute__((always_inline)) grdma_region_t *hit(grdma_module_t *module, grdma_block_t *block,
+                                                                 sought_t sought)
 {
-    const uint64_t hash = grdma_hint_hash(first, level);
-    _Atomic uint32_t *bucket =
-        grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
-    const unsigned start = grdma_hint_start(hash);
-    const uint32_t tag = grdma_hint_tag(hash);
+    const uint64_t hash = grdma_hint_hash(sought.first, 0);
+    const uint32_t slot =
+        atomic_load_explicit(grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash)
+                                 + grdma_hint_start(hash),
+                             memory_order_acquire);
+    const uint32_t id = slot ^ grdma_hint_tag(hash);
 
-    for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
-        const uint32_t slot =
-            atomic_load_explicit(&bucket[(start + i) % GRDMA_HINT_BUCKET], memory_order_acquire);
-
-        if (slot >> GRDMA_HINT_ID_BITS == tag && (slot & GRDMA_MAX_ID) != 0) {
-            grdma_region_t *region = try(module, block, slot & GRDMA_MAX_ID, first, last, access);
-            if (__builtin_expect(region != NULL, 1)) {
-                return region;
-            }
-        }
-    }
-    return NULL;
+    return __builtin_expect(id - 1 < GRDMA_HINT_ID_MASK, 1) ? try(module, block, id, sought) : NULL;
 }
 
-/* Hints to larger blocks, if there are any. */
-static __attribute__((noinline)) grdma_region_t *follow_coarse_hints(grdma_module_t *module, grdma_block_t *block,
-                                                                     uintptr_t first, uintptr_t last, int32_t access)
+/* Any slot of the bucket. */
+static grdma_region_t *follow_hints(grdma_module_t *module, grdma_block_t *block, unsigned level, sought_t sought)
 {
-    const uint32_t levels = atomic_load_explicit(&module->hint_levels, memory_order_relaxed);
+    const uint64_t hash = grdma_hint_hash(sought.first, level);
+    _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
     grdma_region_t *region = NULL;
 
-    for (unsigned level = 1; level < GRDMA_HINT_LEVELS && region == NULL; level++) {
-        if ((levels & 1u << level) != 0) {
-            region = follow_hints(module, block, level, first, last, access);
+    for (unsigned i = 0; i < GRDMA_HINT_BUCKET && region == NULL; i++) {
+        const uint32_t slot =
+            atomic_load_explicit(&bucket[(grdma_hint_start(hash) + i) % GRDMA_HINT_BUCKET], memory_order_acquire);
+        const uint32_t id = slot ^ grdma_hint_tag(hash);
+
+        if (id - 1 < GRDMA_HINT_ID_MASK) {
+            region = try(module, block, id, sought);
         }
     }
     return region;
 }
 
-static inline grdma_region_t *hit(grdma_module_t *module, grdma_block_t *block, uintptr_t first, uintptr_t last,
-                                  int32_t access)
+/* Hints of all levels that there are. */
+static grdma_region_t *follow_all_hints(grdma_module_t *module, grdma_block_t *block, sought_t sought)
 {
-    grdma_region_t *region = follow_hints(module, block, 0, first, last, access);
+    const uint32_t levels = atomic_load_explicit(&module->hint_levels, memory_order_relaxed);
+    grdma_region_t *region = NULL;
 
-    if (region == NULL && (atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & ~1u) != 0) {
-        region = follow_coarse_hints(module, block, first, last, access);
+    for (unsigned level = 0; level < GRDMA_HINT_LEVELS && region == NULL; level++) {
+        if ((levels & 1u << level) != 0) {
+            region = follow_hints(module, block, level, sought);
+        }
     }
     return region;
 }
@@ -136,8 +139,9 @@ static bool is_deaf(const grdma_module_t *module)
            || opal_memory_base_sync() != OPAL_SUCCESS;
 }
 
-static __attribute__((noinline)) int register_slowly(grdma_module_t *module, void *addr, size_t size, uint32_t flags,
-                                                     int32_t access, mca_rcache_base_registration_t **reg)
+static __attribute__((noinline)) int register_slowly(grdma_module_t *module, void *addr, size_t size,
+                                                     uint32_t flags, int32_t access,
+                                                     mca_rcache_base_registration_t **reg)
 {
     grdma_wish_t wish = { .access = access, .flags = flags };
     const int rc = page_range(module, addr, size, &wish);
@@ -154,24 +158,42 @@ static __attribute__((noinline)) int register_slowly(grdma_module_t *module, voi
     return grdma_find_or_pin(module, wish, reg);
 }
 
+/* The hint is not in its first place. */
+static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module, void *addr, size_t size,
+                                                          int32_t access, mca_rcache_base_registration_t **reg)
+{
+    grdma_block_t *block = grdma_block_of(module);
+    const uintptr_t first = (uintptr_t) addr & ~module->page_mask;
+    const uintptr_t last = ((uintptr_t) addr + size - 1) | module->page_mask;
+    grdma_region_t *region = follow_all_hints(module, block, (sought_t){ first, last, access });
+
+    if (region == NULL) {
+        return register_slowly(module, addr, size, 0, access, reg);
+    }
+    mca_rcache_stats_bump(&block->counters->hits);
+    *reg = &region->super;
+    return OPAL_SUCCESS;
+}
+
+/* Other functions are only called to go on there: so this one saves no registers. */
 int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags, int32_t access,
                    mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    const uintptr_t first = (uintptr_t) addr & ~module->page_mask;
     const uintptr_t end = (uintptr_t) addr + size;
+    grdma_block_t *block = grdma_block_of(module);
 
-    if (__builtin_expect(flags == 0 && end > (uintptr_t) addr && is_quiet(module), 1)) {
-        grdma_block_t *block = grdma_block_of(module);
-        grdma_region_t *region =
-            block != NULL ? hit(module, block, first, (end - 1) | module->page_mask, access) : NULL;
-        if (__builtin_expect(region != NULL, 1)) {
-            mca_rcache_stats_bump(&block->counters->hits);
-            *reg = &region->super;
-            return OPAL_SUCCESS;
-        }
+    if (__builtin_expect(flags != 0 || end <= (uintptr_t) addr || block == NULL || !is_quiet(module), 0)) {
+        return register_slowly(module, addr, size, flags, access, reg);
     }
-    return register_slowly(module, addr, size, flags, access, reg);
+    grdma_region_t *region = hit(
+        module, block, (sought_t){ (uintptr_t) addr & ~module->page_mask, (end - 1) | module->page_mask, access });
+    if (__builtin_expect(region == NULL, 0)) {
+        return register_by_any_hint(module, addr, size, access, reg);
+    }
+    mca_rcache_stats_bump(&block->counters->hits);
+    *reg = &region->super;
+    return OPAL_SUCCESS;
 }
 
 int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
@@ -192,12 +214,10 @@ int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
 
 /* ---- Giving back ------------------------------------------------------------------------------------ */
 
-/* A reference to a region that is INVALID, or never was to be found, has been given back. */
-static int care_for(grdma_module_t *module, uint32_t id)
+/* A reference to a region that is INVALID has been given back. */
+static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t id)
 {
-    const uint32_t flags = grdma_flags(grdma_at(module, id));
-
-    if ((flags & GRDMA_LIMBO) != 0) {
+    if ((grdma_flags(grdma_at(module, id)) & GRDMA_LIMBO) != 0) {
         grdma_attend(module, GRDMA_ATTENTION_WORK);
         return grdma_reap(module);
     }
@@ -228,9 +248,10 @@ int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_regi
     grdma_region_t *region = (grdma_region_t *) reg;
     const uint32_t id = reg->cache_id;
     grdma_block_t *block = grdma_block_of(module);
-    grdma_count_t *count = block != NULL ? grdma_count_of(block, id) : NULL;
+    grdma_count_t *count = __builtin_expect(block != NULL, 1) ? grdma_count_of(block, id) : NULL;
 
-    if (__builtin_expect(count == NULL || grdma_is_inherited(module, id)
+    if (__builtin_expect(count == NULL || !opal_fork_is_known()
+                             || id < atomic_load_explicit(&module->first_own, memory_order_relaxed)
                              || (grdma_flags(region) & GRDMA_CARE) != 0,
                          0)) {
         return put_slowly(module, region);

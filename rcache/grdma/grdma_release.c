@@ -74,8 +74,7 @@ void grdma_retire_locked(grdma_module_t *module, uint32_t id, grdma_batch_t *bat
 /* A region that is being pinned: its maker will see the flag. @return false: it is READY now. */
 static bool mark_pinning(grdma_module_t *module, grdma_region_t *region)
 {
-    const uint32_t flags =
-        __atomic_fetch_or(&region->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_ACQ_REL);
+    const uint32_t flags = __atomic_fetch_or(&region->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_ACQ_REL);
 
     if ((flags & GRDMA_PINNING) == 0) {
         return false;
@@ -231,7 +230,8 @@ OPAL_MEM_HOOKS_PATH int grdma_invalidate_range(mca_rcache_base_module_t *base_mo
     const uintptr_t first = start & ~module->page_mask;
     const uintptr_t last = size > UINTPTR_MAX - start ? UINTPTR_MAX : (start + size - 1) | module->page_mask;
 
-    if (size != 0 && page_filter_may_hold(&module->filter, first >> module->page_shift, last >> module->page_shift)) {
+    if (size != 0
+        && page_filter_may_hold(&module->filter, first >> module->page_shift, last >> module->page_shift)) {
         invalidate_in_hook(module, first, last);
     }
     return OPAL_SUCCESS;

@@ -24,7 +24,7 @@ static inline grdma_block_t *grdma_block_of(const grdma_module_t *module)
     const unsigned place = (unsigned) module->serial % GRDMA_RECENT;
 
     return __builtin_expect(grdma_self.recent[place].serial == module->serial, 1) ? grdma_self.recent[place].block
-                                                                                 : NULL;
+                                                                                  : NULL;
 }
 
 static inline void grdma_remember_block(const grdma_module_t *module, grdma_block_t *block)
@@ -35,12 +35,18 @@ static inline void grdma_remember_block(const grdma_module_t *module, grdma_bloc
     grdma_self.recent[place].block = block;
 }
 
+static inline grdma_count_t *grdma_count_in_chunk(const grdma_block_t *block, unsigned chunk, uint32_t id)
+{
+    const uintptr_t counts = atomic_load_explicit(&block->counts[chunk], memory_order_acquire);
+
+    return __builtin_expect(counts != 0, 1) ? (grdma_count_t *) (counts + (uintptr_t) id * sizeof(grdma_count_t))
+                                            : NULL;
+}
+
 /** NULL: no memory for counts of this id yet, which is as good as zeros. */
 static inline grdma_count_t *grdma_count_of(const grdma_block_t *block, uint32_t id)
 {
-    const uintptr_t counts = atomic_load_explicit(&block->counts[grdma_chunk_of(id)], memory_order_acquire);
-
-    return counts != 0 ? (grdma_count_t *) (counts + (uintptr_t) id * sizeof(grdma_count_t)) : NULL;
+    return grdma_count_in_chunk(block, grdma_chunk_of(id), id);
 }
 
 /** Count a reference. What is read of the region after it is read later: a compiler is told so here, the processors when

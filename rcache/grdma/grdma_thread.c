@@ -207,17 +207,21 @@ grdma_block_t *grdma_block_get(grdma_module_t *module)
     return block;
 }
 
+/* Chunks of counts from this one on are pages of their own. */
+#define FIRST_MAPPED 9
+
 static bool make_counts(grdma_block_t *block, unsigned chunk)
 {
     const size_t size = (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t);
-    char *memory = chunk < 3 ? calloc(1, size)
-                             : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *memory = chunk < FIRST_MAPPED
+                       ? calloc(1, size)
+                       : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (memory == NULL || memory == MAP_FAILED) {
         return false;
     }
 #ifdef MADV_HUGEPAGE
-    if (chunk >= 3) {
+    if (chunk >= FIRST_MAPPED) {
         madvise(memory, size, MADV_HUGEPAGE);
     }
 #endif
@@ -229,7 +233,8 @@ static bool make_counts(grdma_block_t *block, unsigned chunk)
 
 bool grdma_block_fit(grdma_module_t *module, grdma_block_t *block)
 {
-    for (unsigned chunk = 0; chunk < GRDMA_CHUNKS && atomic_load(&module->chunks[chunk]) != 0; chunk++) {
+    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_CHUNKS && atomic_load(&module->chunks[chunk]) != 0;
+         chunk++) {
         if (atomic_load_explicit(&block->counts[chunk], memory_order_relaxed) == 0 && !make_counts(block, chunk)) {
             return false;
         }
@@ -242,7 +247,7 @@ static void free_counts(grdma_block_t *block, unsigned chunk)
     const uintptr_t biased = atomic_load(&block->counts[chunk]);
     char *memory = (char *) (biased + (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t));
 
-    if (biased != 0 && chunk < 3) {
+    if (biased != 0 && chunk < FIRST_MAPPED) {
         free(memory);
     } else if (biased != 0) {
         munmap(memory, (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t));
@@ -273,7 +278,7 @@ void grdma_blocks_free(grdma_module_t *module)
     pthread_mutex_unlock(&threads_lock);
     while ((block = list) != NULL) {
         list = block->next;
-        for (unsigned chunk = 0; chunk < GRDMA_CHUNKS; chunk++) {
+        for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_CHUNKS; chunk++) {
             free_counts(block, chunk);
         }
         free(block);
@@ -325,5 +330,6 @@ bool grdma_is_alone_locked(const grdma_module_t *module)
 {
     const uint32_t owners = atomic_load_explicit(&module->owners, memory_order_acquire);
 
-    return owners == 0 || (owners == 1 && grdma_self.thread != NULL && find_own(module, grdma_self.thread) != NULL);
+    return owners == 0
+           || (owners == 1 && grdma_self.thread != NULL && find_own(module, grdma_self.thread) != NULL);
 }
