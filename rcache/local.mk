@@ -27,6 +27,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/interval_btree_node.h \
 	rcache/grdma/interval_btree_pool.c \
 	rcache/grdma/interval_btree_query.c \
+	rcache/grdma/page_filter.c \
 	rcache/grdma/page_filter.h \
 	rcache/grdma/grdma_module.c \
 	rcache/grdma/grdma_lock.c \

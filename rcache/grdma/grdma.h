@@ -291,6 +291,8 @@ void grdma_id_give_locked(grdma_module_t *module, uint32_t id);
 void grdma_regions_free(grdma_module_t *module);
 /** More hints, if the cache has outgrown them. Not under the lock, not from hook context. */
 void grdma_hints_fit(grdma_module_t *module);
+/** A page filter of that size. Likewise. */
+void grdma_filter_grow(grdma_module_t *module, unsigned bits);
 /** Remember that a lookup of an address ends at this region. Every context. */
 void grdma_hint_learn(grdma_module_t *module, uintptr_t address, const grdma_region_t *region);
 

@@ -231,7 +231,7 @@ static void announce_locked(grdma_module_t *module, uint32_t id)
     __atomic_fetch_or(&region->super.flags, GRDMA_INDEXED, __ATOMIC_RELAXED);
     __atomic_fetch_and(&region->super.flags, ~MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
     interval_btree_insert(&module->index, grdma_first_page(module, region), grdma_last_page(module, region), id);
-    page_filter_add(&module->filter, grdma_first_page(module, region), grdma_last_page(module, region));
+    page_filter_add(&module->filter, grdma_first(region), grdma_last(region));
 }
 
 /* Wait until no release of the region's pages is between its callbacks and its system call. */
@@ -410,7 +410,8 @@ typedef struct miss_t {
     grdma_block_t *block;
     grdma_wish_t exact, wish; /* As asked for, and perhaps wider. */
     bool is_wide, may_widen;
-    bool has_neighbours; /* Others overlap it. */
+    bool has_neighbours;  /* Others overlap it. */
+    unsigned filter_bits; /* Of a better page filter; 0: this one is good. */
     uint32_t id;
 } miss_t;
 
@@ -458,6 +459,7 @@ static look_result_t look_locked(miss_t *miss)
                                                           miss->wish.last >> module->page_shift)
                                != 0;
         announce_locked(module, miss->id);
+        miss->filter_bits = page_filter_wants(&module->filter);
     }
     atomic_fetch_add_explicit(&module->pinning, 1, memory_order_relaxed);
     return ANNOUNCED;
@@ -598,6 +600,9 @@ int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
         } else {
             rc = result == AT_LIMIT ? make_room(&miss, &deadline, &steps) : make_memory(&miss);
         }
+    }
+    if (miss.filter_bits != 0) {
+        grdma_filter_grow(module, miss.filter_bits);
     }
     grdma_hints_fit(module);
     return rc;

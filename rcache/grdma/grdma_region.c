@@ -172,3 +172,35 @@ void grdma_hints_fit(grdma_module_t *module)
     madvise((char *) old + 4096, old->mapped - 4096, MADV_DONTNEED);
     refill(module, hints, __atomic_load_n(&module->high, __ATOMIC_RELAXED));
 }
+
+/* ---- The page filter ----------------------------------------------------------------------------- */
+
+static void count_all_locked(grdma_module_t *module)
+{
+    for (uint32_t id = atomic_load(&module->first_own); id < module->high; id++) {
+        const grdma_region_t *region = grdma_at(module, id);
+
+        if ((grdma_flags(region) & GRDMA_INDEXED) != 0) {
+            page_filter_grow_add(&module->filter, grdma_first(region), grdma_last(region));
+        }
+    }
+}
+
+void grdma_filter_grow(grdma_module_t *module, unsigned bits)
+{
+    page_filter_table_t *table = page_filter_table_map(bits);
+
+    if (table == NULL) {
+        return; /* It works with the old one. */
+    }
+    grdma_lock(module);
+    const bool is_begun = page_filter_grow_begin(&module->filter, table);
+    if (is_begun) {
+        count_all_locked(module);
+        page_filter_grow_end(&module->filter);
+    }
+    grdma_unlock(module);
+    if (!is_begun) {
+        page_filter_table_unmap(table);
+    }
+}

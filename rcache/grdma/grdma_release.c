@@ -15,7 +15,7 @@ void grdma_unindex_locked(grdma_module_t *module, grdma_region_t *region)
         interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
                               region->super.cache_id);
         __atomic_fetch_and(&region->super.flags, ~GRDMA_INDEXED, __ATOMIC_RELAXED);
-        page_filter_remove(&module->filter, grdma_first_page(module, region), grdma_last_page(module, region));
+        page_filter_remove(&module->filter, grdma_first(region), grdma_last(region));
     }
 }
 
@@ -62,7 +62,7 @@ void grdma_retire_locked(grdma_module_t *module, uint32_t id, grdma_batch_t *bat
     __atomic_store_n(&region->super.flags, (flags | MCA_RCACHE_FLAGS_INVALID | GRDMA_LIMBO) & ~GRDMA_INDEXED,
                      __ATOMIC_RELEASE);
     if ((flags & GRDMA_INDEXED) != 0) {
-        page_filter_remove(&module->filter, grdma_first_page(module, region), grdma_last_page(module, region));
+        page_filter_remove(&module->filter, grdma_first(region), grdma_last(region));
     }
     __atomic_store_n(&region->super.cache_word, batch->now_us, __ATOMIC_RELAXED);
     const bool is_idle = grdma_is_idle(module, id);
@@ -80,7 +80,7 @@ static bool mark_pinning(grdma_module_t *module, grdma_region_t *region)
         return false;
     }
     __atomic_fetch_and(&region->super.flags, ~GRDMA_INDEXED, __ATOMIC_RELAXED);
-    page_filter_remove(&module->filter, grdma_first_page(module, region), grdma_last_page(module, region));
+    page_filter_remove(&module->filter, grdma_first(region), grdma_last(region));
     return true;
 }
 
@@ -230,8 +230,7 @@ OPAL_MEM_HOOKS_PATH int grdma_invalidate_range(mca_rcache_base_module_t *base_mo
     const uintptr_t first = start & ~module->page_mask;
     const uintptr_t last = size > UINTPTR_MAX - start ? UINTPTR_MAX : (start + size - 1) | module->page_mask;
 
-    if (size != 0
-        && page_filter_may_hold(&module->filter, first >> module->page_shift, last >> module->page_shift)) {
+    if (size != 0 && page_filter_may_hold(&module->filter, first, last)) {
         invalidate_in_hook(module, first, last);
     }
     return OPAL_SUCCESS;
