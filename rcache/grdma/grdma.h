@@ -161,9 +161,9 @@ struct grdma_module_t {
     interval_btree_t index;
     page_filter_t filter; /**< Read by hooks without the lock. */
     grdma_list_t limbo, free;
-    uint32_t high;            /**< Ids from here on have never been used. */
+    _Atomic uint32_t high;    /**< Ids from here on have never been used. */
     uint32_t hand;            /**< Where the clock of grdma_evict.c stands. */
-    uint32_t live;            /**< Ids in use; decides how many hints there should be. */
+    _Atomic uint32_t live;    /**< Ids in use; decides how many hints there should be. */
     _Atomic uint32_t pinning; /**< Registrations on their way. */
 
     _Atomic(grdma_block_t *) blocks; /**< All; pushed under the lock, read without. */

@@ -91,7 +91,7 @@ bool grdma_evict(grdma_module_t *module, bool only_one)
     hunt_t hunt = { .module = module, .wanted = 1 };
 
     /* Twice around: the first time all may be spared. */
-    hunt.steps_left = 2 * (uint64_t) __atomic_load_n(&module->high, __ATOMIC_RELAXED) + 1;
+    hunt.steps_left = 2 * (uint64_t) atomic_load_explicit(&module->high, memory_order_relaxed) + 1;
     while (hunt.steps_left > 0 && hunt.found < hunt.wanted) {
         hunt_once(&hunt, only_one);
     }

@@ -155,7 +155,7 @@ static void refill(grdma_module_t *module, grdma_hints_t *hints, uint32_t high)
 void grdma_hints_fit(grdma_module_t *module)
 {
     grdma_hints_t *old = atomic_load_explicit(&module->hints, memory_order_acquire);
-    const uint32_t live = __atomic_load_n(&module->live, __ATOMIC_RELAXED);
+    const uint32_t live = atomic_load_explicit(&module->live, memory_order_relaxed);
 
     if (live <= old->buckets * (GRDMA_HINT_BUCKET / 2)) {
         return;
@@ -170,7 +170,7 @@ void grdma_hints_fit(grdma_module_t *module)
     }
     grdma_hints_empty(old);
     madvise((char *) old + 4096, old->mapped - 4096, MADV_DONTNEED);
-    refill(module, hints, __atomic_load_n(&module->high, __ATOMIC_RELAXED));
+    refill(module, hints, atomic_load_explicit(&module->high, memory_order_relaxed));
 }
 
 /* ---- The page filter ----------------------------------------------------------------------------- */
