@@ -14,6 +14,13 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_pin.c \
 	rcache/grdma/grdma_register.c \
 	rcache/grdma/grdma_release.c \
+	rcache/grdma/interval_btree.c \
+	rcache/grdma/interval_btree.h \
+	rcache/grdma/interval_btree_bulk.c \
+	rcache/grdma/interval_btree_check.c \
+	rcache/grdma/interval_btree_node.h \
+	rcache/grdma/interval_btree_pool.c \
+	rcache/grdma/interval_btree_query.c \
 	rcache/grdma/interval_tree.c \
 	rcache/grdma/interval_tree.h \
 	rcache/providers/provider.c \

@@ -1,5 +1,5 @@
 # Registration cache and providers.
-rcache_tests = test/rcache/test_interval_tree test/rcache/test_grdma test/rcache/test_grdma_life \
+rcache_tests = test/rcache/test_interval_tree test/rcache/test_interval_btree test/rcache/test_grdma test/rcache/test_grdma_life \
 	test/rcache/test_grdma_failures test/rcache/test_grdma_threads test/rcache/test_grdma_races \
 	test/rcache/test_rcache_components test/rcache/test_rcache_finalize
 check_PROGRAMS += $(rcache_tests)
@@ -51,6 +51,10 @@ test_rcache_mca_rcache_hook_la_LDFLAGS = $(fake_module_ldflags)
 test_rcache_test_interval_tree_SOURCES = test/rcache/test_interval_tree.c
 test_rcache_test_interval_tree_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_interval_tree_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+
+test_rcache_test_interval_btree_SOURCES = test/rcache/test_interval_btree.c
+test_rcache_test_interval_btree_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_interval_btree_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_SOURCES = test/rcache/test_grdma.c test/rcache/fake_provider.c
 test_rcache_test_grdma_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
