@@ -78,7 +78,7 @@ fuzz:
 check-all: check check-model check-headers check-symbols lint check-dso check-prefix check-clang check-without check-asan check-tsan \
 	check-valgrind check-aarch64 check-other-arch distcheck
 
-bench_programs = bench/bench_hooks bench/bench_vars bench/bench_init bench/bench_stall
+bench_programs = bench/bench_hooks bench/bench_vars bench/bench_init bench/bench_stall bench/bench_btree
 bench_bench_hooks_SOURCES = bench/bench_hooks.c
 bench_bench_hooks_LDADD = libopalmem.la
 bench_bench_vars_SOURCES = bench/bench_vars.c
@@ -86,6 +86,8 @@ bench_bench_init_SOURCES = bench/bench_init.c
 bench_bench_init_LDADD = libopalmem.la
 bench_bench_stall_SOURCES = bench/bench_stall.c
 bench_bench_stall_LDADD = libopalmem.la
+bench_bench_btree_SOURCES = bench/bench_btree.c
+bench_bench_btree_LDADD = libopalmem_internal.la
 if LINUX_ARCH
 # Below test/, because it times an internal function.
 bench_programs += test/linux/time_install
@@ -111,6 +113,7 @@ bench: $(bench_programs)
 	$(time_install)
 	$(tests_component_path) $(bench_peers)
 	$(tests_component_path) bench/bench_stall
+	bench/bench_btree
 
 clean-local:
 	rm -rf variants test/embed/outer.d*

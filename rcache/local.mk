@@ -23,6 +23,8 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/interval_btree_query.c \
 	rcache/grdma/interval_tree.c \
 	rcache/grdma/interval_tree.h \
+	rcache/grdma/page_filter.c \
+	rcache/grdma/page_filter.h \
 	rcache/providers/provider.c \
 	rcache/providers/provider.h \
 	rcache/providers/none.c

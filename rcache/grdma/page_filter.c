@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The counting filter of page_filter.h, which argues why it is safe to read without
+ * the lock. Slots are plain relaxed atomics: order comes from the callers' barriers. */
+#include "rcache/grdma/page_filter.h"
+
+#include <sys/mman.h>
+
+#include "opal/constants.h"
+
+enum { BLOCK_SHIFT = 6, BLOCK_SLOTS = 1 << BLOCK_SHIFT, SLOT_MAX = UINT8_MAX, LOAD_SHIFT = 3, GROWTH_SHIFT = 2 };
+
+typedef _Atomic(uint8_t) slot_t;
+
+struct page_filter_table_t {
+    unsigned bits;              /* 2^bits slots. */
+    page_filter_table_t *older; /* The one that this replaced. */
+    _Alignas(64) slot_t slot[];
+};
+
+typedef struct granules_t {
+    unsigned level;
+    uintptr_t first, last;
+} granules_t;
+
+static uintptr_t granule(uintptr_t address, unsigned level)
+{
+    return address >> (PAGE_FILTER_SHIFT + level * PAGE_FILTER_SHIFT_STEP);
+}
+
+/* Where a region is counted; level PAGE_FILTER_LEVELS: nowhere, it is too large. */
+static granules_t granules_of(uintptr_t first, uintptr_t last)
+{
+    granules_t found = { .level = 0 };
+    for (; found.level < PAGE_FILTER_LEVELS; found.level++) {
+        found.first = granule(first, found.level);
+        found.last = granule(last, found.level);
+        if (found.last - found.first < PAGE_FILTER_REGION_GRANULES) {
+            break;
+        }
+    }
+    return found;
+}
+
+/* The 64 granules around this one have the slots x ^ 0 to x ^ 63, x being the result: in one line, and in each block in
+ * another order, so that regions that lie 4 MiB apart do not share the few slots of one column. */
+static size_t block_of(const page_filter_table_t *table, unsigned level, uintptr_t number)
+{
+    uint64_t key = (uint64_t) (number >> BLOCK_SHIFT) * PAGE_FILTER_LEVELS + level;
+    return (size_t) ((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - table->bits));
+}
+
+static size_t slot_of(const page_filter_table_t *table, unsigned level, uintptr_t number)
+{
+    return block_of(table, level, number) ^ (number & (BLOCK_SLOTS - 1));
+}
+
+static page_filter_table_t *current(const page_filter_t *filter)
+{
+    return atomic_load_explicit(&filter->table, memory_order_relaxed);
+}
+
+static void raise_slot(slot_t *slot, uint32_t *occupied)
+{
+    unsigned count = atomic_load_explicit(slot, memory_order_relaxed);
+    *occupied += count == 0;
+    if (count < SLOT_MAX) {
+        atomic_store_explicit(slot, (uint8_t) (count + 1), memory_order_relaxed);
+    }
+}
+
+static void lower_slot(slot_t *slot, uint32_t *occupied)
+{
+    unsigned count = atomic_load_explicit(slot, memory_order_relaxed);
+    if (count > 0 && count < SLOT_MAX) {
+        *occupied -= count == 1;
+        atomic_store_explicit(slot, (uint8_t) (count - 1), memory_order_relaxed);
+    }
+}
+
+static void change_slots(page_filter_t *filter, page_filter_table_t *table, const granules_t *granules,
+                         void (*change)(slot_t *slot, uint32_t *occupied))
+{
+    if (granules->level < PAGE_FILTER_LEVELS) {
+        for (uintptr_t number = granules->first; number <= granules->last; number++) {
+            change(&table->slot[slot_of(table, granules->level, number)], &filter->occupied);
+        }
+    }
+}
+
+static void flip_level(page_filter_t *filter, unsigned level)
+{
+    uint32_t levels = atomic_load_explicit(&filter->levels, memory_order_relaxed);
+    atomic_store_explicit(&filter->levels, levels ^ 1u << level, memory_order_relaxed);
+}
+
+void page_filter_add(page_filter_t *filter, uintptr_t first, uintptr_t last)
+{
+    granules_t granules = granules_of(first, last);
+    change_slots(filter, current(filter), &granules, raise_slot);
+    if (filter->regions[granules.level]++ == 0) {
+        flip_level(filter, granules.level);
+    }
+}
+
+void page_filter_remove(page_filter_t *filter, uintptr_t first, uintptr_t last)
+{
+    granules_t granules = granules_of(first, last);
+    change_slots(filter, current(filter), &granules, lower_slot);
+    if (--filter->regions[granules.level] == 0) {
+        flip_level(filter, granules.level);
+    }
+}
+
+static bool level_may_hold(const page_filter_table_t *table, unsigned level, uintptr_t first, uintptr_t last)
+{
+    if (last - first >= PAGE_FILTER_PROBES) {
+        return true;
+    }
+    for (uintptr_t number = first;;) {
+        size_t block = block_of(table, level, number);
+        do {
+            if (atomic_load_explicit(&table->slot[block ^ (number & (BLOCK_SLOTS - 1))], memory_order_relaxed)
+                != 0) {
+                return true;
+            }
+            if (number++ == last) {
+                return false;
+            }
+        } while ((number & (BLOCK_SLOTS - 1)) != 0);
+    }
+}
+
+bool page_filter_may_hold(const page_filter_t *filter, uintptr_t first, uintptr_t last)
+{
+    uint32_t levels = atomic_load_explicit(&filter->levels, memory_order_relaxed);
+    if (levels >> PAGE_FILTER_LEVELS != 0) {
+        return true;
+    }
+    /* Acquire: a table that was filled by somebody else. */
+    const page_filter_table_t *table = atomic_load_explicit(&filter->table, memory_order_acquire);
+    for (; levels != 0; levels &= levels - 1) {
+        unsigned level = (unsigned) __builtin_ctz(levels);
+        if (level_may_hold(table, level, granule(first, level), granule(last, level))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t table_size(unsigned bits)
+{
+    return sizeof(page_filter_table_t) + ((size_t) 1 << bits);
+}
+
+page_filter_table_t *page_filter_table_map(unsigned bits)
+{
+    void *memory = mmap(NULL, table_size(bits), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    page_filter_table_t *table = memory;
+    table->bits = bits;
+    return table;
+}
+
+void page_filter_table_unmap(page_filter_table_t *table)
+{
+    (void) munmap(table, table_size(table->bits));
+}
+
+unsigned page_filter_wants(const page_filter_t *filter)
+{
+    unsigned bits = current(filter)->bits;
+    return bits + GROWTH_SHIFT <= PAGE_FILTER_BITS_MAX && filter->occupied > 1u << (bits - LOAD_SHIFT)
+               ? bits + GROWTH_SHIFT
+               : 0;
+}
+
+bool page_filter_grow_begin(page_filter_t *filter, page_filter_table_t *table)
+{
+    page_filter_table_t *old = current(filter);
+    if (table->bits <= old->bits) {
+        return false;
+    }
+    table->older = old;
+    filter->building = table;
+    filter->occupied = 0;
+    return true;
+}
+
+void page_filter_grow_add(page_filter_t *filter, uintptr_t first, uintptr_t last)
+{
+    granules_t granules = granules_of(first, last);
+    change_slots(filter, filter->building, &granules, raise_slot);
+}
+
+void page_filter_grow_end(page_filter_t *filter)
+{
+    atomic_store_explicit(&filter->table, filter->building, memory_order_release);
+    filter->building = NULL;
+}
+
+static size_t chain_size(const page_filter_table_t *table)
+{
+    size_t size = 0;
+    for (; table != NULL; table = table->older) {
+        size += table_size(table->bits);
+    }
+    return size;
+}
+
+size_t page_filter_size(const page_filter_t *filter)
+{
+    return chain_size(current(filter)) + chain_size(filter->unused);
+}
+
+static void clear_regions(page_filter_t *filter)
+{
+    atomic_store_explicit(&filter->levels, 0, memory_order_relaxed);
+    for (unsigned level = 0; level <= PAGE_FILTER_LEVELS; level++) {
+        filter->regions[level] = 0;
+    }
+    filter->occupied = 0;
+    filter->building = NULL;
+}
+
+int page_filter_init(page_filter_t *filter)
+{
+    page_filter_table_t *table = page_filter_table_map(PAGE_FILTER_BITS_MIN);
+    if (table == NULL) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    atomic_init(&filter->table, table);
+    atomic_init(&filter->levels, 0);
+    clear_regions(filter);
+    filter->unused = NULL;
+    return OPAL_SUCCESS;
+}
+
+static void unmap_chain(page_filter_table_t *table)
+{
+    while (table != NULL) {
+        page_filter_table_t *older = table->older;
+        page_filter_table_unmap(table);
+        table = older;
+    }
+}
+
+void page_filter_destroy(page_filter_t *filter)
+{
+    unmap_chain(current(filter));
+    unmap_chain(filter->unused);
+    atomic_store_explicit(&filter->table, NULL, memory_order_relaxed);
+    clear_regions(filter);
+    filter->unused = NULL;
+}
+
+/* Clearing a large table would copy all of its pages in the child: the first, small one is used again. */
+void page_filter_reset(page_filter_t *filter)
+{
+    page_filter_table_t *table = current(filter), *newer = NULL;
+    for (; table->older != NULL; table = table->older) {
+        newer = table;
+    }
+    if (newer != NULL) {
+        newer->older = filter->unused;
+        filter->unused = current(filter);
+    }
+    for (size_t i = 0; i < (size_t) 1 << table->bits; i++) {
+        atomic_store_explicit(&table->slot[i], 0, memory_order_relaxed);
+    }
+    clear_regions(filter);
+    atomic_store_explicit(&filter->table, table, memory_order_release);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Is anything of an address range perhaps cached? A counting filter that hooks
+ * read without the lock and without writing: most releases end here.
+ *
+ * Granules of 64 KiB, 16 MiB, 4 GiB and 1 TiB. A region is counted in each granule that it touches, at the finest level
+ * where these are at most 16 (so up to 16 TiB; a larger one makes every answer yes). One table of 8-bit counters for
+ * all levels; 64 neighbouring granules share a line of it, which a hash of (level, granule / 64) picks.
+ *   slot == the regions counted in the granules that fall on it, or 255: then it never falls again.
+ * A slot that stays too high only makes an answer yes that could be no: 255 is safe. The next growth
+ * counts anew. More than 254 regions that overlap within 64 KiB, or within 16 MiB if they are longer than 960 KiB, are rare.
+ *
+ * Why a reader misses nothing. The maker of a region adds it, then has a full barrier, then looks for open windows;
+ * a release opens its window, then has a full barrier, then asks the filter. (Both are the callers'.) If the maker does not see the
+ * window, the barrier puts all its stores before the reader's loads: the level's bit, the counters, and the
+ * table, if the maker or anyone before it under the lock has replaced that. So the reader finds the region in the table that it gets.
+ *   That also holds for a reader that got its table before a growth: regions added before the growth are in the old
+ * table, which keeps its contents and is mapped as long as the filter; regions added after the growth were added while the
+ * reader's window was open, and their makers see it. A region that was removed after the growth stays in the old table: a needless yes.
+ *   Counters of different regions share slots, but only holders of the lock write them: no count is lost. */
+#ifndef RCACHE_GRDMA_PAGE_FILTER_H
+#define RCACHE_GRDMA_PAGE_FILTER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PAGE_FILTER_LEVELS = 4,
+    PAGE_FILTER_SHIFT = 16,     /**< The finest granule, as a power of two. */
+    PAGE_FILTER_SHIFT_STEP = 8, /**< From one level to the next. */
+    PAGE_FILTER_REGION_GRANULES = 16,
+    PAGE_FILTER_PROBES = 64,   /**< A range over more granules of a level is not looked up: yes. */
+    PAGE_FILTER_BITS_MIN = 12, /**< Slots of the first table, as a power of two. */
+    PAGE_FILTER_BITS_MAX = 28,
+};
+
+typedef struct page_filter_table_t page_filter_table_t;
+
+typedef struct page_filter_t {
+    /** What hooks read: by itself in a line that changes only when a level's first region comes or its last goes. */
+    _Alignas(64) _Atomic(page_filter_table_t *) table;
+    _Atomic(uint32_t)
+        levels; /**< Bit l: level l has regions; bit PAGE_FILTER_LEVELS: some are too large for all. */
+    /** The lock's. */
+    _Alignas(64) uint32_t regions[PAGE_FILTER_LEVELS + 1];
+    uint32_t occupied;             /**< Slots that are not 0, in `table`. */
+    page_filter_table_t *building; /**< Between grow_begin and grow_end. */
+    page_filter_table_t *unused;   /**< Tables from before a reset. */
+} page_filter_t;
+
+/** @return OPAL_SUCCESS, OPAL_ERR_OUT_OF_RESOURCE. Not from hook context. */
+int page_filter_init(page_filter_t *filter);
+
+/** Unmaps all tables; nobody may be asking. Not from hook context. */
+void page_filter_destroy(page_filter_t *filter);
+
+/** Forget all regions, whatever state another thread left the filter in: for a fork's child. Hook context. */
+void page_filter_reset(page_filter_t *filter);
+
+/** Count the bytes [first, last]. Under the lock. Hook context. */
+void page_filter_add(page_filter_t *filter, uintptr_t first, uintptr_t last);
+
+/** Undo one page_filter_add() of the same bytes. Under the lock. Hook context. */
+void page_filter_remove(page_filter_t *filter, uintptr_t first, uintptr_t last);
+
+/** Has a region over some of the bytes [first, last] been added? No lock, no writes. Hook context.
+ * @return false: none has, under the rule above. true: perhaps. */
+bool page_filter_may_hold(const page_filter_t *filter, uintptr_t first, uintptr_t last);
+
+/** Is the table so full that it answers yes too often? Under the lock.
+ * @return 0: no. Else the bits of a larger one:
+ *
+ *   lock; bits = page_filter_wants(filter); unlock;
+ *   if bits: table = page_filter_table_map(bits);    // NULL: go on with the old one, which answers yes more often
+ *   lock; begun = page_filter_grow_begin(filter, table);
+ *   if begun: page_filter_grow_add(filter, first, last) for each region that is counted; page_filter_grow_end(filter);
+ *   unlock; if not begun: page_filter_table_unmap(table)                            // another thread was faster */
+unsigned page_filter_wants(const page_filter_t *filter);
+
+/** Bytes of all tables. Under the lock. */
+size_t page_filter_size(const page_filter_t *filter);
+
+/** An empty table; needs no lock. @return NULL: no memory. */
+page_filter_table_t *page_filter_table_map(unsigned bits);
+
+/** Only a table that was not handed over. Needs no lock. */
+void page_filter_table_unmap(page_filter_table_t *table);
+
+/** @return false: the filter's table is as large already; the new one stays the caller's. Under the lock, until grow_end. */
+bool page_filter_grow_begin(page_filter_t *filter, page_filter_table_t *table);
+void page_filter_grow_add(page_filter_t *filter, uintptr_t first, uintptr_t last);
+void page_filter_grow_end(page_filter_t *filter);
+
+#endif
