@@ -7,6 +7,7 @@
 
 /* The way from the root to a leaf: at each level the node and the child that was taken. */
 typedef struct path_t {
+    unsigned height;
     btree_inner_t *node[INTERVAL_BTREE_HEIGHT_MAX];
     unsigned slot[INTERVAL_BTREE_HEIGHT_MAX];
 } path_t;
@@ -196,7 +197,8 @@ static void grow_root(interval_btree_t *tree, uint32_t right)
 static btree_leaf_t *descend_to_insert(interval_btree_t *tree, const interval_btree_entry_t *entry, path_t *path)
 {
     btree_node_t *node = btree_node(tree, tree->root);
-    for (unsigned level = tree->height - 1; level > 0; level--) {
+    path->height = tree->height;
+    for (unsigned level = path->height - 1; level > 0; level--) {
         btree_inner_t *inner = &node->inner;
         unsigned slot = inner_slot(inner, entry->first, entry->id);
         if (slot == 0
@@ -233,7 +235,7 @@ bool interval_btree_insert(interval_btree_t *tree, uint64_t first, uint64_t last
         plant_root(tree, first);
     }
     uint32_t right = leaf_insert(tree, descend_to_insert(tree, &entry, &path), &entry);
-    for (unsigned level = 1; right != 0 && level < tree->height; level++) {
+    for (unsigned level = 1; right != 0 && level < path.height; level++) {
         right = inner_insert(tree, path.node[level], path.slot[level], right, level - 1);
     }
     if (right != 0) {
@@ -327,9 +329,9 @@ bool interval_btree_remove(interval_btree_t *tree, uint64_t first, uint64_t last
     if (tree->height == 0) {
         return false;
     }
-    path_t path;
+    path_t path = { .height = tree->height };
     btree_node_t *node = btree_node(tree, tree->root);
-    for (unsigned level = tree->height - 1; level > 0; level--) {
+    for (unsigned level = path.height - 1; level > 0; level--) {
         path.node[level] = &node->inner;
         path.slot[level] = inner_slot(&node->inner, first, id);
         node = btree_node(tree, node->inner.child[path.slot[level]]);
@@ -341,7 +343,7 @@ bool interval_btree_remove(interval_btree_t *tree, uint64_t first, uint64_t last
         return false;
     }
     leaf_move(leaf, at, at + 1);
-    for (unsigned level = 1; level < tree->height; level++) {
+    for (unsigned level = 1; level < path.height; level++) {
         mend_after_removal(tree, path.node[level], path.slot[level], last, level - 1);
     }
     tree->entries--;

@@ -293,6 +293,7 @@ static struct {
     page_filter_t filter;
     _Atomic(unsigned) window;   /* The releases that began and ended; odd: one is open. */
     _Atomic(unsigned) turn;     /* The region of this number is being made. */
+    _Atomic(unsigned) ready;    /* The release of this number is about to begin. */
     _Atomic(unsigned) answered; /* The release of this number is over. */
     bool seen_by_maker, seen_by_release;
     unsigned lost, both;
@@ -317,6 +318,9 @@ static void *release_all(void *arg)
     (void) arg;
     for (unsigned round = 1; round <= race.rounds; round++) {
         wait_for(&race.turn, round);
+        atomic_store_explicit(&race.ready, round, memory_order_release);
+        for (volatile unsigned spin = round % 16; spin > 0; spin--) {
+        }
         atomic_fetch_add(&race.window, 1); /* Full barrier; the maker's own on the same word orders the two. */
         race.seen_by_release = page_filter_may_hold(&race.filter, place_of(round), place_of(round));
         atomic_store_explicit(&race.answered, round, memory_order_release);
@@ -329,14 +333,15 @@ static void make(unsigned round)
     region_t *region = &regions[round % REGIONS];
     *region = (region_t){ .first = place_of(round), .last = place_of(round) };
     unsigned before = round - 1;
-    atomic_store_explicit(&race.turn, round, memory_order_release);
-    for (volatile unsigned spin = next_random() % 64; spin > 0; spin--) {
-    }
     if (race.is_order_wrong) {
+        /* The whole release fits between the look and the addition. */
         race.seen_by_maker = atomic_fetch_add(&race.window, 0) != before;
-        sched_yield();
+        atomic_store_explicit(&race.turn, round, memory_order_release);
+        wait_for(&race.answered, round);
         toggle(&race.filter, region);
     } else {
+        atomic_store_explicit(&race.turn, round, memory_order_release);
+        wait_for(&race.ready, round);
         grow(&race.filter);
         toggle(&race.filter, region);
         race.seen_by_maker = atomic_fetch_add(&race.window, 0) != before;
