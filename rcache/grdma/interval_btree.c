@@ -213,6 +213,7 @@ static btree_leaf_t *descend_to_insert(interval_btree_t *tree, const interval_bt
         path->slot[level] = slot;
         node = btree_node(tree, inner->child[slot]);
     }
+    leaf_prefetch(tree, node);
     return &node->leaf;
 }
 
@@ -336,6 +337,7 @@ bool interval_btree_remove(interval_btree_t *tree, uint64_t first, uint64_t last
         path.slot[level] = inner_slot(&node->inner, first, id);
         node = btree_node(tree, node->inner.child[path.slot[level]]);
     }
+    leaf_prefetch(tree, node);
     btree_leaf_t *leaf = &node->leaf;
     unsigned at = leaf_position(leaf, first, id);
     if (at == leaf->count || leaf_first(leaf, at) != first || leaf_id(leaf, at) != id
