@@ -69,7 +69,7 @@ static uint64_t page_of(uint32_t place)
 static void check(bool done, const char *what)
 {
     if (!done) {
-        fprintf(stderr, "bench_btree: %s failed\n", what);
+        fprintf(stderr, "time_index: %s failed\n", what);
         exit(EXIT_FAILURE);
     }
 }
