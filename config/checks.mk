@@ -86,8 +86,11 @@ bench_bench_init_SOURCES = bench/bench_init.c
 bench_bench_init_LDADD = libopalmem.la
 bench_bench_stall_SOURCES = bench/bench_stall.c
 bench_bench_stall_LDADD = libopalmem.la
+# Below test/, because they time internal functions.
+bench_programs += test/rcache/time_index
+test_rcache_time_index_SOURCES = test/rcache/time_index.c
+test_rcache_time_index_LDADD = libopalmem_internal.la
 if LINUX_ARCH
-# Below test/, because it times an internal function.
 bench_programs += test/linux/time_install
 test_linux_time_install_SOURCES = test/linux/time_install.c
 test_linux_time_install_LDADD = libmca_memory_linux.la libopalmem_internal.la
@@ -111,6 +114,7 @@ bench: $(bench_programs)
 	$(time_install)
 	$(tests_component_path) $(bench_peers)
 	$(tests_component_path) bench/bench_stall
+	test/rcache/time_index
 
 clean-local:
 	rm -rf variants test/embed/outer.d*

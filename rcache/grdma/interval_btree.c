@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Insertion and removal of single intervals in interval_btree.h, and what keeps
- * the nodes filled. Splits at the end of a node leave it full: intervals that
- * come in rising or falling order fill all nodes. */
+ * the nodes filled. */
 #include "rcache/grdma/interval_btree_node.h"
 
 #include <string.h>
 
 /* The way from the root to a leaf: at each level the node and the child that was taken. */
 typedef struct path_t {
+    unsigned height;
     btree_inner_t *node[INTERVAL_BTREE_HEIGHT_MAX];
     unsigned slot[INTERVAL_BTREE_HEIGHT_MAX];
 } path_t;
@@ -85,6 +85,7 @@ static void leaf_start(btree_leaf_t *leaf, uint64_t base)
 {
     leaf->count = 0;
     leaf->any_long = 0;
+    leaf->latest = 0;
     leaf->base = base;
 }
 
@@ -96,12 +97,14 @@ static void leaf_put(btree_leaf_t *leaf, unsigned at, const interval_btree_entry
     leaf->length[at] = (uint32_t) length;
     leaf->tag[at] = entry->id | (uint32_t) (length >> 32) << 24;
     leaf->any_long |= length > UINT32_MAX;
+    leaf->latest = (uint16_t) at;
 }
 
-/* Where to split a node for an insertion at `at`. */
-static unsigned split_point(unsigned at, unsigned count)
+/* Where to split a node for an insertion at `at`: in the middle, but at a run's end, where the one before went to
+ * `latest`, right there. Then rising and falling runs leave full nodes behind, wherever they are. */
+static unsigned split_point(unsigned at, unsigned count, unsigned latest)
 {
-    return at == 0 || at == count ? at : count / 2;
+    return at == 0 || at == count || at == latest || at == latest + 1 ? at : count / 2;
 }
 
 /* @return The new right neighbour; 0: the leaf was not split. */
@@ -118,7 +121,7 @@ static uint32_t leaf_insert(interval_btree_t *tree, btree_leaf_t *leaf, const in
     uint32_t number = btree_node_take(tree);
     btree_leaf_t *right = &btree_node(tree, number)->leaf;
     /* What does not fit beside the leaf's keys is before or after all of them. */
-    unsigned count = leaf->count, middle = split_point(at, count);
+    unsigned count = leaf->count, middle = near ? split_point(at, count, leaf->latest) : at;
     leaf_start(right, leaf->base);
     leaf_append(right, leaf, middle);
     leaf->count = middle;
@@ -140,9 +143,18 @@ static void inner_put(const interval_btree_t *tree, btree_inner_t *inner, unsign
     inner->id[at] = child_level == 0 ? leaf_id(&node->leaf, 0) : node->inner.id[0];
     inner->max_last[at] = node_max_last(node, child_level);
     inner->child[at] = child;
+    inner->latest = at;
 }
 
-/* The child at `slot` was split off to the new right neighbour `child`. @return As leaf_insert(). */
+/* The child at `at` was split off the one before it, and either can be small: they were tried on each other, not yet on
+ * their other neighbours. */
+static void mend_after_split(interval_btree_t *tree, btree_inner_t *inner, unsigned at, unsigned child_level)
+{
+    (void) btree_join_children(tree, inner, at, child_level);
+    (void) (at >= 2 && btree_join_children(tree, inner, at - 2, child_level));
+}
+
+/* From the child at `slot` was split off the new right neighbour `child`. @return As leaf_insert(). */
 static uint32_t inner_insert(interval_btree_t *tree, btree_inner_t *inner, unsigned slot, uint32_t child,
                              unsigned child_level)
 {
@@ -150,16 +162,24 @@ static uint32_t inner_insert(interval_btree_t *tree, btree_inner_t *inner, unsig
     inner->max_last[slot] = node_max_last(btree_node(tree, inner->child[slot]), child_level);
     if (count < INNER_MAX) {
         inner_put(tree, inner, at, child, child_level);
+        mend_after_split(tree, inner, at, child_level);
         return 0;
     }
     tree->counts.inner_splits++;
     uint32_t number = btree_node_take(tree);
     btree_inner_t *right = &btree_node(tree, number)->inner;
-    unsigned middle = split_point(at, count);
+    unsigned middle = split_point(at, count, inner->latest);
     inner_append(right, inner, middle);
     inner->count = middle;
-    bool is_left = at <= middle && at < count;
-    inner_put(tree, is_left ? inner : right, is_left ? at : at - middle, child, child_level);
+    if (at == count) {
+        inner_put(tree, right, 0, child, child_level);
+        mend_after_split(tree, inner, at, child_level);
+    } else {
+        btree_inner_t *target = at <= middle ? inner : right;
+        unsigned place = at <= middle ? at : at - middle;
+        inner_put(tree, target, place, child, child_level);
+        mend_after_split(tree, target, place, child_level);
+    }
     return number;
 }
 
@@ -177,7 +197,8 @@ static void grow_root(interval_btree_t *tree, uint32_t right)
 static btree_leaf_t *descend_to_insert(interval_btree_t *tree, const interval_btree_entry_t *entry, path_t *path)
 {
     btree_node_t *node = btree_node(tree, tree->root);
-    for (unsigned level = tree->height - 1; level > 0; level--) {
+    path->height = tree->height;
+    for (unsigned level = path->height - 1; level > 0; level--) {
         btree_inner_t *inner = &node->inner;
         unsigned slot = inner_slot(inner, entry->first, entry->id);
         if (slot == 0
@@ -192,6 +213,7 @@ static btree_leaf_t *descend_to_insert(interval_btree_t *tree, const interval_bt
         path->slot[level] = slot;
         node = btree_node(tree, inner->child[slot]);
     }
+    leaf_prefetch(tree, node);
     return &node->leaf;
 }
 
@@ -214,7 +236,7 @@ bool interval_btree_insert(interval_btree_t *tree, uint64_t first, uint64_t last
         plant_root(tree, first);
     }
     uint32_t right = leaf_insert(tree, descend_to_insert(tree, &entry, &path), &entry);
-    for (unsigned level = 1; right != 0 && level < tree->height; level++) {
+    for (unsigned level = 1; right != 0 && level < path.height; level++) {
         right = inner_insert(tree, path.node[level], path.slot[level], right, level - 1);
     }
     if (right != 0) {
@@ -296,8 +318,9 @@ static void mend_after_removal(interval_btree_t *tree, btree_inner_t *inner, uns
     if (inner->max_last[slot] == last) {
         inner->max_last[slot] = node_max_last(child, child_level);
     }
-    if (child->head.count < (child_level == 0 ? LEAF_MAX : INNER_MAX) / 2
-        && !(slot > 0 && btree_join_children(tree, inner, slot - 1, child_level))) {
+    /* Both sides: the child may have lost two children of its own, one that ran empty and one that was merged. */
+    if (child->head.count < (child_level == 0 ? LEAF_MAX : INNER_MAX) / 2) {
+        slot -= slot > 0 && btree_join_children(tree, inner, slot - 1, child_level);
         (void) btree_join_children(tree, inner, slot, child_level);
     }
 }
@@ -307,13 +330,14 @@ bool interval_btree_remove(interval_btree_t *tree, uint64_t first, uint64_t last
     if (tree->height == 0) {
         return false;
     }
-    path_t path;
+    path_t path = { .height = tree->height };
     btree_node_t *node = btree_node(tree, tree->root);
-    for (unsigned level = tree->height - 1; level > 0; level--) {
+    for (unsigned level = path.height - 1; level > 0; level--) {
         path.node[level] = &node->inner;
         path.slot[level] = inner_slot(&node->inner, first, id);
         node = btree_node(tree, node->inner.child[path.slot[level]]);
     }
+    leaf_prefetch(tree, node);
     btree_leaf_t *leaf = &node->leaf;
     unsigned at = leaf_position(leaf, first, id);
     if (at == leaf->count || leaf_first(leaf, at) != first || leaf_id(leaf, at) != id
@@ -321,7 +345,7 @@ bool interval_btree_remove(interval_btree_t *tree, uint64_t first, uint64_t last
         return false;
     }
     leaf_move(leaf, at, at + 1);
-    for (unsigned level = 1; level < tree->height; level++) {
+    for (unsigned level = 1; level < path.height; level++) {
         mend_after_removal(tree, path.node[level], path.slot[level], last, level - 1);
     }
     tree->entries--;

@@ -44,11 +44,10 @@ static void check_leaf(walk_t *walk, const btree_leaf_t *leaf)
 
 static void check_node(walk_t *walk, uint32_t number, unsigned level);
 
-/* Neighbours that would fit into half a node must have been merged; where a leaf was split for a gap, the smaller part's
- * other neighbour was not looked at. */
+/* Neighbours that would fit into half a node must have been merged. */
 static void check_fill(walk_t *walk, const btree_inner_t *inner, unsigned i, unsigned child_level)
 {
-    if (i + 1 < inner->count && (child_level > 0 || walk->tree->counts.gap_splits == 0)) {
+    if (i + 1 < inner->count) {
         expect(walk,
                !btree_can_merge(btree_node(walk->tree, inner->child[i]),
                                 btree_node(walk->tree, inner->child[i + 1]), child_level),

@@ -17,7 +17,8 @@ enum { NODE_SHIFT = 10, LEAF_MAX = 84, INNER_MAX = 42 };
 
 typedef struct btree_leaf_t {
     uint32_t count;
-    uint32_t any_long; /**< Some interval has a length of more than 32 bits, or had one since the leaf was made. */
+    uint16_t any_long; /**< Some interval has a length of more than 32 bits, or had one since the leaf was made. */
+    uint16_t latest;   /**< Where the latest insertion put its interval; a hint. */
     uint64_t base;     /**< At most the first interval's first. */
     uint32_t offset[LEAF_MAX];
     uint32_t length[LEAF_MAX]; /**< The low bits of last - first. */
@@ -25,7 +26,7 @@ typedef struct btree_leaf_t {
 } btree_leaf_t;
 
 typedef struct btree_inner_t {
-    uint32_t count, unused;
+    uint32_t count, latest; /**< As a leaf's. */
     uint64_t first[INNER_MAX];
     uint64_t max_last[INNER_MAX];
     uint32_t id[INNER_MAX]; /**< The lesser half of the key. */
@@ -69,27 +70,48 @@ static inline uint32_t leaf_id(const btree_leaf_t *leaf, unsigned i)
     return leaf->tag[i] & INTERVAL_BTREE_ID_MAX;
 }
 
-/** How many of the ascending values are at most x? Without branches: a wrong guess costs more than the search. */
-static inline unsigned count_up_to_32(const uint32_t *values, unsigned count, uint32_t x)
+/** In a tree that no cache holds: a leaf's lines come together instead of one after the other as they are needed. */
+static inline void leaf_prefetch(const interval_btree_t *tree, const btree_node_t *node)
 {
-    unsigned low = 0;
-    while (count > 1) {
-        unsigned half = count / 2;
-        low += half & -(unsigned) (values[low + half - 1] <= x);
-        count -= half;
+    if (tree->height > 2) {
+        for (size_t at = 0; at < sizeof(btree_leaf_t); at += 64) {
+            __builtin_prefetch((const char *) node + at);
+        }
     }
-    return low + (count == 1 && values[low] <= x);
 }
 
-static inline unsigned count_up_to_64(const uint64_t *values, unsigned count, uint64_t x)
+/** Four lanes at once, in registers of any processor. */
+typedef uint32_t lanes_t __attribute__((vector_size(16)));
+enum { LANES = 4 };
+
+/** How many of the ascending values are at most x? Looking at all takes less time than the steps of a binary search,
+ * each of which waits for the one before. */
+static inline unsigned leaf_offsets_up_to(const btree_leaf_t *leaf, uint32_t x)
 {
-    unsigned low = 0;
-    while (count > 1) {
-        unsigned half = count / 2;
-        low += half & -(unsigned) (values[low + half - 1] <= x);
-        count -= half;
+    const lanes_t *values = (const lanes_t *) leaf->offset;
+    lanes_t limit = { x, x, x, x }, found = { 0 };
+    unsigned whole = leaf->count / LANES;
+    for (unsigned i = 0; i < whole; i++) {
+        found -= (lanes_t) (values[i] <= limit);
     }
-    return low + (count == 1 && values[low] <= x);
+    unsigned n = found[0] + found[1] + found[2] + found[3];
+    for (unsigned i = whole * LANES; i < leaf->count; i++) {
+        n += leaf->offset[i] <= x;
+    }
+    return n;
+}
+
+static inline unsigned count_up_to(const uint64_t *values, unsigned count, uint64_t x)
+{
+    unsigned n[2] = { 0 }, i = 0;
+    for (; i + 4 <= count; i += 4) {
+        n[0] += (unsigned) (values[i] <= x) + (unsigned) (values[i + 1] <= x);
+        n[1] += (unsigned) (values[i + 2] <= x) + (unsigned) (values[i + 3] <= x);
+    }
+    for (; i < count; i++) {
+        n[0] += values[i] <= x;
+    }
+    return n[0] + n[1];
 }
 
 /** How many intervals of the leaf begin at x or before? */
@@ -98,14 +120,13 @@ static inline unsigned leaf_up_to(const btree_leaf_t *leaf, uint64_t x)
     if (x < leaf->base) {
         return 0;
     }
-    return x - leaf->base > UINT32_MAX ? leaf->count
-                                       : count_up_to_32(leaf->offset, leaf->count, (uint32_t) (x - leaf->base));
+    return x - leaf->base > UINT32_MAX ? leaf->count : leaf_offsets_up_to(leaf, (uint32_t) (x - leaf->base));
 }
 
 /** How many children have keys of which the first is at most x? The others have nothing that begins at x or before. */
 static inline unsigned inner_up_to(const btree_inner_t *inner, uint64_t x)
 {
-    return count_up_to_64(inner->first, inner->count, x);
+    return count_up_to(inner->first, inner->count, x);
 }
 
 /** The child under which (first, id) is, or belongs. */

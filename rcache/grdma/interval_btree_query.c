@@ -13,10 +13,6 @@ typedef struct query_t {
     uint32_t id; /* The answer. */
 } query_t;
 
-/* Four lanes at once, in registers of any processor. */
-typedef uint32_t lanes_t __attribute__((vector_size(16)));
-enum { LANES = 4 };
-
 /* Does one of the first n intervals, which begin at base + x or before, perhaps reach base + x? No is certain. */
 static bool leaf_may_reach(const btree_leaf_t *leaf, unsigned n, uint64_t x)
 {
@@ -51,6 +47,7 @@ static bool containing_below(query_t *query, uint32_t number, unsigned level)
 {
     const btree_node_t *node = btree_node(query->tree, number);
     if (level == 0) {
+        leaf_prefetch(query->tree, node);
         return containing_in_leaf(query, &node->leaf);
     }
     for (unsigned i = inner_up_to(&node->inner, query->first); i-- > 0;) {

@@ -2,21 +2,21 @@
 /* Is anything of an address range perhaps cached? A counting filter that hooks
  * read without the lock and without writing: most releases end here.
  *
- * Granules of 64 KiB, 16 MiB, 4 GiB and 1 TiB. A region is counted in each granule that it touches, at the finest level
- * where these are at most 16 (so up to 16 TiB; a larger one makes every answer yes). One table of 8-bit counters for
- * all levels; 64 neighbouring granules share a line of it, which a hash of (level, granule / 64) picks.
+ * Granules of 64 KiB, 16 MiB, 4 GiB and 1 TiB. A region is counted in each granule that it touches, at the finest
+ * level where these are at most 16 (so up to 16 TiB; a larger one makes every answer yes). One table of 8-bit
+ * counters serves all levels; 64 neighbouring granules share a line of it, which a hash picks.
  *   slot == the regions counted in the granules that fall on it, or 255: then it never falls again.
- * A slot that stays too high only makes an answer yes that could be no: 255 is safe. The next growth
- * counts anew. More than 254 regions that overlap within 64 KiB, or within 16 MiB if they are longer than 960 KiB, are rare.
+ * A slot that stays too high only makes an answer yes that could be no, so 255 is safe; the next growth counts
+ * anew. It takes 255 regions that overlap within one granule to get there.
  *
  * Why a reader misses nothing. The maker of a region adds it, then has a full barrier, then looks for open windows;
- * a release opens its window, then has a full barrier, then asks the filter. (Both are the callers'.) If the maker does not see the
- * window, the barrier puts all its stores before the reader's loads: the level's bit, the counters, and the
- * table, if the maker or anyone before it under the lock has replaced that. So the reader finds the region in the table that it gets.
- *   That also holds for a reader that got its table before a growth: regions added before the growth are in the old
- * table, which keeps its contents and is mapped as long as the filter; regions added after the growth were added while the
- * reader's window was open, and their makers see it. A region that was removed after the growth stays in the old table: a needless yes.
- *   Counters of different regions share slots, but only holders of the lock write them: no count is lost. */
+ * a release opens its window, then has a full barrier, then asks the filter. (Both are the callers' part.) If the
+ * maker does not see the window, its stores come before the reader's loads: the level's bit, the counters, and the
+ * table, if the maker or anyone before it under the lock replaced that. So the reader finds the region.
+ *   That holds also for a reader that got its table before a growth. Regions added before the growth are in the old
+ * table, which keeps its contents and stays mapped as long as the filter. Regions added after the growth were added
+ * while the reader's window was open, and their makers see it.
+ *   Regions share slots, but only holders of the lock write them: no count is lost. */
 #ifndef RCACHE_GRDMA_PAGE_FILTER_H
 #define RCACHE_GRDMA_PAGE_FILTER_H
 

@@ -1,6 +1,6 @@
 # Registration cache and providers.
-rcache_tests = test/rcache/test_grdma test/rcache/test_grdma_life \
-	test/rcache/test_grdma_failures test/rcache/test_grdma_threads test/rcache/test_grdma_races \
+rcache_tests = test/rcache/test_interval_btree test/rcache/test_page_filter \
+	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads test/rcache/test_grdma_races \
 	test/rcache/test_rcache_components test/rcache/test_rcache_finalize
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
@@ -48,6 +48,14 @@ test_rcache_mca_rcache_hook_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=hook -DFAKE_HOOK
 test_rcache_mca_rcache_hook_la_LIBADD = libopalmem.la
 test_rcache_mca_rcache_hook_la_LDFLAGS = $(fake_module_ldflags)
 
+
+test_rcache_test_interval_btree_SOURCES = test/rcache/test_interval_btree.c
+test_rcache_test_interval_btree_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_interval_btree_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+
+test_rcache_test_page_filter_SOURCES = test/rcache/test_page_filter.c
+test_rcache_test_page_filter_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_page_filter_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_SOURCES = test/rcache/test_grdma.c test/rcache/fake_provider.c
 test_rcache_test_grdma_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
