@@ -6,7 +6,11 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base_create.c \
 	rcache/base/rcache_base_list.c \
 	rcache/base/rcache_base_list.h \
+	rcache/base/rcache_raw.h \
+	rcache/base/rcache_stats.c \
 	rcache/base/rcache_stats.h \
+	rcache/base/rcache_stats_map.c \
+	rcache/base/rcache_stats_map.h \
 	rcache/grdma/grdma.h \
 	rcache/grdma/grdma_component.c \
 	rcache/grdma/grdma_module.c \

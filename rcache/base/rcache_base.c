@@ -8,6 +8,7 @@
 #include "framework/hooks/hooks_internal.h"
 #include "opal/mca/base/base.h"
 #include "rcache/base/rcache_base_list.h"
+#include "rcache/base/rcache_stats.h"
 
 mca_rcache_base_settings_t mca_rcache_base_settings;
 static atomic_bool listening; /* From a successful registration of the callback to close. */
@@ -68,6 +69,13 @@ static const mca_base_var_def_t variables[] = {
       .info_level = 5,
       .enumerator = policy_values,
       .storage = &mca_rcache_base_settings.in_use_policy },
+    { .framework = "rcache",
+      .component = "base",
+      .name = "stats_page",
+      .help = "Let other processes of the same user (opalmem-top) read the figures of the caches of this one.",
+      .type = MCA_BASE_VAR_TYPE_BOOL,
+      .info_level = 5,
+      .storage = &mca_rcache_base_settings.stats_page },
 };
 
 static int register_synonyms(void)
@@ -85,6 +93,7 @@ int mca_rcache_base_open(void)
     mca_rcache_base_settings = (mca_rcache_base_settings_t){
         .leave_pinned = -1,
         .in_use_policy = MCA_RCACHE_IN_USE_WARN,
+        .stats_page = true,
     };
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
         int rc = mca_base_var_register(&variables[i]);
@@ -97,6 +106,7 @@ int mca_rcache_base_open(void)
         rc = mca_rcache_base_open_components();
     }
     if (rc == OPAL_SUCCESS) {
+        mca_rcache_stats_open(mca_rcache_base_settings.stats_page);
         mca_rcache_list_open();
     }
     return rc;
@@ -155,6 +165,7 @@ int mca_rcache_base_close(void)
         opal_mem_hooks_unregister_release(memory_released);
     }
     mca_rcache_base_close_components();
+    mca_rcache_stats_close();
     return left == 0 ? OPAL_SUCCESS : OPAL_ERR_RESOURCE_BUSY;
 }
 
@@ -168,6 +179,7 @@ static void reset_one(mca_rcache_base_module_t *module, void *arg)
 
 void mca_rcache_base_reset_child(void)
 {
+    mca_rcache_stats_reset_child();
     mca_rcache_list_reset_child();
     mca_rcache_list_visit(reset_one, NULL);
 }

@@ -15,6 +15,7 @@ typedef struct mca_rcache_base_settings_t {
     size_t max_count; /**< 0: no limit. */
     size_t max_bytes;
     int in_use_policy; /**< mca_rcache_in_use_policy_t. */
+    bool stats_page;   /**< May others read the figures? */
 } mca_rcache_base_settings_t;
 extern mca_rcache_base_settings_t mca_rcache_base_settings;
 

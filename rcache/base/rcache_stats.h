@@ -14,6 +14,7 @@
 #define RCACHE_BASE_RCACHE_STATS_H
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "opal/mca/rcache/stats_page.h"
 
@@ -72,6 +73,14 @@ static inline void mca_rcache_stats_raise(mca_rcache_stats_word_t *word, uint64_
         old < value
         && !atomic_compare_exchange_weak_explicit(word, &old, value, memory_order_relaxed, memory_order_relaxed)) {
     }
+}
+
+/** The clock for unpin_ns. Hook context: no system call, errno untouched. */
+static inline uint64_t mca_rcache_stats_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
 }
 
 /** Bucket of a value in a histogram of `buckets`: that of 2^k .. 2^(k+1)-1, with 0 in the first, and all that is too
