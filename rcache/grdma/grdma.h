@@ -33,6 +33,7 @@
 
 #include "framework/util/fork.h"
 #include "opal/mca/rcache/rcache.h"
+#include "rcache/base/rcache_stats.h"
 #include "rcache/grdma/interval_tree.h"
 
 typedef enum grdma_state_t { GRDMA_PINNING, GRDMA_READY } grdma_state_t;
@@ -42,7 +43,8 @@ typedef struct grdma_region_t {
     struct grdma_region_t *lru_previous, *lru_next;
     struct grdma_region_t *next; /**< In a list of regions that end. */
     size_t length;
-    uint64_t generation; /**< Fork generation of the process that made it: in others it is inherited. */
+    uint64_t released_ns; /**< When its memory was released; 0: it was not. */
+    uint64_t generation;  /**< Fork generation of the process that made it: in others it is inherited. */
     uint32_t refs;
     grdma_state_t state;
     bool in_tree, in_lru, watched;
@@ -64,13 +66,6 @@ typedef struct grdma_pending_t {
     _Atomic bool overflow;   /**< No cell was free: invalidate everything. */
 } grdma_pending_t;
 
-/** Counters of mca_rcache_base_stats_t; relaxed atomics. */
-typedef struct grdma_counters_t {
-    _Atomic uint64_t hits, misses, registrations, deregistrations, evictions;
-    _Atomic uint64_t invalidations[OPAL_MEM_HOOKS_CAUSE_COUNT];
-    _Atomic uint64_t invalidated_in_use, unpinned_in_hook, retries, queue_overflows;
-} grdma_counters_t;
-
 typedef struct grdma_module_t {
     mca_rcache_base_module_t super;
     mca_rcache_base_resources_t resources; /**< Constant. */
@@ -90,13 +85,13 @@ typedef struct grdma_module_t {
     _Atomic(grdma_region_t *) dead;       /**< To be deregistered and freed, outside hooks. */
     _Atomic(grdma_region_t *) spent;      /**< To be freed, outside hooks. */
     _Atomic(interval_node_t *) inherited; /**< In a fork child: the parent's tree, to be freed outside hooks. */
-    _Atomic size_t count, bytes; /**< Registered or being so. Raised only under the lock: limits are exact. */
-    _Atomic size_t peak_count, peak_bytes;
-    _Atomic bool provider_is_parents; /**< In a fork child: call after_fork before the provider is used. */
-    pthread_mutex_t provider_lock;    /**< Held across after_fork, so that it is called once. No hook takes it. */
-    _Atomic bool warn_in_use;         /**< Say so at the next chance. */
+    _Atomic bool provider_is_parents;     /**< In a fork child: call after_fork before the provider is used. */
+    pthread_mutex_t provider_lock; /**< Held across after_fork, so that it is called once. No hook takes it. */
+    _Atomic bool warn_in_use;      /**< Say so at the next chance. */
     atomic_bool warned_in_use;
-    grdma_counters_t counters;
+    /** count and bytes: registered or being so, raised only under the lock: limits are exact. */
+    mca_rcache_counters_t *counters;
+    mca_rcache_thread_counters_t *hits; /**< One for all threads. */
 } grdma_module_t;
 
 /* ---- For the base ------------------------------------------------------------------------------- */

@@ -20,31 +20,9 @@ static void progress(mca_rcache_base_module_t *module)
     grdma_reap(grdma_of(module));
 }
 
-static void read_counters(const grdma_counters_t *counters, mca_rcache_base_stats_t *stats)
+static void read_stats(mca_rcache_base_module_t *module, mca_rcache_base_stats_t *stats)
 {
-    stats->hits = atomic_load(&counters->hits);
-    stats->misses = atomic_load(&counters->misses);
-    stats->registrations = atomic_load(&counters->registrations);
-    stats->deregistrations = atomic_load(&counters->deregistrations);
-    stats->evictions = atomic_load(&counters->evictions);
-    for (size_t i = 0; i < OPAL_MEM_HOOKS_CAUSE_COUNT; i++) {
-        stats->invalidations[i] = atomic_load(&counters->invalidations[i]);
-    }
-    stats->invalidated_in_use = atomic_load(&counters->invalidated_in_use);
-    stats->unpinned_in_hook = atomic_load(&counters->unpinned_in_hook);
-    stats->retries = atomic_load(&counters->retries);
-    stats->queue_overflows = atomic_load(&counters->queue_overflows);
-}
-
-static void read_stats(mca_rcache_base_module_t *base_module, mca_rcache_base_stats_t *stats)
-{
-    grdma_module_t *module = grdma_of(base_module);
-    memset(stats, 0, sizeof(*stats));
-    read_counters(&module->counters, stats);
-    stats->count = atomic_load(&module->count);
-    stats->peak_count = atomic_load(&module->peak_count);
-    stats->bytes = atomic_load(&module->bytes);
-    stats->peak_bytes = atomic_load(&module->peak_bytes);
+    mca_rcache_stats_read(grdma_of(module)->counters, stats);
 }
 
 static bool is_caching(const mca_rcache_base_module_t *module)
@@ -60,6 +38,7 @@ void grdma_let_go(grdma_module_t *module, uint32_t count)
     grdma_reap(module);
     pthread_mutex_destroy(&module->lock);
     pthread_mutex_destroy(&module->provider_lock);
+    mca_rcache_stats_free_cache(module->counters);
     free(module->name);
     free(module);
 }
@@ -117,8 +96,6 @@ static void reset_child(mca_rcache_base_module_t *base_module)
     memset(&module->pending, 0, sizeof(module->pending));
     atomic_store(&module->dead, NULL);
     atomic_store(&module->spent, NULL);
-    atomic_store(&module->count, 0);
-    atomic_store(&module->bytes, 0);
     atomic_store(&module->provider_is_parents, true);
 }
 
@@ -138,13 +115,23 @@ static const mca_rcache_base_module_t functions = {
     .rcache_is_caching = is_caching,
 };
 
+static bool get_counters(grdma_module_t *module, const char *name)
+{
+    module->counters = mca_rcache_stats_new_cache(name, functions.component_name);
+    module->hits = module->counters == NULL ? NULL : mca_rcache_stats_new_thread(module->counters);
+    if (module->hits == NULL) {
+        mca_rcache_stats_free_cache(module->counters);
+    }
+    return module->hits != NULL;
+}
+
 int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, bool caching,
                  mca_rcache_base_module_t **out_module)
 {
     (void) user_data;
     grdma_module_t *module = calloc(1, sizeof(*module));
     char *name = strdup(resources->cache_name);
-    if (module == NULL || name == NULL) {
+    if (module == NULL || name == NULL || !get_counters(module, name)) {
         free(module);
         free(name);
         return OPAL_ERR_OUT_OF_RESOURCE;

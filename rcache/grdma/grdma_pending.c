@@ -46,7 +46,7 @@ void grdma_pending_handle_locked(grdma_module_t *module, grdma_ending_t *ending)
     }
     __atomic_store_n(&pending->handled, posted, __ATOMIC_RELAXED);
     if (atomic_exchange(&pending->overflow, false)) {
-        atomic_fetch_add(&module->counters.queue_overflows, 1);
+        atomic_fetch_add(&module->counters->queue_overflows, 1);
         grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, ending);
     }
     for (size_t i = 0; i < GRDMA_PENDING_CELLS; i++) {

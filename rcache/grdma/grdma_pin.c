@@ -16,13 +16,6 @@
 
 /* ---- Room --------------------------------------------------------------------------------------- */
 
-static void raise_peak(_Atomic size_t *peak, size_t value)
-{
-    size_t old = atomic_load_explicit(peak, memory_order_relaxed);
-    while (old < value && !atomic_compare_exchange_weak(peak, &old, value)) {
-    }
-}
-
 bool grdma_evict_one(grdma_module_t *module)
 {
     grdma_ending_t ending;
@@ -33,7 +26,7 @@ bool grdma_evict_one(grdma_module_t *module)
         region->next = ending.list;
         ending.list = region;
         module->regions--;
-        atomic_fetch_add(&module->counters.evictions, 1);
+        atomic_fetch_add(&module->counters->evictions, 1);
     }
     grdma_unlock(module, &ending);
     return region != NULL;
@@ -41,7 +34,7 @@ bool grdma_evict_one(grdma_module_t *module)
 
 static bool fits_locked(const grdma_module_t *module, size_t length)
 {
-    size_t count = atomic_load(&module->count), bytes = atomic_load(&module->bytes);
+    size_t count = atomic_load(&module->counters->count), bytes = atomic_load(&module->counters->bytes);
     return (module->resources.max_count == 0 || count < module->resources.max_count)
            && (module->resources.max_bytes == 0
                || (length <= module->resources.max_bytes && bytes <= module->resources.max_bytes - length));
@@ -53,8 +46,7 @@ static bool try_reserve(grdma_module_t *module, size_t length)
     grdma_lock(module, &ending);
     bool fits = fits_locked(module, length);
     if (fits) {
-        raise_peak(&module->peak_count, atomic_fetch_add(&module->count, 1) + 1);
-        raise_peak(&module->peak_bytes, atomic_fetch_add(&module->bytes, length) + length);
+        mca_rcache_stats_grow(module->counters, length);
     }
     grdma_unlock(module, &ending);
     return fits;
@@ -74,12 +66,6 @@ static int reserve(grdma_module_t *module, size_t length)
             return try_reserve(module, length) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
         }
     }
-}
-
-static void unreserve(grdma_module_t *module, size_t length)
-{
-    atomic_fetch_sub(&module->count, 1);
-    atomic_fetch_sub(&module->bytes, length);
 }
 
 /* ---- The region ---------------------------------------------------------------------------------- */
@@ -152,7 +138,9 @@ static int call_provider(grdma_module_t *module, grdma_region_t *region)
         }
     }
     if (rc == OPAL_SUCCESS) {
-        atomic_fetch_add(&module->counters.registrations, 1);
+        mca_rcache_stats_registered(module->counters, region->length);
+    } else {
+        mca_rcache_stats_add(&module->counters->provider_errors, 1);
     }
     return rc;
 }
@@ -177,6 +165,7 @@ static void supersede_locked(grdma_module_t *module, grdma_region_t *region, grd
         old->next = ending->list;
         ending->list = old;
         module->regions--;
+        mca_rcache_stats_add(&module->counters->merges, 1);
     }
 }
 
@@ -240,8 +229,8 @@ static int pin_once(grdma_module_t *module, grdma_region_t *region)
     }
     if (rc == OPAL_SUCCESS && !make_ready(module, region, settled)) {
         module->resources.deregister_mem(module->resources.reg_data, &region->super);
-        atomic_fetch_add(&module->counters.deregistrations, 1);
-        atomic_fetch_add(&module->counters.retries, 1);
+        atomic_fetch_add(&module->counters->deregistrations, 1);
+        atomic_fetch_add(&module->counters->retries, 1);
         rc = OPAL_ERR_RESOURCE_BUSY;
     }
     if (rc != OPAL_SUCCESS) {
@@ -266,7 +255,7 @@ int grdma_pin(grdma_module_t *module, uintptr_t first, uintptr_t last, uint32_t 
     }
     if (rc != OPAL_SUCCESS) {
         if (region == NULL || !grdma_is_inherited(region)) {
-            unreserve(module, length);
+            mca_rcache_stats_shrink(module->counters, length);
             free(region);
         }
         return rc;

@@ -131,8 +131,10 @@ static struct wish widen(grdma_module_t *module, struct wish wish)
 
 static int miss(grdma_module_t *module, struct wish exact, uint32_t flags, mca_rcache_base_registration_t **reg)
 {
-    atomic_fetch_add_explicit(&module->counters.misses, 1, memory_order_relaxed);
-    if ((flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
+    atomic_fetch_add_explicit(&module->counters->misses, 1, memory_order_relaxed);
+    if ((flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0) {
+        mca_rcache_stats_add(&module->counters->bypasses, 1);
+    } else {
         struct wish wide = widen(module, exact);
         /* Neither the limits nor the memory may allow the wider one. */
         if ((wide.first != exact.first || wide.last != exact.last || wide.access != exact.access)
@@ -157,7 +159,8 @@ static bool may_change_soon(grdma_module_t *module, struct wish wish, size_t bef
     grdma_ending_t ending;
     grdma_lock(module, &ending);
     bool soon = interval_tree_containing(&module->tree, wish.first, wish.last, grants_soon, &wish.access) != NULL
-                || atomic_load(&module->count) > module->regions || atomic_load(&module->count) < before;
+                || atomic_load(&module->counters->count) > module->regions
+                || atomic_load(&module->counters->count) < before;
     grdma_unlock(module, &ending);
     return soon;
 }
@@ -168,7 +171,7 @@ static bool try_find(grdma_module_t *module, struct wish wish, mca_rcache_base_r
     if (region == NULL) {
         return false;
     }
-    atomic_fetch_add_explicit(&module->counters.hits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&module->hits->hits, 1, memory_order_relaxed);
     *reg = &region->super;
     return true;
 }
@@ -183,7 +186,7 @@ static int find_or_pin(grdma_module_t *module, struct wish wish, uint32_t flags,
         if (try_find(module, wish, reg)) {
             return OPAL_SUCCESS;
         }
-        size_t before = atomic_load(&module->count);
+        size_t before = atomic_load(&module->counters->count);
         int rc = miss(module, wish, flags, reg);
         if (rc != OPAL_ERR_OUT_OF_RESOURCE || !may_change_soon(module, wish, before)) {
             return rc;

@@ -40,7 +40,7 @@ void grdma_unlink_locked(grdma_module_t *module, grdma_region_t *region)
 
 static void note_in_use(grdma_module_t *module)
 {
-    atomic_fetch_add(&module->counters.invalidated_in_use, 1);
+    atomic_fetch_add(&module->counters->invalidated_in_use, 1);
     if (module->resources.in_use_policy == MCA_RCACHE_IN_USE_WARN) {
         atomic_store(&module->warn_in_use, true);
     } else if (module->resources.in_use_policy == MCA_RCACHE_IN_USE_ABORT) {
@@ -60,7 +60,8 @@ void grdma_drop_locked(grdma_module_t *module, grdma_region_t *region, opal_mem_
     if (region->state == GRDMA_PINNING) {
         return; /* Its maker will see the flag. */
     }
-    atomic_fetch_add(&module->counters.invalidations[cause], 1);
+    region->released_ns = mca_rcache_stats_now_ns();
+    atomic_fetch_add(&module->counters->invalidations[cause], 1);
     if (region->refs == 0) {
         region->next = ending->list;
         ending->list = region;
@@ -96,9 +97,12 @@ static int deregister(grdma_module_t *module, grdma_region_t *region)
     if (grdma_is_inherited(region)) {
         return OPAL_SUCCESS; /* Forked in the middle, and this is the child: it counts anew. */
     }
-    atomic_fetch_sub(&module->count, 1);
-    atomic_fetch_sub(&module->bytes, region->length);
-    atomic_fetch_add(&module->counters.deregistrations, 1);
+    mca_rcache_stats_shrink(module->counters, region->length);
+    mca_rcache_stats_add(&module->counters->deregistrations, 1);
+    mca_rcache_stats_add(&module->counters->provider_errors, rc != OPAL_SUCCESS);
+    if (region->released_ns != 0) {
+        mca_rcache_stats_unpinned(module->counters, mca_rcache_stats_now_ns() - region->released_ns);
+    }
     return rc;
 }
 
@@ -132,7 +136,7 @@ void grdma_end_in_hook(grdma_module_t *module, grdma_region_t *list)
         list = region->next;
         if (hook_safe) {
             deregister(module, region);
-            atomic_fetch_add(&module->counters.unpinned_in_hook, 1);
+            atomic_fetch_add(&module->counters->unpinned_in_hook, 1);
             push(&module->spent, region);
         } else {
             push(&module->dead, region);
@@ -206,7 +210,7 @@ OPAL_MEM_HOOKS_PATH int grdma_invalidate_range(mca_rcache_base_module_t *base_mo
 
     /* Nothing is registered: a registration that begins now raises the count, and only then looks at the
      * open windows; ours was opened before. */
-    if (size == 0 || atomic_load_explicit(&module->count, memory_order_relaxed) == 0) {
+    if (size == 0 || atomic_load_explicit(&module->counters->count, memory_order_relaxed) == 0) {
         return OPAL_SUCCESS;
     }
     if (pthread_mutex_trylock(&module->lock) == 0) {
