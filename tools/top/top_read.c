@@ -158,9 +158,10 @@ static size_t drop_gone(const top_page_t *page, top_cache_t *caches, size_t coun
     return kept;
 }
 
-static size_t read_page(const top_page_t *page, uint64_t page_number, size_t *index_of, top_cache_t *caches)
+/* used: places to look at; index_of: room for all. */
+static size_t read_page(const top_page_t *page, uint64_t page_number, uint64_t used, size_t *index_of,
+                        top_cache_t *caches)
 {
-    uint64_t used = at_most(get(&live_header(page)->caches_used), page->layout.caches);
     size_t count = 0;
     for (uint64_t i = 0; i < page->layout.caches; i++) {
         index_of[i] = NOT_READ;
@@ -187,12 +188,13 @@ static uint64_t clock_ns(clockid_t clock)
 bool top_read(const top_process_t *process, top_snapshot_t *snapshot)
 {
     size_t all = 0, most = 0;
+    uint64_t used[TOP_PAGES]; /* Read once: more may be used a moment later. */
     for (size_t i = 0; i < process->pages; i++) {
-        size_t places = process->page[i].layout.caches;
-        all += places;
-        most = places > most ? places : most;
+        const top_page_t *page = &process->page[i];
+        used[i] = at_most(get(&live_header(page)->caches_used), page->layout.caches);
+        all += used[i];
+        most = page->layout.caches > most ? page->layout.caches : most;
     }
-    /* What is not used of them costs nothing. */
     top_cache_t *caches = calloc(all + 1, sizeof *caches);
     size_t *index_of = calloc(most + 1, sizeof *index_of);
     if (caches == NULL || index_of == NULL) {
@@ -202,7 +204,7 @@ bool top_read(const top_process_t *process, top_snapshot_t *snapshot)
     }
     top_snapshot_t result = { .taken_ns = clock_ns(CLOCK_MONOTONIC), .time_ns = clock_ns(CLOCK_REALTIME) };
     for (size_t i = 0; i < process->pages; i++) {
-        result.count += read_page(&process->page[i], i, index_of, caches + result.count);
+        result.count += read_page(&process->page[i], i, used[i], index_of, caches + result.count);
         memcpy(result.cause_names, process->page[i].layout.cause_names, sizeof result.cause_names);
     }
     free(index_of);
