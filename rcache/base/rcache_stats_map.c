@@ -113,14 +113,15 @@ static void close_number(int fd)
     rcache_raw(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
-/* Away from the low numbers that programs pass around, dup2 over, or count on. */
+/* Away from the low numbers that programs pass around, dup2 over, or count on; not so high that every fork copies a
+ * table of descriptors that is almost empty. */
 static int move_high(int fd)
 {
     struct rlimit limit = { 0, 0 };
     if (rcache_raw(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long) &limit, 0, 0) != 0 || limit.rlim_cur < 64) {
         return fd;
     }
-    long top = limit.rlim_cur < 65536 ? (long) limit.rlim_cur : 65536;
+    long top = limit.rlim_cur < 1024 ? (long) limit.rlim_cur : 1024;
     long high = rcache_raw(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top - top / 16, 0, 0, 0);
     if (high < 0) {
         return fd;

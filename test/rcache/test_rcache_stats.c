@@ -452,6 +452,22 @@ START_TEST(grandchildren_have_pages_of_their_own_too)
 }
 END_TEST
 
+START_TEST(child_of_a_process_without_caches_has_no_page_until_it_needs_one)
+{
+    mca_rcache_stats_free_cache(cache);
+    pid_t child = fork();
+    if (child == 0) {
+        mca_rcache_stats_reset_child();
+        bool good = page_fd() == -1;
+        cache = mca_rcache_stats_new_cache("one", "test");
+        mca_rcache_stats_add(&cache->misses, 1);
+        _exit(good && page_fd() >= 0 && read_stats(cache).misses == 1 ? 0 : 1);
+    }
+    wait_for(child);
+    cache = new_cache("one");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("rcache_stats");
@@ -479,6 +495,7 @@ int main(void)
     tcase_add_test(tests, child_that_is_not_reset_counts_in_its_parents_page);
     tcase_add_test(tests, child_that_cannot_make_a_page_counts_privately);
     tcase_add_test(tests, grandchildren_have_pages_of_their_own_too);
+    tcase_add_test(tests, child_of_a_process_without_caches_has_no_page_until_it_needs_one);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }
