@@ -8,9 +8,9 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base_list.h \
 	rcache/base/rcache_raw.h \
 	rcache/base/rcache_stats.c \
+	rcache/base/rcache_stats.h \
 	rcache/base/rcache_stats_map.c \
 	rcache/base/rcache_stats_map.h \
-	rcache/base/rcache_stats.h \
 	rcache/grdma/grdma.h \
 	rcache/grdma/grdma_component.c \
 	rcache/grdma/grdma_evict.c \

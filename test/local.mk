@@ -20,6 +20,7 @@ include test/model/local.mk
 include test/base/local.mk
 include test/coverage/local.mk
 include test/info/local.mk
+include test/top/local.mk
 include test/linux/local.mk
 include test/linux/got.mk
 include test/rcache/local.mk

@@ -4,6 +4,7 @@ include tools/util/local.mk
 include tools/machine/local.mk
 include tools/info/local.mk
 include tools/coverage/local.mk
+include tools/top/local.mk
 include tools/completion/local.mk
 if HAVE_LIBURING
 include tools/msg/local.mk

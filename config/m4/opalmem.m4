@@ -114,6 +114,9 @@ AC_DEFUN([OPALMEM_OPTIONAL_LIBRARIES], [
     OPALMEM_OPTIONAL([liburing], [LIBURING], [liburing-dev],
         [no registration provider "uring": opalmem-msg is not built],
         [PKG_CHECK_MODULES([LIBURING], [liburing >= 2.2], [have_LIBURING=yes], [have_LIBURING=no])])
+    OPALMEM_OPTIONAL([ncurses], [NCURSES], [libncurses-dev],
+        [opalmem-top has no screen, only --batch and --json],
+        [PKG_CHECK_MODULES([NCURSES], [ncurses >= 6], [have_NCURSES=yes], [have_NCURSES=no])])
 ])
 
 AC_DEFUN([OPALMEM_CHECK_LIBRARY], [
@@ -231,6 +234,7 @@ opalmem $PACKAGE_VERSION
   libltdl             $have_LTDL$OPALMEM_LOST_LTDL
   libibverbs          $have_IBVERBS$OPALMEM_LOST_IBVERBS
   liburing            $have_LIBURING$OPALMEM_LOST_LIBURING
+  ncurses             $have_NCURSES$OPALMEM_LOST_NCURSES
   check               $have_check`test $have_check = no && echo ' (make check is not possible; Debian package: check)'`
 "
 ])

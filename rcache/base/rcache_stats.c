@@ -302,17 +302,23 @@ void mca_rcache_stats_open(bool page)
     pthread_mutex_unlock(&lock);
 }
 
-void mca_rcache_stats_close(void)
+/* Nobody counts anywhere. */
+static void drop_pages(void)
 {
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < PAGES && caches == 0; i++) {
+    for (size_t i = 0; i < PAGES; i++) {
         mca_rcache_stats_page_t *page = atomic_exchange(&areas[i].page, NULL);
         if (page != NULL) {
             mca_rcache_stats_unmap(page);
         }
     }
+    mca_rcache_stats_close_file(&file);
+}
+
+void mca_rcache_stats_close(void)
+{
+    pthread_mutex_lock(&lock);
     if (caches == 0) {
-        mca_rcache_stats_close_file(&file);
+        drop_pages();
     }
     pthread_mutex_unlock(&lock);
 }
@@ -320,6 +326,10 @@ void mca_rcache_stats_close(void)
 void mca_rcache_stats_reset_child(void)
 {
     pthread_mutex_init(&lock, NULL);
+    if (caches == 0) { /* Those that this thread can know are counted: the next one that is made brings a page. */
+        drop_pages();
+        return;
+    }
     for (size_t i = 0; i < PAGES; i++) {
         mca_rcache_stats_page_t *page = page_of(&areas[i]);
         mca_rcache_stats_file_t none = { .fd = -1 };

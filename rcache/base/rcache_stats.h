@@ -49,8 +49,8 @@ void mca_rcache_stats_open(bool page);
 /** The library ends: unmap and close, unless a cache is left. */
 void mca_rcache_stats_close(void);
 
-/** In a fork child: the figures become 0, in a page of this process alone, which is made at once; private memory if it
- * cannot be made. Hook context: raw system calls. */
+/** In a fork child: the figures become 0, in a page of this process alone, which is made at once, if there is a cache;
+ * private memory if it cannot be made. Hook context: raw system calls. */
 void mca_rcache_stats_reset_child(void);
 
 /** Add to a word of a cache. Hook context, any thread. */

@@ -61,7 +61,7 @@ static uint64_t now_ns(void)
 
 static void copy_text(char *to, const char *from, size_t size)
 {
-    size_t length = strnlen(from, size - 1);
+    size_t length = strlen(from) < size ? strlen(from) : size - 1;
     memcpy(to, from, length);
     to[length] = '\0';
 }
@@ -92,7 +92,7 @@ static void fill_in_header(mca_rcache_stats_header_t *header)
 /* Growing a file past this limit would raise a signal. */
 static bool is_within_limit(void)
 {
-    struct rlimit limit;
+    struct rlimit limit = { 0, 0 };
     return rcache_raw(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long) &limit, 0, 0) == 0
            && (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= SIZE);
 }
@@ -113,14 +113,15 @@ static void close_number(int fd)
     rcache_raw(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
-/* Away from the low numbers that programs pass around, dup2 over, or count on. */
+/* Away from the low numbers that programs pass around, dup2 over, or count on; not so high that every fork copies a
+ * table of descriptors that is almost empty. */
 static int move_high(int fd)
 {
-    struct rlimit limit;
+    struct rlimit limit = { 0, 0 };
     if (rcache_raw(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long) &limit, 0, 0) != 0 || limit.rlim_cur < 64) {
         return fd;
     }
-    long top = limit.rlim_cur < 65536 ? (long) limit.rlim_cur : 65536;
+    long top = limit.rlim_cur < 1024 ? (long) limit.rlim_cur : 1024;
     long high = rcache_raw(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top - top / 16, 0, 0, 0);
     if (high < 0) {
         return fd;
@@ -131,7 +132,7 @@ static int move_high(int fd)
 
 static bool identify(int fd, mca_rcache_stats_file_t *file)
 {
-    struct stat status;
+    struct stat status = { .st_dev = 0 };
     if (rcache_raw(SYS_fstat, fd, (long) &status, 0, 0, 0, 0) != 0) {
         return false;
     }

@@ -104,5 +104,14 @@ if [ -x "$top_builddir/opalmem-msg" ]; then
     done || failures=1
 fi
 
+# opalmem-top lists processes.
+"$top_builddir/opalmem-top" --help | grep -oE -e '--[a-z]+' | sort -u > "$work/options"
+[ -s "$work/options" ] || { echo "FAIL: opalmem-top --help lists no options"; failures=$((failures + 1)); }
+while read -r option; do
+    has "$option" "$top_builddir/opalmem-top" "$option"
+done < "$work/options"
+offers '' "$top_builddir/opalmem-top" --delay 1
+offers '' "$top_builddir/opalmem-top" x
+
 [ "$failures" = 0 ] || exit 1
 echo "completion: all good"

@@ -1,11 +1,14 @@
 # Registration cache and providers.
 rcache_tests = test/rcache/test_interval_btree test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads test/rcache/test_grdma_races \
-	test/rcache/test_rcache_components test/rcache/test_rcache_finalize
+	test/rcache/test_rcache_components test/rcache/test_rcache_finalize test/rcache/test_rcache_stats
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
 noinst_HEADERS += test/rcache/fake_provider.h test/rcache/fake_rcache.h test/rcache/grdma_fixture.h
 
+test_rcache_test_rcache_stats_SOURCES = test/rcache/test_rcache_stats.c
+test_rcache_test_rcache_stats_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_rcache_stats_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_rcache_components_SOURCES = test/rcache/test_rcache_components.c test/rcache/fake_provider.c \
 	test/rcache/fake_rcache.c
 test_rcache_test_rcache_components_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Bash completion. One file serves all programs; bash finds it by the program's name.
 EXTRA_DIST += tools/completion/opalmem-info
-completion_links = opalmem-coverage
+completion_links = opalmem-coverage opalmem-top
 if HAVE_LIBURING
 completion_links += opalmem-msg
 endif

@@ -108,8 +108,8 @@ typedef struct mca_rcache_base_stats_t {
     size_t count, peak_count;  /**< Registrations now and at most. */
     size_t bytes, peak_bytes;  /**< Pinned now and at most. */
     uint64_t merges;           /**< Registrations that took the place of others they overlap. */
-    uint64_t bypasses;         /**< Registrations that were asked for with CACHE_BYPASS; not among the misses. */
-    uint64_t provider_errors;  /**< Calls of the provider that failed. */
+    uint64_t bypasses;         /**< Of the misses: with CACHE_BYPASS, or where nothing is kept. */
+    uint64_t provider_errors;  /**< Calls of the provider that failed; not those that evictions cured. */
     uint64_t unpin_ns[MCA_RCACHE_STATS_LATENCIES]; /**< From release to deregistration, nanoseconds. */
     uint64_t sizes[MCA_RCACHE_STATS_SIZES];        /**< Bytes of the registrations made. */
     uint64_t reserved[5];                          /**< 0. */
