@@ -308,8 +308,9 @@ bool grdma_is_idle(const grdma_module_t *module, uint32_t id);
 uint32_t grdma_gets(const grdma_module_t *module, uint32_t id);
 /** Does no other thread use the cache? Under the lock, in which such a thread would begin to. Hook context. */
 bool grdma_is_alone_locked(const grdma_module_t *module);
-/** Every other thread has stored what it had counted before, and sees what this one has stored. */
-void grdma_settle(const grdma_module_t *module);
+/** Every other thread has stored what it had counted before, and sees what this one has stored.
+ * @return false: the system has changed its mind about that; nothing may be ended. */
+bool grdma_settle(const grdma_module_t *module);
 /** Can grdma_settle() do that here? Asked once a process. */
 bool grdma_can_settle(void);
 void grdma_blocks_free(grdma_module_t *module);

@@ -2,6 +2,7 @@
 /* Life of a cache: creation, figures, fork, end. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "rcache/grdma/grdma.h"
@@ -56,7 +57,7 @@ static void free_module(grdma_module_t *module)
     pthread_mutex_destroy(&module->lock);
     pthread_mutex_destroy(&module->provider_lock);
     free(module->name);
-    free(module);
+    munmap(module, sizeof(*module));
 }
 
 /* All that was kept ends as soon as nobody refers to it; PERSIST regions, too. */
@@ -82,9 +83,8 @@ static bool is_in_use(const grdma_module_t *module, uint32_t id)
 /* Everything has been retired. */
 static bool has_references(grdma_module_t *module)
 {
-    bool found = false;
+    bool found = !grdma_settle(module);
 
-    grdma_settle(module);
     grdma_lock(module);
     for (uint32_t id = atomic_load(&module->first_own); id < module->high && !found; id++) {
         found = is_in_use(module, id);
@@ -162,6 +162,14 @@ static const mca_rcache_base_module_t functions = {
 
 #define FIRST_HINTS 128
 
+/* Pages of its own, for the reason that grdma_thread.c gives. */
+static grdma_module_t *map_module(void)
+{
+    void *memory = mmap(NULL, sizeof(grdma_module_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
 static size_t round_to_lines(size_t bytes)
 {
     return (bytes + 63) & ~(size_t) 63;
@@ -205,14 +213,12 @@ int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, 
                  mca_rcache_base_module_t **out_module)
 {
     (void) user_data;
-    grdma_module_t *module = aligned_alloc(64, round_to_lines(sizeof(*module)));
     char *name = strdup(resources->cache_name);
-    if (module == NULL || name == NULL) {
-        free(module);
+    grdma_module_t *module = name != NULL ? map_module() : NULL;
+    if (module == NULL) {
         free(name);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    memset(module, 0, sizeof(*module));
     set_constants(module, resources, name);
     if (set_up(module) != OPAL_SUCCESS) {
         free_module(module);

@@ -74,14 +74,16 @@ static void widen_locked(const grdma_module_t *module, grdma_wish_t *wish)
 
 /* ---- Finding -------------------------------------------------------------------------------------- */
 
-/* A component says that the pages are not those that were watched. The lookup's reference has been given back. */
-static void drop_changed(grdma_module_t *module, uint32_t id)
+/* A component says that the pages are not those that were watched. The lookup's reference has been given back, so the id may
+ * be another region's by now: cookies tell. */
+static void drop_changed(grdma_module_t *module, uint32_t id, uint64_t cookie)
 {
     grdma_batch_t batch;
     grdma_region_t *region = grdma_at(module, id);
 
     grdma_lock(module);
-    if ((grdma_flags(region) & (GRDMA_INDEXED | MCA_RCACHE_FLAGS_INVALID)) == GRDMA_INDEXED) {
+    if ((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_INDEXED)) == GRDMA_INDEXED
+        && region->super.watch.cookie == cookie) {
         grdma_batch_begin_locked(module, true, &batch);
         interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
                               id);
@@ -97,6 +99,7 @@ static void drop_changed(grdma_module_t *module, uint32_t id)
 static bool is_good(grdma_module_t *module, grdma_block_t *block, uint32_t id)
 {
     grdma_region_t *region = grdma_at(module, id);
+    const uint64_t cookie = region->super.watch.cookie;
 
     if (opal_memory_watch_holds(&region->super.watch)
         && ((grdma_flags(region) & GRDMA_ASK) == 0
@@ -104,7 +107,7 @@ static bool is_good(grdma_module_t *module, grdma_block_t *block, uint32_t id)
         return true;
     }
     grdma_put(grdma_count_of(block, id));
-    drop_changed(module, id);
+    drop_changed(module, id, cookie);
     return false;
 }
 

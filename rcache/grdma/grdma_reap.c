@@ -132,6 +132,17 @@ static void put_back(grdma_module_t *module, grdma_list_t *busy, grdma_list_t *i
     grdma_unlock(module);
 }
 
+/* Nobody can tell any more whether they are in use: they stay registered, and no more are kept. */
+static void keep_for_good(grdma_module_t *module, grdma_list_t *limbo)
+{
+    grdma_attend(module, GRDMA_ATTENTION_DEAF);
+    grdma_lock(module);
+    for (uint32_t id; (id = grdma_list_take(module, limbo)) != 0;) {
+        grdma_list_add(module, &module->limbo, id);
+    }
+    grdma_unlock(module);
+}
+
 static void empty_limbo(grdma_module_t *module, int *result)
 {
     grdma_list_t idle = { 0 }, busy = { 0 };
@@ -143,9 +154,12 @@ static void empty_limbo(grdma_module_t *module, int *result)
     if (limbo.first == 0) {
         return;
     }
-    grdma_settle(module);
-    sort_out(module, &limbo, &idle, &busy);
-    put_back(module, &busy, &idle);
+    if (grdma_settle(module)) {
+        sort_out(module, &limbo, &idle, &busy);
+        put_back(module, &busy, &idle);
+    } else {
+        keep_for_good(module, &limbo);
+    }
     end_all(module, &idle, result);
 }
 

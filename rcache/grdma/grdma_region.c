@@ -12,7 +12,8 @@ static size_t chunk_bytes(const grdma_module_t *module, unsigned chunk)
     return (size_t) grdma_chunk_length(chunk) * module->stride;
 }
 
-/* Fresh memory is zero: flags of a region that was never made say nothing, but no hint leads to it. */
+/* Fresh memory is zero, which reads as READY: but then base and bound are 0, which cover nothing, and hints to an id are
+ * stored after its chunk. */
 static int make_chunk(grdma_module_t *module, unsigned chunk)
 {
     const size_t size = chunk_bytes(module, chunk);
@@ -102,24 +103,30 @@ static bool is_stale(const grdma_module_t *module, uint32_t slot)
     return (grdma_flags(grdma_at(module, slot & GRDMA_HINT_ID_MASK)) & GRDMA_HIDDEN) != 0;
 }
 
-/* The slot for a hint: where it is already, an empty one, one that leads nowhere, or any. */
+/* The slot for a hint: where it is already, or one with this tag that leads nowhere (whoever follows that one first pays for
+ * it); else an empty one, one that leads nowhere, or any. */
 static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, unsigned start,
                                      uint32_t value)
 {
-    _Atomic uint32_t *stale = NULL;
+    _Atomic uint32_t *empty = NULL, *stale = NULL;
 
     for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
         _Atomic uint32_t *slot = &bucket[(start + i) % GRDMA_HINT_BUCKET];
         const uint32_t held = atomic_load_explicit(slot, memory_order_acquire);
 
-        if (held == 0 || held == value) {
+        if (held == value) {
             return slot;
         }
-        if (stale == NULL && is_stale(module, held)) {
-            stale = slot;
+        if (held == 0) {
+            empty = empty == NULL ? slot : empty;
+        } else if (is_stale(module, held)) {
+            if ((held ^ value) <= GRDMA_HINT_ID_MASK) {
+                return slot;
+            }
+            stale = stale == NULL ? slot : stale;
         }
     }
-    return stale != NULL ? stale : &bucket[start];
+    return empty != NULL ? empty : stale != NULL ? stale : &bucket[start];
 }
 
 static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t address, const grdma_region_t *region)

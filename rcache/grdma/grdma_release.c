@@ -212,8 +212,9 @@ static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_
         grdma_invalidate_locked(module, first, last, cause, &idle);
         unlock_in_hook(module, &idle);
     } else {
-        grdma_pending_post(&module->pending, first, last - first + 1, cause);
+        /* Before it is posted: whoever handles it lowers it. */
         atomic_fetch_add(&module->attention, GRDMA_ATTENTION_POST);
+        grdma_pending_post(&module->pending, first, last - first + 1, cause);
         barrier_after_rmw();
     }
     while (grdma_pending_any(&module->pending) && pthread_mutex_trylock(&module->lock) == 0) {

@@ -21,6 +21,9 @@ static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t key; /* Its destructor lets go of a thread's blocks. Under threads_lock until has_key. */
 static bool has_key;
 
+/* Chunks of counts from this one on are mappings of their own. */
+#define FIRST_MAPPED 9
+
 /* ---- The barrier of all threads --------------------------------------------------------------------- */
 
 #ifndef MEMBARRIER_CMD_PRIVATE_EXPEDITED
@@ -34,28 +37,40 @@ static long membarrier(int command)
 
 /* Where the system call is not there (valgrind, old kernels, filters): on x86-64 a page whose rights are taken away makes
  * every processor that runs a thread of this process take an interrupt, and none goes on before it has. */
-static void *barrier_page;
+static _Atomic(void *) barrier_page;
 
-static bool make_barrier_page(void)
+static void *make_barrier_page(void)
 {
+    void *page = atomic_load(&barrier_page);
 #if defined(__x86_64__)
-    if (barrier_page == NULL) {
-        void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        barrier_page = page == MAP_FAILED ? NULL : page;
+    if (page == NULL) {
+        void *made = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (made != MAP_FAILED && !atomic_compare_exchange_strong(&barrier_page, &page, made)) {
+            munmap(made, 4096);
+        } else if (made != MAP_FAILED) {
+            page = made;
+        }
     }
 #endif
-    return barrier_page != NULL;
+    return page;
 }
 
-static void interrupt_all(void)
+static bool interrupt_all(void)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    char *page = make_barrier_page();
 
+    if (page == NULL) {
+        return false;
+    }
     pthread_mutex_lock(&lock);
-    mprotect(barrier_page, 4096, PROT_READ | PROT_WRITE);
-    *(volatile char *) barrier_page = 1; /* It must be in use for anybody to be told. */
-    mprotect(barrier_page, 4096, PROT_READ);
+    bool good = mprotect(page, 4096, PROT_READ | PROT_WRITE) == 0;
+    if (good) {
+        *(volatile char *) page = 1; /* It must be in use for anybody to be told. */
+        good = mprotect(page, 4096, PROT_READ) == 0;
+    }
     pthread_mutex_unlock(&lock);
+    return good;
 }
 
 bool grdma_can_settle(void)
@@ -66,22 +81,20 @@ bool grdma_can_settle(void)
     if (known == 0) {
         const bool has_call = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
 
-        known = has_call || make_barrier_page() ? 1 : -1;
+        known = has_call || make_barrier_page() != NULL ? 1 : -1;
         atomic_store(&answer, known);
     }
     return known > 0;
 }
 
-void grdma_settle(const grdma_module_t *module)
+bool grdma_settle(const grdma_module_t *module)
 {
     grdma_block_t *own = grdma_block_of(module);
 
     if (atomic_load(&module->owners) == (own != NULL ? 1 : 0)) {
-        return; /* A thread that begins now takes the lock first, and sees what was done under it. */
+        return true; /* A thread that begins now takes the lock first, and sees what was done under it. */
     }
-    if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0) {
-        interrupt_all();
-    }
+    return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0 || interrupt_all();
 }
 
 /* ---- Blocks --------------------------------------------------------------------------------------- */
@@ -135,20 +148,55 @@ static grdma_block_t *adopt_locked(grdma_module_t *module, grdma_thread_t *threa
     return NULL;
 }
 
+/* A block with the counts of the first chunks, in pages of its own: in memory that the program registers, a fork child
+ * would find them as they were at another moment than the rest (the kernel copies pinned pages early). */
+typedef struct block_pages_t {
+    grdma_block_t block;
+    grdma_count_t counts[(1u << FIRST_MAPPED) - GRDMA_ID_BIAS];
+} block_pages_t;
+
+static void *map(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
+static uintptr_t biased(const grdma_count_t *counts, unsigned chunk)
+{
+    return (uintptr_t) counts - (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t);
+}
+
 static grdma_block_t *make_block(grdma_module_t *module)
 {
-    grdma_block_t *block = calloc(1, sizeof(*block));
+    block_pages_t *pages = map(sizeof(*pages));
 
-    if (block == NULL) {
+    if (pages == NULL) {
         return NULL;
     }
-    block->module = module;
-    block->counters = mca_rcache_stats_new_thread(module->counters);
-    if (block->counters == NULL) {
-        free(block);
+    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < FIRST_MAPPED; chunk++) {
+        atomic_init(&pages->block.counts[chunk], biased(&pages->counts[grdma_chunk_start(chunk)], chunk));
+    }
+    pages->block.module = module;
+    pages->block.counters = mca_rcache_stats_new_thread(module->counters);
+    if (pages->block.counters == NULL) {
+        munmap(pages, sizeof(*pages));
         return NULL;
     }
-    return block;
+    return &pages->block;
+}
+
+static void free_block(grdma_block_t *block)
+{
+    for (unsigned chunk = FIRST_MAPPED; chunk < GRDMA_CHUNKS; chunk++) {
+        const uintptr_t counts = atomic_load(&block->counts[chunk]);
+
+        if (counts != 0) {
+            munmap((void *) (counts + (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t)),
+                   (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t));
+        }
+    }
+    munmap(block, sizeof(block_pages_t));
 }
 
 /* Both locks: whoever ends regions under the cache's lock either knows this owner, or has marked them before. */
@@ -198,7 +246,9 @@ grdma_block_t *grdma_block_get(grdma_module_t *module)
             spare = make_block(module);
             block = spare != NULL ? own(module, thread, &spare) : NULL;
         }
-        free(spare);
+        if (spare != NULL) {
+            free_block(spare);
+        }
     }
     if (block == NULL || !grdma_block_fit(module, block)) {
         return NULL;
@@ -207,27 +257,18 @@ grdma_block_t *grdma_block_get(grdma_module_t *module)
     return block;
 }
 
-/* Chunks of counts from this one on are pages of their own. */
-#define FIRST_MAPPED 9
-
 static bool make_counts(grdma_block_t *block, unsigned chunk)
 {
     const size_t size = (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t);
-    char *memory = chunk < FIRST_MAPPED
-                       ? calloc(1, size)
-                       : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    grdma_count_t *counts = map(size);
 
-    if (memory == NULL || memory == MAP_FAILED) {
+    if (counts == NULL) {
         return false;
     }
 #ifdef MADV_HUGEPAGE
-    if (chunk >= FIRST_MAPPED) {
-        madvise(memory, size, MADV_HUGEPAGE);
-    }
+    madvise(counts, size, MADV_HUGEPAGE);
 #endif
-    atomic_store_explicit(&block->counts[chunk],
-                          (uintptr_t) memory - (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t),
-                          memory_order_release);
+    atomic_store_explicit(&block->counts[chunk], biased(counts, chunk), memory_order_release);
     return true;
 }
 
@@ -240,18 +281,6 @@ bool grdma_block_fit(grdma_module_t *module, grdma_block_t *block)
         }
     }
     return true;
-}
-
-static void free_counts(grdma_block_t *block, unsigned chunk)
-{
-    const uintptr_t biased = atomic_load(&block->counts[chunk]);
-    char *memory = (char *) (biased + (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t));
-
-    if (biased != 0 && chunk < FIRST_MAPPED) {
-        free(memory);
-    } else if (biased != 0) {
-        munmap(memory, (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t));
-    }
 }
 
 static void disown_locked(grdma_block_t *block)
@@ -278,10 +307,7 @@ void grdma_blocks_free(grdma_module_t *module)
     pthread_mutex_unlock(&threads_lock);
     while ((block = list) != NULL) {
         list = block->next;
-        for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_CHUNKS; chunk++) {
-            free_counts(block, chunk);
-        }
-        free(block);
+        free_block(block);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The counting filter of page_filter.h, which argues why it is safe to read without
- * the lock. Slots are plain relaxed atomics: order comes from the callers' barriers. */
+ * the lock. Slots are plain atomics: order comes from the callers' barriers, but for a slot that is lowered, which says that the
+ * region was marked before. */
 #include "rcache/grdma/page_filter.h"
 
 #include <sys/mman.h>
@@ -73,7 +74,8 @@ static void lower_slot(slot_t *slot, uint32_t *occupied)
     unsigned count = atomic_load_explicit(slot, memory_order_relaxed);
     if (count > 0 && count < SLOT_MAX) {
         *occupied -= count == 1;
-        atomic_store_explicit(slot, (uint8_t) (count - 1), memory_order_relaxed);
+        atomic_store_explicit(slot, (uint8_t) (count - 1),
+                              memory_order_release); /* The region was marked before. */
     }
 }
 
@@ -90,7 +92,7 @@ static void change_slots(page_filter_t *filter, page_filter_table_t *table, cons
 static void flip_level(page_filter_t *filter, unsigned level)
 {
     uint32_t levels = atomic_load_explicit(&filter->levels, memory_order_relaxed);
-    atomic_store_explicit(&filter->levels, levels ^ 1u << level, memory_order_relaxed);
+    atomic_store_explicit(&filter->levels, levels ^ 1u << level, memory_order_release); /* Likewise. */
 }
 
 void page_filter_add(page_filter_t *filter, uintptr_t first, uintptr_t last)
@@ -119,7 +121,7 @@ static bool level_may_hold(const page_filter_table_t *table, unsigned level, uin
     for (uintptr_t number = first;;) {
         size_t block = block_of(table, level, number);
         do {
-            if (atomic_load_explicit(&table->slot[block ^ (number & (BLOCK_SLOTS - 1))], memory_order_relaxed)
+            if (atomic_load_explicit(&table->slot[block ^ (number & (BLOCK_SLOTS - 1))], memory_order_acquire)
                 != 0) {
                 return true;
             }
@@ -132,7 +134,7 @@ static bool level_may_hold(const page_filter_table_t *table, unsigned level, uin
 
 bool page_filter_may_hold(const page_filter_t *filter, uintptr_t first, uintptr_t last)
 {
-    uint32_t levels = atomic_load_explicit(&filter->levels, memory_order_relaxed);
+    uint32_t levels = atomic_load_explicit(&filter->levels, memory_order_acquire);
     if (levels >> PAGE_FILTER_LEVELS != 0) {
         return true;
     }
