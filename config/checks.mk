@@ -100,8 +100,15 @@ bench_programs += bench/bench_peers
 bench_bench_peers_SOURCES = bench/bench_peers.c
 bench_bench_peers_LDADD = libopalmem.la
 bench_peers = bench/bench_peers
+bench_programs += bench/bench_rcache
+bench_bench_rcache_SOURCES = bench/rcache/bench_rcache.c bench/rcache/bench.h bench/rcache/cases.h bench/rcache/rows.c \
+	bench/rcache/side_opalmem.c bench/rcache/side_ucx.c bench/rcache/tools.c
+bench_bench_rcache_CFLAGS = $(AM_CFLAGS) -pthread
+bench_bench_rcache_LDADD = libopalmem.la
+bench_rcache = bench/bench_rcache
 else
 bench_peers = echo "bench_peers: written for x86-64"
+bench_rcache = echo "bench_rcache: written for x86-64"
 endif
 noinst_PROGRAMS += $(bench_programs)
 bench: $(bench_programs)
@@ -110,6 +117,7 @@ bench: $(bench_programs)
 	$(tests_component_path) bench/bench_init
 	$(time_install)
 	$(tests_component_path) $(bench_peers)
+	$(tests_component_path) $(bench_rcache)
 	$(tests_component_path) bench/bench_stall
 
 clean-local:
