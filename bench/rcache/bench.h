@@ -37,7 +37,7 @@ typedef struct scene_t {
     size_t regions, size;
     size_t limit; /* Regions at most; 0: no limit. */
     unsigned measures;
-    bool is_heavy; /* Only in some of the rounds. */
+    bool is_heavy; /* Only in some of the rounds, and with fewer measures in a quick run. */
 } scene_t;
 
 extern const scene_t scenes[];
@@ -54,7 +54,7 @@ typedef enum judge_t {
 
 typedef struct row_t {
     const char *text, *figure;
-    const char *base; /* OVER_OWN: the other figure. */
+    const char *base; /* OVER_OWN: the other figure. OVER_PEER: the peer's, if it is not the same one. */
     judge_t judge;
     double target; /* 0: for information. */
 } row_t;
@@ -80,11 +80,15 @@ extern const side_t side_opalmem, side_ucx, side_libfabric;
 
 extern bool is_quick;
 
-double now_ns(void);
+double now_ns(void); /* Of the wall: where threads wait for each other. */
+double cpu_ns(void); /* Of this thread alone: what else the machine runs does not count. */
 double median(double *values, size_t count);
 void emit(const char *measure, const scene_t *scene, double value);
 
-/* A bench that has not measured what it says ends with a message. */
+/* A measure that has not measured what it says: a message, and the process ends with 1 after the others. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Nothing more can be measured. */
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 /* A system call by an instruction of this program, which nobody replaces. */

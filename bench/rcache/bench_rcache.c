@@ -16,7 +16,7 @@
 #include "bench/rcache/bench.h"
 
 enum { OPALMEM, UCX, LIBFABRIC, SIDES };
-enum { ROUNDS = 9, QUICK_ROUNDS = 3, HEAVY_EVERY = 2, QUICK_HEAVY_EVERY = 3 };
+enum { ROUNDS = 9, QUICK_ROUNDS = 3, HEAVY_EVERY = 3 };
 enum { FIGURES_MAX = 256, PATH_SIZE = 4096 };
 
 typedef struct figure_t {
@@ -33,7 +33,7 @@ static char programs[SIDES][PATH_SIZE];
 static bool is_measured[SIDES];
 static const char *only[16]; /* Scenes asked for; none: all. */
 static size_t only_count;
-static int round_count = ROUNDS, heavy_every = HEAVY_EVERY;
+static int round_count = ROUNDS;
 static bool is_tsv;
 
 /* ---- Processes --------------------------------------------------------------------------------- */
@@ -78,7 +78,7 @@ static bool run_scene(int side, const scene_t *scene, int round)
     if (child != NULL && pclose(child) == 0) {
         return true;
     }
-    fprintf(stderr, "bench_rcache: %s has failed in the scene %s\n", side_names[side], scene->name);
+    fprintf(stderr, "bench_rcache: %s: the scene %s has failed\n", side_names[side], scene->name);
     return false;
 }
 
@@ -113,7 +113,7 @@ static bool run_all(void)
     bool is_good = true;
     for (int round = 0; round < round_count; round++) {
         for (size_t i = 0; i < scene_count; i++) {
-            if (!is_wanted(&scenes[i]) || (scenes[i].is_heavy && round % heavy_every != 0)) {
+            if (!is_wanted(&scenes[i]) || (scenes[i].is_heavy && round % HEAVY_EVERY != 0)) {
                 continue;
             }
             for (int k = 0; k < SIDES; k++) {
@@ -161,7 +161,7 @@ static value_t judged(const row_t *row)
 {
     const figure_t *figure = figure_find(row->figure, false);
     switch (row->judge) {
-    case OVER_PEER: return ratio_of(figure, figure, UCX);
+    case OVER_PEER: return ratio_of(figure, row->base != NULL ? figure_find(row->base, false) : figure, UCX);
     case OVER_OWN: return ratio_of(figure, figure_find(row->base, false), OPALMEM);
     default: return median_of(figure, OPALMEM);
     }
@@ -245,7 +245,6 @@ static bool take_options(int argc, char **argv)
         if (strcmp(argv[i], "--quick") == 0) {
             is_quick = true;
             round_count = QUICK_ROUNDS;
-            heavy_every = QUICK_HEAVY_EVERY;
         } else if (strcmp(argv[i], "--tsv") == 0) {
             is_tsv = true;
         } else if (strcmp(argv[i], "--scene") == 0 && i + 1 < argc && scene_find(argv[i + 1]) != NULL
