@@ -25,7 +25,7 @@ help:
 	echo "check-debian11  tests of the component linux with glibc 2.31, in a chroot (root; not in check-all)"; \
 	echo "check-all       all of these"; \
 	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
-	echo "bench           what the hooks (beside UCX, too), reading a variable, starting and stopping cost"; \
+	echo "bench           what the hooks and the registration cache (beside UCX, too), reading a variable, starting and stopping cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
 check-model:
@@ -107,7 +107,8 @@ bench_bench_rcache_CFLAGS = $(AM_CFLAGS) -pthread
 bench_bench_rcache_LDADD = libopalmem.la
 EXTRA_bench_bench_rcache_DEPENDENCIES = bench/rcache/libfabric.stamp
 libfabric_side = bench/rcache/side_libfabric.c bench/rcache/stubs_libfabric.c
-EXTRA_DIST += $(libfabric_side) bench/rcache/libfabric.sh
+EXTRA_DIST += $(libfabric_side) bench/rcache/libfabric.sh bench/rcache/callgrind.sh bench/rcache/plot.sh \
+	bench/rcache/report.sh
 bench/rcache/libfabric.stamp: $(bench_bench_rcache_SOURCES) $(libfabric_side) bench/rcache/libfabric.sh
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(srcdir)/bench/rcache/libfabric.sh bench/bench_rcache_libfabric \
 		$(CC) $(DEFS) $(AM_CPPFLAGS) $(CPPFLAGS) $(AM_CFLAGS) $(CFLAGS) $(LDFLAGS) && touch $@

@@ -204,6 +204,24 @@ static void print_row(const row_t *row)
     printf(is_tsv ? "\t%s\n" : " %s\n", verdict(row, value));
 }
 
+/* Figures that no row shows: for plots. */
+static void print_others(void)
+{
+    for (size_t i = 0; i < figure_count; i++) {
+        bool is_shown = false;
+        for (size_t k = 0; k < row_count && !is_shown; k++) {
+            is_shown = strcmp(rows[k].figure, figures[i].name) == 0;
+        }
+        if (!is_shown) {
+            printf("%s\t", figures[i].name);
+            for (int side = 0; side < SIDES; side++) {
+                print_value(median_of(&figures[i], side), 0, 1);
+            }
+            printf("\t-\t-\t\n");
+        }
+    }
+}
+
 static void print_table(void)
 {
     if (is_tsv) {
@@ -215,6 +233,9 @@ static void print_table(void)
     }
     for (size_t i = 0; i < row_count; i++) {
         print_row(&rows[i]);
+    }
+    if (is_tsv) {
+        print_others();
     }
 }
 

@@ -17,11 +17,16 @@ without() {
     exit 0
 }
 
-archive=$("$1" -print-file-name=libfabric.a)
+archive=$("$@" -print-file-name=libfabric.a)
 [ -e "$archive" ] || without "no libfabric.a (Debian package: libfabric-dev)"
 version=$(pkg-config --modversion libfabric 2> /dev/null) || without "pkg-config does not tell its version"
 [[ $version == 1.17.* ]] || without "it is $version, and the benchmark knows the structures of 1.17"
 mkdir -p "$work"
 archive=$(readlink -f "$archive")
 (cd "$work" && ar x "$archive" "${members[@]}" 2> ar.log) || without "libfabric.a lacks one of ${members[*]}"
-"$@" -pthread -o "$program" "$folder"/{side_libfabric,stubs_libfabric,tools,rows}.c "${members[@]/#/$work/}" -ldl
+if ! "$@" -pthread -o "$program" "$folder"/{side_libfabric,stubs_libfabric,tools,rows}.c \
+    "${members[@]/#/$work/}" -ldl \
+    2> "$work/build.log"; then
+    cat "$work/build.log" >&2
+    without "its part cannot be built"
+fi
