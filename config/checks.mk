@@ -25,7 +25,7 @@ help:
 	echo "check-debian11  tests of the component linux with glibc 2.31, in a chroot (root; not in check-all)"; \
 	echo "check-all       all of these"; \
 	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
-	echo "bench           what the hooks (beside UCX, too), reading a variable, starting and stopping cost"; \
+	echo "bench           what the hooks and the registration cache (beside UCX, too), reading a variable, starting and stopping cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
 check-model:
@@ -103,8 +103,22 @@ bench_programs += bench/bench_peers
 bench_bench_peers_SOURCES = bench/bench_peers.c
 bench_bench_peers_LDADD = libopalmem.la
 bench_peers = bench/bench_peers
+bench_programs += bench/bench_rcache
+bench_bench_rcache_SOURCES = bench/rcache/bench_rcache.c bench/rcache/bench.h bench/rcache/cases.h \
+	bench/rcache/cases_release.h bench/rcache/cases_threads.h bench/rcache/rows.c bench/rcache/side_opalmem.c bench/rcache/side_ucx.c bench/rcache/tools.c
+bench_bench_rcache_CFLAGS = $(AM_CFLAGS) -pthread
+bench_bench_rcache_LDADD = libopalmem.la
+EXTRA_bench_bench_rcache_DEPENDENCIES = bench/rcache/libfabric.stamp
+libfabric_side = bench/rcache/side_libfabric.c bench/rcache/stubs_libfabric.c
+EXTRA_DIST += $(libfabric_side) bench/rcache/libfabric.sh bench/rcache/callgrind.sh bench/rcache/plot.sh \
+	bench/rcache/report.sh
+bench/rcache/libfabric.stamp: $(bench_bench_rcache_SOURCES) $(libfabric_side) bench/rcache/libfabric.sh
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(srcdir)/bench/rcache/libfabric.sh bench/bench_rcache_libfabric \
+		$(CC) $(DEFS) $(AM_CPPFLAGS) $(CPPFLAGS) $(AM_CFLAGS) $(CFLAGS) $(LDFLAGS) && touch $@
+bench_rcache = bench/bench_rcache
 else
 bench_peers = echo "bench_peers: written for x86-64"
+bench_rcache = echo "bench_rcache: written for x86-64"
 endif
 noinst_PROGRAMS += $(bench_programs)
 bench: $(bench_programs)
@@ -113,8 +127,10 @@ bench: $(bench_programs)
 	$(tests_component_path) bench/bench_init
 	$(time_install)
 	$(tests_component_path) $(bench_peers)
+	$(tests_component_path) $(bench_rcache)
 	$(tests_component_path) bench/bench_stall
 	test/rcache/time_index
 
 clean-local:
-	rm -rf variants test/embed/outer.d*
+	rm -rf variants test/embed/outer.d* bench/bench_rcache_libfabric bench/bench_rcache_libfabric.d
+	rm -f bench/rcache/libfabric.stamp
