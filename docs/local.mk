@@ -1,8 +1,10 @@
 # Documents, installed beside the library.
-<<<<<<< HEAD
-dist_doc_DATA += docs/company.md docs/coverage.md docs/embedding.md docs/release-paths.md docs/statistics.md docs/writing-a-component.md docs/interposition.md
-=======
-dist_doc_DATA += docs/company.md docs/coverage.md docs/embedding.md docs/rcache-cost.md docs/release-paths.md \
-	docs/writing-a-component.md docs/interposition.md $(wildcard $(srcdir)/docs/rcache-*.svg)
->>>>>>> w-bench
+dist_doc_DATA += docs/company.md
+dist_doc_DATA += docs/coverage.md
+dist_doc_DATA += docs/embedding.md
+dist_doc_DATA += docs/interposition.md
+dist_doc_DATA += docs/rcache-cost.md $(wildcard $(srcdir)/docs/rcache-*.svg)
+dist_doc_DATA += docs/release-paths.md
+dist_doc_DATA += docs/statistics.md
+dist_doc_DATA += docs/writing-a-component.md
 dist_man_MANS += man/opalmem-components.7 man/opalmem-mca-params.5
