@@ -37,4 +37,29 @@ holds windows.pml -DUNREGISTER
 breaks windows.pml "-DUNREGISTER -DNO_CLAIM_BARRIER"
 breaks windows.pml "-DUNREGISTER -DNO_MARK_BARRIER"
 breaks windows.pml "-DUNREGISTER -DNO_WAIT"
+# The registration cache (docs/rcache-protocol.md). WEAK allows all that x86 does, and more.
+holds rcache-references.pml -DWEAK
+holds rcache-references.pml "-DWEAK -DREUSE"
+holds rcache-references.pml -DPRECHECK
+for switch in NO_MEMBARRIER BUSY_UNSETTLED NO_SECOND_LOOK COUNT_AFTER_FLAGS GETS_BEFORE_PUTS NO_PUT_CHECK \
+    CHECK_BEFORE_PUT NO_FAILED_HIT_CHECK WEAK_PUT "PRECHECK -DNO_PRECHECK_BARRIER"; do
+    breaks rcache-references.pml "-D$switch"
+done
+for switch in BOUNDS_BEFORE_COUNT READY_WHILE_FREE WEAK_FLAGS WEAK_READY; do
+    breaks rcache-references.pml "-DREUSE -D$switch"
+done
+holds rcache-alone.pml ""
+for switch in TAKE_UNLOCKED ALONE_BEFORE_LOCK MARK_AFTER_UNLOCK SKIP_FREE_BLOCKS NEVER_OTHERS WEAK_LEAVE; do
+    breaks rcache-alone.pml "-D$switch"
+done
+holds rcache-pending.pml ""
+for switch in NO_ATTENTION ATTENTION_LAST LOWER_FIRST ATTENTION_BOOL RAISE_LAST NO_HOLDER_RECHECK NO_HOOK_RECHECK \
+    NO_UNLOCK_BARRIER POSTED_FIRST NO_OVERFLOW; do
+    breaks rcache-pending.pml "-D$switch"
+done
+holds rcache-register.pml ""
+for switch in NO_CLAIM_BARRIER NO_ANNOUNCE_BARRIER NO_WINDOW FILTER_LAST UNFILTER_FIRST READY_STORE MARK_STORE \
+    COUNT_AFTER_READY MAKERS_IN_LIMBO; do
+    breaks rcache-register.pml "-D$switch"
+done
 echo "check-model: $passed passed, 0 failed"

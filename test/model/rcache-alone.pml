@@ -2,9 +2,11 @@
 /* Unpinning inside a hook without a membarrier: allowed where no other thread has a block of counters in use. Thread 0
  * has one. It hits, and is interrupted anywhere by a hook of its own (a signal handler, or an allocation within a
  * call): once. Thread 1 takes its block, hits, and gives the reference back, or ends and leaves it to thread 0.
+ * Source: grdma_is_alone_locked(), own(), let_go_of_blocks(), grdma_settle() in rcache/grdma/grdma_thread.c,
+ * grdma_invalidate_range() and grdma_retire_locked() in grdma_release.c, grdma_reap.c.
  *
- * Memory: as in rcache-references.pml. Thread 0 sees its own counters as it has written them; its buffer does not
- * matter here, as thread 1 never sums.
+ * Memory: as in rcache-references.pml. Thread 0 sees its own counters as it has written them; what its buffer would
+ * hide from thread 1, the membarrier of thread 1 shows (rcache-references.pml), and is shown at once here.
  *
  * What the model asserts: nobody holds a region that is unpinned; it is unpinned once; at the end nothing is left.
  *
@@ -14,7 +16,7 @@
  *   MARK_AFTER_UNLOCK  the hook lets the lock go before it marks
  *   SKIP_FREE_BLOCKS   the sum leaves out blocks that no thread uses
  *   NEVER_OTHERS       the hook never asks
- *   WEAK_LEAVE         a block is given back by a plain store, without the lock (aarch64)
+ *   WEAK_LEAVE         a block is given back by a plain store (aarch64)
  */
 mtype = { TAKE, GET, PUT, LEAVE, GIVE };
 chan buffer = [4] of { mtype }; /* Of thread 1. */
@@ -91,7 +93,7 @@ inline hook()
         :: alone -> sum(idle, ALL_BLOCKS)
         :: else
         fi;
-        d_step { in_limbo = !idle; attention = !idle && !alone; alone = false; locked = false };
+        d_step { in_limbo = !idle; attention = attention || !idle; alone = false; locked = false };
 #ifdef MARK_AFTER_UNLOCK
         invalid = true;
 #endif
@@ -112,29 +114,38 @@ inline interruptible()
     fi
 }
 
-/* Under the lock: membarrier if somebody else may count, sum, end. */
-inline settle()
-{
-    idle = false;
-    if
-    :: in_limbo ->
-        if
-        :: in_use -> empty(buffer)
-        :: else
-        fi;
-        sum(idle, ALL_BLOCKS);
-        d_step { in_limbo = !idle; attention = false }
-    :: else
-    fi
-}
+/* grdma_reap(): grdma_settle() asks without the lock whether anybody else has to be waited for. */
+#define DRAINED(t) (t == 0 || empty(buffer))
+#define OTHERS(t) (t == 1 || in_use)
 
-inline reap0()
+inline reap(t)
 {
-    atomic { !locked -> locked = true };
-    settle();
-    locked = false;
     if
-    :: idle -> idle = false; end_region()
+    :: attention ->
+        atomic { DRAINED(t) -> attention = false };
+        atomic { !locked && DRAINED(t) -> locked = true };
+        d_step { mine = in_limbo; in_limbo = false; locked = false };
+        if
+        :: mine ->
+            if
+            :: OTHERS(t) -> (empty(buffer))
+            :: else
+            fi;
+            sum(idle, ALL_BLOCKS);
+            if
+            :: !idle ->
+                atomic { !locked && DRAINED(t) -> locked = true };
+                sum(idle, ALL_BLOCKS);
+                d_step { in_limbo = !idle; locked = false }
+            :: else
+            fi;
+            mine = false;
+            if
+            :: idle -> idle = false; end_region()
+            :: else
+            fi
+        :: else
+        fi
     :: else
     fi
 }
@@ -145,7 +156,7 @@ inline give_back0()
     interruptible();
     seen = invalid;
     if
-    :: seen -> reap0()
+    :: seen -> attention = true; reap(0)
     :: else
     fi
 }
@@ -153,7 +164,7 @@ inline give_back0()
 proctype thread0()
 {
     byte total_puts, total_gets;
-    bool idle, alone, seen;
+    bool idle, mine, alone, seen;
     /* hit() */
     interruptible();
     gets[0]++;
@@ -167,7 +178,7 @@ proctype thread0()
     give_back0();
     do
     :: mail > 0 -> mail--; held--; give_back0()
-    :: attention -> reap0()
+    :: attention -> reap(0)
     :: !told -> hook()
     :: done == 1 && mail == 0 && empty(buffer) && told && !attention -> break
     od;
@@ -179,14 +190,7 @@ inline give_back1()
     buffer ! PUT;
     seen = invalid;
     if
-    :: seen ->
-        atomic { !locked && empty(buffer) -> locked = true };
-        settle();
-        locked = false;
-        if
-        :: idle -> idle = false; end_region()
-        :: else
-        fi
+    :: seen -> atomic { empty(buffer) -> attention = true }; reap(1)
     :: else
     fi
 }
@@ -194,8 +198,8 @@ inline give_back1()
 proctype thread1()
 {
     byte total_puts, total_gets;
-    bool idle, seen, handed;
-    /* block_take() */
+    bool idle, mine, seen, handed;
+    /* own() */
 #ifdef TAKE_UNLOCKED
     buffer ! TAKE;
 #else
@@ -215,13 +219,11 @@ proctype thread1()
         fi
     :: else -> give_back1()
     fi;
-    /* block_leave(), at the thread's end */
+    /* let_go_of_blocks(), at the thread's end: a locked instruction */
 #ifdef WEAK_LEAVE
     buffer ! LEAVE;
 #else
-    atomic { !locked && empty(buffer) -> locked = true };
-    in_use = false;
-    atomic { locked = false };
+    atomic { empty(buffer) -> in_use = false };
 #endif
     if
     :: handed -> buffer ! GIVE

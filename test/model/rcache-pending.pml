@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Ranges that hooks post while the cache's lock is held (rcache/grdma/grdma_pending.c, grdma_lock.c), against a hit
- * that takes no lock. Two hooks release a page each, which a READY region covers; one caller outside hooks holds the
- * lock for a while; one hitter looks both pages up. There is one pending cell, so that the second post overflows.
+/* Ranges that hooks post while the cache's lock is held, against a hit that takes no lock. Source: is_quiet() in
+ * rcache/grdma/grdma_register.c, invalidate_in_hook() in grdma_release.c, grdma_pending.c, grdma_lock.c.
+ *
+ * Two hooks release a page each, which a READY region covers; one caller outside hooks holds the lock for a while; one
+ * hitter looks both pages up. There is one pending cell, so that the second post overflows.
  *
  * What a post writes are locked instructions. The unlock is a store that may become visible late (NO_UNLOCK_BARRIER
  * shows why what follows it is ordered).
@@ -14,6 +16,8 @@
  *   ATTENTION_LAST        it looks at the flags first (also: attention is not loaded with acquire)
  *   LOWER_FIRST           the holder lowers attention before it marks (also: it is not lowered with release)
  *   ATTENTION_BOOL        attention is a flag that the holder clears, not a count of posts
+ *   RAISE_LAST            a hook raises attention after the holder may see its post, and take it away again: then another
+ *                         hook's is taken for it
  *   NO_HOLDER_RECHECK     the holder does not look again after it has unlocked
  *   NO_HOOK_RECHECK       the hook does not try the lock again after it has posted
  *   NO_UNLOCK_BARRIER     the holder's second look may come before its unlock is seen
@@ -27,17 +31,17 @@ bool finished[PAGES];                  /* Ghost: the release of the page has fin
 bool locked, unlock_buffered;          /* The lock, and an unlock that only its thread knows of. */
 mtype = { EMPTY, WRITING, FULL };
 mtype cell = EMPTY;
-byte cell_page, posted, handled;       /* handled is behind posted while somebody has to look: that is "attention". */
+byte cell_page, posted, handled;       /* handled is behind posted while somebody has to handle. */
+byte attention;                        /* Of hits: posts not handled yet. */
 bool overflow;
 byte done;
 
 #ifdef ATTENTION_BOOL
-bool attention;
-#define raise_attention() attention = true
-#define any_attention attention
+#define RAISE attention = 1
+#define LOWER attention = 0
 #else
-#define raise_attention() skip
-#define any_attention (posted != handled)
+#define RAISE attention++
+#define LOWER attention = attention - (count - handled)
 #endif
 
 active proctype memory_system()
@@ -74,10 +78,7 @@ inline handle(count)
     if
     :: count != handled ->
 #ifdef LOWER_FIRST
-        handled = count;
-#endif
-#ifdef ATTENTION_BOOL
-        handled = count;
+        atomic { LOWER };
 #endif
         if
         :: atomic { overflow -> overflow = false }; invalid[0] = true; invalid[1] = true
@@ -87,13 +88,10 @@ inline handle(count)
         :: cell == FULL -> invalid[cell_page] = true; cell = EMPTY
         :: else
         fi;
-#if defined(ATTENTION_BOOL)
-        attention = false
-#elif !defined(LOWER_FIRST)
-        handled = count
-#else
-        skip
+#ifndef LOWER_FIRST
+        atomic { LOWER };
 #endif
+        handled = count
     :: else
     fi;
     count = 0
@@ -117,8 +115,11 @@ inline recheck(got, count)
 /* grdma_pending_post() */
 inline post(page, mine)
 {
+#ifndef RAISE_LAST
+    atomic { RAISE };
+#endif
 #ifdef POSTED_FIRST
-    atomic { posted++; raise_attention() };
+    atomic { posted++ };
 #endif
     atomic {
         if
@@ -136,7 +137,10 @@ inline post(page, mine)
 #endif
     fi;
 #ifndef POSTED_FIRST
-    atomic { posted++; raise_attention() };
+    atomic { posted++ };
+#endif
+#ifdef RAISE_LAST
+    atomic { RAISE };
 #endif
     mine = false
 }
@@ -184,10 +188,10 @@ proctype hitter()
         slow = false;
 #ifdef ATTENTION_LAST
         ready = !invalid[page];
-        slow = any_attention;
+        slow = (attention != 0);
 #else
 #ifndef NO_ATTENTION
-        slow = any_attention;
+        slow = (attention != 0);
 #endif
         ready = !invalid[page];
 #endif
@@ -210,7 +214,7 @@ proctype hitter()
 active proctype end_state()
 {
     (done == 4 && !unlock_buffered);
-    assert(invalid[0] && invalid[1] && !any_attention && cell == EMPTY && !overflow && !locked)
+    assert(invalid[0] && invalid[1] && attention == 0 && cell == EMPTY && !overflow && !locked)
 }
 
 init { atomic { run hook(0); run hook(1); run holder(); run hitter() } }

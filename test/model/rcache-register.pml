@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A registration (rcache/grdma/grdma_pin.c) against two hooks that release its page, and a hit. The hooks look at the
- * page filter without the lock; make-ready is a compare-and-swap without the lock. Before and after it, windows.pml
- * has the table of releases in detail; here a window is open or not.
+/* A registration against two hooks that release its page, and a hit. The hooks look at the page filter without the
+ * lock; READY is swapped in without the lock. windows.pml has the table of releases in detail; here a window is open
+ * or not. Source: announce_locked(), pin_once(), make_ready() in rcache/grdma/grdma_pin.c; grdma_invalidate_range(),
+ * release_ids(), mark_pinning(), grdma_retire_locked() in grdma_release.c; page_filter.h.
  *
  * Memory: the maker's stores under the lock may stay in its buffer until a barrier (in_filter_buffered); the claim of
  * a window is a locked instruction. The mark is one, too, under the lock or, where the lock was taken, by its holder,
