@@ -1,3 +1,4 @@
 # Models of the protocols; `make check-model` is the same by itself.
 TESTS += test/model/check-model.sh
-EXTRA_DIST += test/model/check-model.sh test/model/windows.pml
+EXTRA_DIST += test/model/check-model.sh test/model/windows.pml \
+    test/model/rcache-references.pml test/model/rcache-alone.pml test/model/rcache-pending.pml test/model/rcache-register.pml

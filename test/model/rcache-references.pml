@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* References of the registration cache against its reaper, and a second life of the same id (docs/rcache-protocol.md).
+ * Two users hit, use and put; the first may hand its reference to the second. A manager invalidates or evicts, reaps,
+ * and with REUSE registers other pages under the same id. The hint that the users follow is never corrected: they
+ * always come to this id. Source: try(), care_for(), grdma_deregister() in rcache/grdma/grdma_register.c, grdma_self.h, grdma_reap.c,
+ * grdma_retire_locked() in grdma_release.c, fill_in() and make_ready() in grdma_pin.c.
+ *
+ * Memory: each user has a buffer of stores, drained at any time; on x86 in order, with WEAK (aarch64) a plain store
+ * may overtake older ones and a release does not. A user's counters are increments in its buffer. Whoever takes the
+ * lock, or changes attention, drains its own buffer. membarrier() drains one user after the other.
+ *
+ * What the model asserts: a region is unpinned once in each life, and never while somebody holds it; a hit covers
+ * what was asked for; uses of the memory come before the unpin; at the end no idle region is left in limbo, unless
+ * attention tells the next call of it.
+ *
+ * Switches; each must fail:
+ *   NO_MEMBARRIER        grdma_reap() sums without one
+ *   BUSY_UNSETTLED       it spares itself the membarrier where the sum says "in use" without it
+ *   NO_SECOND_LOOK       it puts a region back into limbo without a sum under the lock
+ *   COUNT_AFTER_FLAGS    the compiler moves gets++ behind the look at the flags
+ *   GETS_BEFORE_PUTS     the sum reads gets first (also: puts read without acquire)
+ *   NO_PUT_CHECK         put does not look at the flags
+ *   CHECK_BEFORE_PUT     the compiler moves put's look at the flags before its puts++
+ *   NO_FAILED_HIT_CHECK  a hit that fails looks at the flags only before its puts++
+ *   WEAK_PUT             WEAK, and puts++ is not a release
+ * With REUSE:
+ *   BOUNDS_BEFORE_COUNT  bounds are checked before the reference is counted
+ *   READY_WHILE_FREE     INVALID goes when the region is ended
+ *   WEAK_FLAGS           WEAK, and the hit's load of the flags is not an acquire
+ *   WEAK_READY           WEAK, and READY is not a release
+ *
+ * PRECHECK: care_for() sums behind a full barrier, and reaps only if that says "idle". Holds; without the barrier
+ * (NO_PRECHECK_BARRIER) it must fail.
+ */
+#if defined(WEAK_PUT) || defined(WEAK_FLAGS) || defined(WEAK_READY)
+#define WEAK
+#endif
+#ifdef REUSE
+#define LIVES 2
+#define ROUNDS(u) (2 * (1 - u)) /* The second user only gets what the first one hands over. */
+#else
+#define LIVES 1
+#define ROUNDS(u) (2 - u)
+#endif
+#define USERS 2
+mtype = { PINNING, READY, LIMBO, FREE }; /* LIMBO and FREE are INVALID. */
+mtype = { GET, PUT, USE, GIVE };
+
+chan buffer[USERS] = [3] of { mtype };
+byte gets[USERS], puts[USERS]; /* As everybody sees them. */
+byte mail;                     /* References on their way to the second user. */
+
+mtype flags = READY;
+byte bounds = 0; /* What the region covers: the range of its life. */
+bool locked, in_limbo, attention;
+byte held;       /* Ghost: references that users believe in. */
+bool pinned = true;
+byte life, users_done;
+
+inline membarrier() { (empty(buffer[0])); (empty(buffer[1])) }
+#define NOTHING_BUFFERED(u) (u == USERS || empty(buffer[u]))
+
+active proctype memory_system()
+{
+end:
+    do
+    :: atomic { buffer[0] ? GET -> gets[0]++ }
+    :: atomic { buffer[1] ? GET -> gets[1]++ }
+    :: atomic { buffer[0] ? PUT -> puts[0]++ }
+    :: atomic { buffer[1] ? PUT -> puts[1]++ }
+    :: atomic { buffer[0] ? USE -> assert(pinned) }
+    :: atomic { buffer[1] ? USE -> assert(pinned) }
+    :: atomic { buffer[0] ? GIVE -> mail++ }
+#ifdef WEAK
+    :: atomic { buffer[0] ?? GET -> gets[0]++ }
+    :: atomic { buffer[1] ?? GET -> gets[1]++ }
+    :: atomic { buffer[0] ?? USE -> assert(pinned) }
+    :: atomic { buffer[1] ?? USE -> assert(pinned) }
+#endif
+#ifdef WEAK_PUT
+    :: atomic { buffer[0] ?? PUT -> puts[0]++ }
+    :: atomic { buffer[1] ?? PUT -> puts[1]++ }
+#endif
+    od
+}
+
+/* grdma_is_idle(): each counter is one load. What is in the own buffer is not seen here; who sums has drained it. */
+inline sum()
+{
+#ifdef GETS_BEFORE_PUTS
+    gets_sum = gets[0];
+    gets_sum = gets_sum + gets[1];
+#endif
+    puts_sum = puts[0];
+    puts_sum = puts_sum + puts[1];
+#ifndef GETS_BEFORE_PUTS
+    gets_sum = gets[0];
+    gets_sum = gets_sum + gets[1];
+#endif
+    d_step { idle = (puts_sum == gets_sum); puts_sum = 0; gets_sum = 0 }
+}
+
+inline take_lock(u) { atomic { !locked && NOTHING_BUFFERED(u) -> locked = true } }
+
+/* grdma_reap(), empty_limbo(), put_back(), end_all(), free_ids(); u is who does it, USERS for the manager. */
+inline reap(u)
+{
+    if
+    :: attention ->
+        atomic { NOTHING_BUFFERED(u) -> attention = false };
+        take_lock(u);
+        d_step { mine = in_limbo; in_limbo = false; locked = false };
+        if
+        :: mine ->
+#if defined(BUSY_UNSETTLED)
+            sum();
+            if
+            :: idle -> membarrier(); sum()
+            :: else
+            fi;
+#elif !defined(NO_MEMBARRIER)
+            membarrier();
+            sum();
+#else
+            sum();
+#endif
+            if
+            :: !idle ->
+                take_lock(u);
+#ifndef NO_SECOND_LOOK
+                sum();
+#endif
+                d_step { in_limbo = !idle; locked = false }
+            :: else
+            fi;
+            d_step { mine = false; if :: idle -> assert(held == 0 && pinned); pinned = false :: else fi };
+            if
+#ifdef READY_WHILE_FREE
+            :: idle -> d_step { flags = READY; idle = false }
+#else
+            :: idle -> d_step { flags = FREE; idle = false }
+#endif
+            :: else
+            fi
+        :: else
+        fi
+    :: else
+    fi
+}
+
+inline care_for(u)
+{
+#ifdef PRECHECK
+#ifndef NO_PRECHECK_BARRIER
+    (empty(buffer[u]));
+#endif
+    sum();
+    if
+    :: idle -> idle = false; atomic { empty(buffer[u]) -> attention = true }; reap(u)
+    :: else
+    fi
+#else
+    atomic { empty(buffer[u]) -> attention = true };
+    reap(u)
+#endif
+}
+
+/* grdma_put(), and the look at the flags that belongs to it */
+inline give_back(u)
+{
+#ifdef CHECK_BEFORE_PUT
+    seen = flags;
+    buffer[u] ! PUT;
+#else
+    buffer[u] ! PUT;
+    seen = flags;
+#endif
+#ifndef NO_PUT_CHECK
+    if
+    :: seen == LIMBO -> care_for(u)
+    :: else
+    fi
+#endif
+}
+
+/* grdma_deregister() */
+inline put(u)
+{
+    d_step { held-- };
+    give_back(u)
+}
+
+/* try(), and what its user does with the reference */
+inline hit(u)
+{
+    if
+    :: wanted = 0
+    :: wanted = 1
+    fi;
+#if defined(BOUNDS_BEFORE_COUNT) || defined(WEAK_FLAGS)
+    covers = bounds;
+#endif
+#ifdef COUNT_AFTER_FLAGS
+    seen = flags;
+    buffer[u] ! GET;
+#else
+    buffer[u] ! GET;
+    seen = flags;
+#endif
+#if !defined(BOUNDS_BEFORE_COUNT) && !defined(WEAK_FLAGS)
+    covers = bounds;
+#endif
+    d_step {
+        good = (seen == READY && covers == wanted);
+        if
+        :: good -> held++; assert(pinned && bounds == wanted)
+        :: else
+        fi;
+        covers = 0; wanted = 0
+    };
+    if
+    :: good ->
+        good = false;
+        buffer[u] ! USE;
+        if
+        :: put(u)
+        :: u == 0 -> buffer[u] ! GIVE
+        fi
+    :: else ->
+#ifdef NO_FAILED_HIT_CHECK
+        buffer[u] ! PUT;
+        if
+        :: seen == LIMBO -> care_for(u)
+        :: else
+        fi
+#else
+        give_back(u)
+#endif
+    fi
+}
+
+proctype user(byte u)
+{
+    byte round, wanted, covers, puts_sum, gets_sum;
+    mtype seen;
+    bool idle, good, mine;
+    do
+    :: round < ROUNDS(u) -> round++; hit(u)
+    :: u == 1 && mail > 0 -> mail--; put(u)
+    :: round == ROUNDS(u) && (u == 0 || (users_done == 1 && empty(buffer[0]) && mail == 0)) -> break
+    od;
+    users_done++
+}
+
+/* grdma_invalidate_range() that is not alone, or the first half of grdma_evict() */
+inline retire()
+{
+    take_lock(USERS);
+    flags = LIMBO;
+    d_step { in_limbo = true; attention = true; locked = false }
+}
+
+/* grdma_find_or_pin(): the same id, other pages. */
+inline pin()
+{
+    d_step { life++; pinned = true; flags = PINNING };
+#ifdef WEAK_READY
+    flags = READY;
+    bounds = life
+#else
+    bounds = life;
+    flags = READY
+#endif
+}
+
+#ifdef READY_WHILE_FREE
+#define MAY_BE_TAKEN (!pinned && flags == READY)
+#else
+#define MAY_BE_TAKEN (flags == FREE)
+#endif
+
+proctype manager()
+{
+    byte puts_sum, gets_sum;
+    bool idle, mine, retired;
+    do
+    :: !retired -> retired = true; retire()
+    :: attention -> reap(USERS)
+    :: MAY_BE_TAKEN && life + 1 < LIVES -> pin(); retired = false
+    :: users_done == USERS && empty(buffer[0]) && empty(buffer[1]) && retired -> break
+    od;
+    assert(held == 0 && gets[0] + gets[1] == puts[0] + puts[1]);
+    reap(USERS); /* Only if attention says so. */
+    assert(!pinned && !in_limbo)
+}
+
+init { atomic { run user(0); run user(1); run manager() } }
