@@ -219,7 +219,9 @@ struct stress_worker_t {
     pthread_t thread;
     uint64_t random; /**< Of the operation in hand. */
     uint64_t op;     /**< Its number. */
+    uint64_t digest; /**< Of the operations until now: equal for equal seeds. */
     stress_buffer_t buffer[STRESS_BUFFERS];
+    _Atomic unsigned hot; /**< The buffer that it releases next. */
     stress_trace_t trace[STRESS_TRACE];
     uint64_t done[STRESS_OPS];
     uint64_t armed[STRESS_OPS]; /**< Releases of what a cache knew. */
@@ -250,8 +252,9 @@ void stress_check_ops(void);
 /** Leave out what this machine cannot do. */
 void stress_ops_open(void);
 
-/** Park the workers between two operations; or let them go on. From the main thread. */
-void stress_park(void);
+/** Park the workers between two operations; or let them go on. From the main thread.
+ * @return False: the run has ended, and they are not parked. */
+bool stress_park(void);
 void stress_unpark(void);
 
 /* ---- The ways to lose memory (stress_release.c) ------------------------------------------------------------- */
@@ -287,5 +290,7 @@ void stress_fault(const stress_worker_t *worker, const char *what, uint64_t a, u
 uint64_t stress_fault_count(void);
 /** Print the faults, and the last operations of each thread. */
 void stress_print_faults(void);
+/** Should the program crash, then not without them. */
+void stress_report_crashes(void);
 
 #endif

@@ -48,8 +48,9 @@ static void watch_over(stress_worker_t *own)
         own->random = stress_options.seed + step;
         stress_break(own);
         if (step % (QUIET_EVERY_MS / STEP_MS) == 0) {
-            stress_park();
-            stress_caches_check();
+            if (stress_park()) {
+                stress_caches_check();
+            }
             stress_unpark();
         }
     }
@@ -128,6 +129,7 @@ static int start(void)
 {
     stress_page = (size_t) sysconf(_SC_PAGESIZE);
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    stress_report_crashes();
     stress_ops_open();
     if (!stress_data_open()) {
         perror("opalmem_stress: a memory file");

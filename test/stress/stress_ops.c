@@ -15,6 +15,9 @@
 /* From so many releases of registered memory on, a cause that no cache has counted is a fault. */
 #define SURELY_COUNTED 100
 
+/* An operation that takes longer hangs. */
+#define PARK_SECONDS 100
+
 stress_worker_t stress_workers[STRESS_THREADS];
 _Atomic bool stress_stop;
 
@@ -68,11 +71,15 @@ static bool look(stress_worker_t *worker, stress_buffer_t *buffer)
     return true;
 }
 
+/* Often the one that its owner is about to release. */
 static stress_buffer_t *pick_foreign(stress_worker_t *worker)
 {
     unsigned threads = stress_options.threads;
-    unsigned other = (worker->number + 1 + (unsigned) stress_below(worker, threads)) % threads;
-    return &stress_workers[other].buffer[stress_below(worker, STRESS_BUFFERS)];
+    stress_worker_t *other =
+        &stress_workers[(worker->number + 1 + (unsigned) stress_below(worker, threads)) % threads];
+    unsigned any = (unsigned) stress_below(worker, STRESS_BUFFERS);
+    bool hot = stress_chance(worker, 2);
+    return &other->buffer[hot ? atomic_load_explicit(&other->hot, memory_order_relaxed) : any];
 }
 
 /* Somebody else's, who does not release it meanwhile. */
@@ -239,6 +246,7 @@ static op_t ops[STRESS_OPS] = {
     { "thread", brief_thread, NULL, 10 }, { "fork", fork_child, NULL, 2 },
 };
 static size_t ops_count;
+static int sorts_in_use; /* Of memory that some enabled operation loses. */
 
 static void count_ops(void)
 {
@@ -261,7 +269,9 @@ void stress_ops_open(void)
             printf("left out: %s, which this kernel does not do\n", ops[i].name);
             ops[i].weight = 0;
         }
+        sorts_in_use |= ops[i].release != NULL && ops[i].weight != 0 ? ops[i].release->sorts : 0;
     }
+    sorts_in_use = sorts_in_use == 0 ? STRESS_MAPPED : sorts_in_use;
 }
 
 bool stress_set_weight(const char *setting)
@@ -338,6 +348,7 @@ static bool release(stress_worker_t *worker, stress_buffer_t *buffer, const op_t
     if (is_empty(buffer)) {
         return false;
     }
+    atomic_store_explicit(&worker->hot, (unsigned) (buffer - worker->buffer), memory_order_relaxed);
     worker->armed[op - ops] += look_quietly(worker, buffer, known_at, 0);
     pthread_rwlock_wrlock(&buffer->lock);
     op->release->release(worker, buffer);
@@ -363,8 +374,9 @@ static void run_op(stress_worker_t *worker)
     unsigned number = (unsigned) stress_below(worker, STRESS_BUFFERS);
     stress_buffer_t *buffer = &worker->buffer[number];
     trace(worker, op, number);
+    worker->digest = mix(worker->digest ^ (uint64_t) (op - ops) << 8 ^ number);
     if (op->release == NULL && is_empty(buffer)) {
-        remake(worker, buffer, STRESS_MAPPED | STRESS_SHM | STRESS_HEAP);
+        remake(worker, buffer, sorts_in_use);
     }
     worker->done[op - ops] += op->release != NULL ? release(worker, buffer, op) : op->run(worker, buffer);
     worker->op++;
@@ -381,12 +393,19 @@ static void nap(long microseconds)
     nanosleep(&time, NULL);
 }
 
-void stress_park(void)
+bool stress_park(void)
 {
     atomic_store(&parking, true);
-    while (atomic_load(&parked) < stress_options.threads) {
+    for (long naps = 0; atomic_load(&parked) < stress_options.threads && !atomic_load(&stress_stop); naps++) {
+        if (naps == PARK_SECONDS * 10000) {
+            stress_fault(NULL, "an operation does not end: threads, those that are between operations",
+                         stress_options.threads, atomic_load(&parked), 0);
+            stress_print_faults();
+            abort();
+        }
         nap(100);
     }
+    return atomic_load(&parked) == stress_options.threads;
 }
 
 void stress_unpark(void)
@@ -463,7 +482,7 @@ static void check_op(size_t op, uint64_t done, uint64_t armed)
         printf(", %" PRIu64 " of registered memory", armed);
     }
     printf("\n");
-    if (done == 0 || (release != NULL && armed == 0)) {
+    if (stress_options.ops == 0 && (done == 0 || (release != NULL && armed == 0))) {
         stress_fault(NULL, ops[op].name, done, armed, 0);
     }
     if (release != NULL && release->cause != OPAL_MEM_HOOKS_CAUSE_UNKNOWN && armed >= SURELY_COUNTED
@@ -474,6 +493,11 @@ static void check_op(size_t op, uint64_t done, uint64_t armed)
 
 void stress_check_ops(void)
 {
+    uint64_t digest = 0;
+    for (unsigned i = 0; i < stress_options.threads; i++) {
+        digest += stress_workers[i].digest;
+    }
+    printf("digest of the operations: %016" PRIx64 "\n", digest);
     for (size_t op = 0; op < ops_count; op++) {
         uint64_t done = 0, armed = 0;
         for (unsigned i = 0; i < stress_options.threads; i++) {

@@ -2,6 +2,7 @@
 /* Faults: noted where they are seen, perhaps in a hook, and printed when the
  * run has ended, with the last operations of each thread. */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -61,5 +62,26 @@ void stress_print_faults(void)
         for (unsigned i = 0; i < stress_options.threads; i++) {
             print_trace(&stress_workers[i]);
         }
+    }
+}
+
+/* Not what a handler may do; but the program is over. */
+static void crash(int number)
+{
+    signal(number, SIG_DFL);
+    if (!stress_in_child) {
+        printf("CRASH: signal %d, seed %" PRIu64 "\n", number, stress_options.seed);
+        stress_fault(NULL, "the program has crashed: signal", (uint64_t) number, 0, 0);
+        stress_print_faults();
+        fflush(stdout);
+    }
+    raise(number);
+}
+
+void stress_report_crashes(void)
+{
+    static const int numbers[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE };
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        signal(numbers[i], crash);
     }
 }
