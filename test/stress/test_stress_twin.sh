@@ -4,4 +4,4 @@
 # runs prove nothing.
 set -u
 . "${top_srcdir:-.}/test/stress/stress_common.sh"
-run --mca memory noop --mca rcache_base_unsafe 1 --expect-errors
+run --mca memory noop --mca rcache_base_unsafe 1 --weight fork=0 --expect-errors
