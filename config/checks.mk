@@ -4,7 +4,7 @@ EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/c
 	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
 .PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
-	check-prefix check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
+	check-stress check-prefix check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
 
 help:
 	@echo "all             build"; \
@@ -15,6 +15,7 @@ help:
 	echo "check-model     models of the protocols, with spin"; \
 	echo "check-asan      tests under AddressSanitizer and UndefinedBehaviorSanitizer"; \
 	echo "check-tsan      tests under ThreadSanitizer"; \
+	echo "check-stress    the caches under stress, every component, SECONDS=60 a run"; \
 	echo "check-valgrind  tests under valgrind"; \
 	echo "check-clang     tests of a build with clang"; \
 	echo "check-dso       tests of a build with components as DSOs"; \
@@ -66,6 +67,11 @@ check-aarch64:
 	$(srcdir)/config/check-aarch64.sh
 check-other-arch:
 	$(srcdir)/config/check-other-arch.sh
+
+# make check-stress SECONDS=3600: longer runs than those of make check, for each component that is there.
+check-stress: test/stress/opalmem_stress$(EXEEXT) opalmem-info$(EXEEXT)
+	$(tests_component_path) OPALMEM_MCA_mca_base_param_files=none \
+		$(SHELL) $(srcdir)/test/stress/check-stress.sh $(or $(SECONDS),60)
 
 # The last Debian whose glibc has malloc hooks. Needs root, and an archive of Debian within reach: not in check-all.
 check-debian11: dist

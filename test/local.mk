@@ -24,6 +24,7 @@ include test/top/local.mk
 include test/linux/local.mk
 include test/linux/got.mk
 include test/rcache/local.mk
+include test/stress/local.mk
 include test/embed/local.mk
 include test/company/local.mk
 if HAVE_LIBURING
