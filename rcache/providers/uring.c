@@ -262,6 +262,7 @@ uring_provider_t *uring_new_provider(void)
 {
     uring_provider_t *provider = calloc(1, sizeof(*provider));
     if (provider != NULL) {
+        opal_fork_prepare(); /* It may be forked from before opalmem_init(). */
         provider->super.ops = &mca_rcache_provider_uring;
         pthread_mutex_init(&provider->grow_lock, NULL);
         atomic_init(&provider->made_for, 2 * opal_fork_generation() + 1);

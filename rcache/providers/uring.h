@@ -52,15 +52,15 @@ typedef struct uring_table_t {
 
 typedef struct uring_provider_t {
     mca_rcache_provider_t super;
-    bool adopted;                /**< Constant: the one ring is the application's. */
-    uint32_t spread;             /**< Threads are spread among so many tables. Written under grow_lock, see below. */
+    bool adopted;    /**< Constant: the one ring is the application's. */
+    uint32_t spread; /**< Threads are spread among so many tables. Written under grow_lock, see below. */
     _Atomic uint32_t generation; /**< Grows with each fork; a registration of an older one is dead. */
     /** Fork generation of the process that makes (2 * n) or has made (2 * n + 1) the ring. No lock: a child that
      * is forked meanwhile would inherit it held. */
     _Atomic uint64_t made_for;
     atomic_bool lost;          /**< A descriptor was closed by somebody: said once. */
     pthread_mutex_t grow_lock; /**< Held while a table is made. Not in hook context. */
-    _Atomic uint32_t count;    /**< Tables in use. Grows under grow_lock, with release after the table is complete. */
+    _Atomic uint32_t count; /**< Tables in use. Grows under grow_lock, with release after the table is complete. */
     uring_table_t *tables[URING_TABLES]; /**< Constant below count. Above, what a fork child can use again. */
     uring_table_t first_table;           /**< So that a fork child need not allocate. */
 } uring_provider_t;

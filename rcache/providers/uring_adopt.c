@@ -54,7 +54,8 @@ static int refuse_error(int fd, int error)
     switch (error) {
     case EBADF: return refuse(fd, "it is not open");
     case EOPNOTSUPP: return refuse(fd, "it is not an io_uring");
-    case ENXIO: return refuse(fd, "no buffer table is registered with it; io_uring_register_buffers_sparse() does that");
+    case ENXIO:
+        return refuse(fd, "no buffer table is registered with it; io_uring_register_buffers_sparse() does that");
     case EINVAL: return refuse(fd, "its buffer table has not all of the slots that were named");
     case EEXIST:
         return refuse(fd, "it was made with IORING_SETUP_SINGLE_ISSUER: only one thread could register memory and "
@@ -66,7 +67,7 @@ static int refuse_error(int fd, int error)
 /* Emptying the range shows that it is there. */
 static int claim_range(uring_table_t *table)
 {
-    int rc = ask_as_another_task(table->fd);
+    int rc = table->fd < 0 ? EBADF : ask_as_another_task(table->fd); /* -1 has a meaning of its own there. */
     if (rc != 0) {
         return refuse_error(table->fd, rc);
     }
@@ -82,8 +83,7 @@ static int claim_range(uring_table_t *table)
     return OPAL_SUCCESS;
 }
 
-int mca_rcache_uring_adopt(int ring_fd, uint32_t first, uint32_t count, uint64_t tags,
-                           mca_rcache_provider_t **out)
+int mca_rcache_uring_adopt(int ring_fd, uint32_t first, uint32_t count, uint64_t tags, mca_rcache_provider_t **out)
 {
     if (count == 0 || count > URING_SLOTS || first > URING_SLOTS - count) {
         return refuse(ring_fd, "it has to be given 1 to 16384 slots, all of them below 16384");

@@ -50,8 +50,7 @@ int uring_update(const uring_table_t *table, uint32_t slot, const struct iovec *
         .tags = (uint64_t) (uintptr_t) tags,
         .nr = n,
     };
-    long rc =
-        syscall(__NR_io_uring_register, table->fd, IORING_REGISTER_BUFFERS_UPDATE, &update, sizeof(update));
+    long rc = syscall(__NR_io_uring_register, table->fd, IORING_REGISTER_BUFFERS_UPDATE, &update, sizeof(update));
     return rc < 0 ? -errno : rc == 0 ? -EIO : (int) rc;
 }
 
@@ -133,8 +132,7 @@ static bool grow(uring_provider_t *provider, uint32_t seen, uint32_t slots)
 {
     pthread_mutex_lock(&provider->grow_lock);
     uint32_t count = atomic_load_explicit(&provider->count, memory_order_relaxed);
-    bool grown = count > seen
-                 || (!provider->adopted && count < URING_TABLES && add_table(provider, count, slots));
+    bool grown = count > seen || (!provider->adopted && count < URING_TABLES && add_table(provider, count, slots));
     pthread_mutex_unlock(&provider->grow_lock);
     return grown;
 }
