@@ -22,6 +22,7 @@ include test/coverage/local.mk
 include test/info/local.mk
 include test/linux/local.mk
 include test/linux/got.mk
+include test/provider/local.mk
 include test/rcache/local.mk
 include test/embed/local.mk
 include test/company/local.mk
