@@ -289,7 +289,7 @@ static void closed_and_opened_again(scene_t *scene)
         suite_open(scene);
         suite_end(scene, suite_enter(scene, memory, scene->page));
         suite_close(scene);
-        if (i == 20) {
+        if (i == 19) {
             first = suite_footprint();
         }
     }

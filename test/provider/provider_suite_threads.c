@@ -92,12 +92,21 @@ static void use_in_child(scene_t *scene, void *arg)
     }
 }
 
+/* It dies with some of its own: if they were in the parent's device, they would stay. */
+static void die_in_child(scene_t *scene, void *arg)
+{
+    use_in_child(scene, arg);
+    for (size_t i = 0; i < 4; i++) {
+        suite_enter(scene, (char *) arg + i * scene->page, scene->page);
+    }
+}
+
 static void fork_child_leaves_its_parents_registrations(scene_t *scene)
 {
     suite_open(scene);
     char *memory = suite_map(8 * scene->page);
     mca_rcache_base_registration_t *reg = suite_enter(scene, memory, 8 * scene->page);
-    suite_in_child(scene, use_in_child, memory);
+    suite_in_child(scene, die_in_child, memory);
     suite_must_have(scene, 8 * scene->page);
     suite_must_work(scene, reg);
     mca_rcache_base_registration_t *second = suite_enter(scene, memory, scene->page);

@@ -22,12 +22,14 @@ for file in first.c commands; do
     [ -s "$file" ] || fail "the document has no block $file"
 done
 sed -i "s|SUITE|$work/kit/suite|g" commands
-sh -eux commands > "$work/out" 2>&1 || fail "the commands of the document"
+sh -eu commands > "$work/out" 2>&1 || fail "the commands of the document"
 has '^ok .* each_end_leaves_nothing' "the first provider"
-# The message as the document shows it, but for sizes that depend on the machine.
-[ "$(getconf PAGESIZE)" != 4096 ] || tail -n 2 "$work/out" | while read -r line; do
-    grep -qxF -- "$line" "$document" || fail "the document does not show: $line"
-done
+# The message as the document shows it, but for the place in the suite, and sizes that depend on the machine.
+sed 's/\.c:[0-9]*:/.c:/' "$document" > quoted
+tail -n 2 "$work/out" | sed 's/\.c:[0-9]*:/.c:/' > shown
+[ "$(getconf PAGESIZE)" != 4096 ] || while read -r line; do
+    grep -qxF -- "$line" quoted || fail "the document does not show: $line"
+done < shown
 if ./first > "$work/out" 2>&1; then fail "mlock() passes"; fi
 has '^not ok .* ended_after_the_memory_went' "the first provider"
 
@@ -63,8 +65,9 @@ mistake '/rc = update_slot(provider, own->slot/,/^}/s/give_slot(.*);//' limit_is
 mistake 's/: OPAL_ERR_OUT_OF_RESOURCE; .*/: OPAL_ERROR;/' limit_is_out_of_resource 'registrations register_mem returned -1'
 mistake 's/give_slot(provider, (uint32_t) slot);//;s/4096$/64/' memory_that_is_not_there \
     'it registers nothing any more'
-mistake 's/errno = saved_errno;/errno = EINVAL;/' in_hooks_it_leaves_errno_alone 'deregistration left errno'
-mistake 's/int saved_errno = errno;/&free(malloc(1));/' in_hooks_it_allocates_nothing_and_takes_no_lock ''
+mistake 's/errno = saved_errno;/errno = saved_errno + 1;/' in_hooks_it_leaves_errno_alone 'deregistration left errno'
+mistake 's/int saved_errno = errno;/& void *volatile note = malloc(1); free(note);/' \
+    in_hooks_it_allocates_nothing_and_takes_no_lock 'malloc, free or the like was called 400 times'
 mistake 's/MADV_WIPEONFORK/MADV_NORMAL/;s/^    resources->after_fork.*//' fork_child_leaves_its_parents_registrations ''
 mistake 's/^    close(provider->fd);.*//' closed_and_opened_again '180 rounds left 180 descriptors'
 mistake 's/provider == NULL || state/state/' allocation_fails_in_open 'it crashes (signal 11)'
