@@ -28,9 +28,8 @@ struct ring_provider_t {
 
 static int make_ring(void)
 {
-    struct io_uring_params params;
+    struct io_uring_params params = { .flags = 0 };
     struct io_uring_rsrc_register table = { .nr = SLOTS, .flags = IORING_RSRC_REGISTER_SPARSE };
-    memset(&params, 0, sizeof(params));
     int fd = (int) syscall(SYS_io_uring_setup, 1, &params);
     if (fd >= 0 && syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS2, &table, sizeof(table)) != 0) {
         close(fd);
@@ -39,7 +38,7 @@ static int make_ring(void)
     return fd;
 }
 
-/* 0 or a negative errno. Nothing but a system call. */
+/* 0 or a negative errno. */
 static int update_slot(const ring_provider_t *provider, uint32_t slot, void *base, size_t size)
 {
     struct iovec iov = { base, size };
@@ -145,7 +144,7 @@ int ring_provider_open(ring_provider_t **out, mca_rcache_base_resources_t *resou
 
 void ring_provider_close(ring_provider_t *provider)
 {
-    close(provider->fd); /* In a child that never used it, this is its own copy of the descriptor. */
+    close(provider->fd); /* In a child, its own copy of the descriptor. */
     munmap(provider->state, (size_t) sysconf(_SC_PAGESIZE));
     free(provider);
 }
