@@ -21,3 +21,11 @@ dist_componentexample_DATA = \
 	examples/component/mca_memory_arena.c \
 	examples/component/mca_memory_journal.c \
 	examples/component/mca_rcache_trace.c
+# A provider, likewise; the conformance suite is installed beside it (test/provider/local.mk).
+providerexampledir = $(docdir)/examples/provider
+dist_providerexample_DATA = \
+	examples/provider/Makefile \
+	examples/provider/conformance.c \
+	examples/provider/demo.c \
+	examples/provider/ring_provider.c \
+	examples/provider/ring_provider.h

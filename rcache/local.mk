@@ -42,5 +42,8 @@ if HAVE_LIBURING
 libopalmem_internal_la_SOURCES += \
 	rcache/providers/uring.c \
 	rcache/providers/uring.h \
-	rcache/providers/uring_setup.c
+	rcache/providers/uring_adopt.c \
+	rcache/providers/uring_setup.c \
+	rcache/providers/uring_table.c \
+	rcache/providers/uring_transfer.c
 endif

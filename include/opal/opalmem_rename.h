@@ -30,6 +30,7 @@
 #define mca_rcache_provider_close OPALMEM_NAME(mca_rcache_provider_close)
 #define mca_rcache_provider_open OPALMEM_NAME(mca_rcache_provider_open)
 #define mca_rcache_provider_resources OPALMEM_NAME(mca_rcache_provider_resources)
+#define mca_rcache_uring_adopt OPALMEM_NAME(mca_rcache_uring_adopt)
 #define mca_rcache_uring_read OPALMEM_NAME(mca_rcache_uring_read)
 #define mca_rcache_uring_write OPALMEM_NAME(mca_rcache_uring_write)
 #define opal_mem_hooks_alloc_hook OPALMEM_NAME(opal_mem_hooks_alloc_hook)

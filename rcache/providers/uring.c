@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Provider uring: memory is pinned by putting it into a slot of the table of an
  * io_uring, and unpinned by emptying the slot: one system call each, which
- * makes it fit for hooks. Transfers go through the same ring. */
+ * makes it fit for hooks. Slots are uring_table.c's, transfers uring_transfer.c's. */
 #include "rcache/providers/uring.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "framework/util/barrier.h"
@@ -19,82 +18,85 @@ static uring_provider_t *of(void *provider)
     return provider;
 }
 
-/* ---- Slots -------------------------------------------------------------------------------------- */
+/* ---- What the kernel refuses -------------------------------------------------------------------- */
 
-static int take_slot(uring_provider_t *provider)
-{
-    const uint32_t words = URING_SLOTS / 64;
-    uint32_t start = atomic_load_explicit(&provider->next_word, memory_order_relaxed);
-    for (uint32_t i = 0; i < words; i++) {
-        uint32_t word = (start + i) % words;
-        uint64_t used = atomic_load_explicit(&provider->used[word], memory_order_relaxed);
-        while (used != UINT64_MAX) {
-            int bit = __builtin_ctzll(~used);
-            used = atomic_fetch_or(&provider->used[word], UINT64_C(1) << bit);
-            if ((used & UINT64_C(1) << bit) == 0) {
-                atomic_store_explicit(&provider->next_word, word, memory_order_relaxed);
-                return (int) (word * 64) + bit;
-            }
-        }
-    }
-    return -1;
-}
-
-static void give_slot(uring_provider_t *provider, int slot)
-{
-    atomic_fetch_and(&provider->used[slot / 64], ~(UINT64_C(1) << (slot % 64)));
-}
-
-/* Hook context. 0 or a negative errno. The raw call: liburing's may one day do more than that. */
-static int update_slot(const uring_provider_t *provider, int slot, void *base, size_t size)
-{
-    struct iovec iov = { base, size };
-    struct io_uring_rsrc_update2 update = {
-        .offset = (uint32_t) slot,
-        .data = (uint64_t) (uintptr_t) &iov,
-        .nr = 1,
-    };
-    long rc = syscall(__NR_io_uring_register, provider->ring.ring_fd, IORING_REGISTER_BUFFERS_UPDATE, &update,
-                      sizeof(update));
-    return rc == 1 ? 0 : rc < 0 ? -errno : -EIO;
-}
-
-/* ---- Registering -------------------------------------------------------------------------------- */
-
-/* A program that closes every descriptor, or puts another file in our place. */
-static int descriptor_lost(uring_provider_t *provider)
+int uring_descriptor_lost(uring_provider_t *provider, const uring_table_t *table)
 {
     if (!atomic_exchange(&provider->lost, true)) {
         mca_base_log(MCA_BASE_LOG_WARN,
-                     "the io_uring descriptor %d was closed or replaced by this program: nothing is "
+                     "the io_uring descriptor %d was closed or replaced by this program%s: nothing is "
                      "registered any more",
-                     provider->ring.ring_fd);
+                     table->fd, provider->adopted ? ", or its buffer table was" : "");
     }
     return OPAL_ERR_UNREACH;
 }
 
-static int code_of(uring_provider_t *provider, int error)
+static bool is_mapped(const char *base, size_t size)
 {
-    switch (error) {
-    case 0: return OPAL_SUCCESS;
-    case -ENOMEM:
-    case -EAGAIN: return OPAL_ERR_OUT_OF_RESOURCE;
-    case -EFAULT:
-    case -EINVAL: return OPAL_ERR_BAD_PARAM; /* Not mapped, or read-only. */
-    case -EBADF:
-    case -EOPNOTSUPP:
-    case -ENXIO: return descriptor_lost(provider);
-    default: return OPAL_ERROR;
+    unsigned char pages[4096]; /* One for each page of at least 4 KiB. */
+    const size_t step = sizeof(pages) * 4096;
+    for (size_t done = 0; done < size; done += step) {
+        if (mincore((void *) (uintptr_t) (base + done), size - done < step ? size - done : step, pages) != 0) {
+            return false;
+        }
     }
+    return true;
 }
 
-/* Was the ring made by this process? */
-static bool is_ours(const uring_provider_t *provider)
+/* The kernel has one error for both; who caches another program's buffers has to tell them apart. */
+static int memory_refused(void *base, size_t size)
+{
+    if (!is_mapped(base, size)) {
+        return OPAL_ERR_BAD_PARAM;
+    }
+    mca_base_log(MCA_BASE_LOG_INFO,
+                 "memory at %p, %zu bytes, cannot be registered with io_uring: it is not writable, or belongs to "
+                 "a file that does not allow it",
+                 base, size);
+    return OPAL_ERR_PERM;
+}
+
+/* Older kernels refuse mapped files with the error that they have for descriptors that are no ring: emptying the
+ * slot, which is empty, tells which of the two it was. */
+static int code_of(uring_provider_t *provider, uring_table_t *table, uint32_t slot, const struct iovec *iov,
+                   int error)
+{
+    static const struct iovec nothing;
+    if (error == -ENOMEM || error == -EAGAIN || error == -EINTR) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    if (uring_update(table, slot, &nothing, NULL, 1) != 1) {
+        return uring_descriptor_lost(provider, table);
+    }
+    return error == -EFAULT || error == -EOPNOTSUPP ? memory_refused(iov->iov_base, iov->iov_len) : OPAL_ERROR;
+}
+
+/* ---- Fork --------------------------------------------------------------------------------------- */
+
+bool uring_is_ours(const uring_provider_t *provider)
 {
     return atomic_load_explicit(&provider->made_for, memory_order_acquire) == 2 * opal_fork_generation() + 1;
 }
 
-/* The inherited ring is the parent's: it is left alone, its descriptor closes with exec or exit. */
+static int no_ring_to_adopt(void)
+{
+    mca_base_log(MCA_BASE_LOG_WARN, "a fork child does not use the io_uring that its parent gave to the provider "
+                                    "uring: it has to adopt one of its own");
+    return OPAL_ERR_NOT_AVAILABLE;
+}
+
+/* One thread is in here. The inherited rings are the parent's: they are left alone, their descriptors close with exec
+ * or exit. Even if there will be no ring, registrations of the old one are not ours. */
+static int begin_child(uring_provider_t *provider)
+{
+    pthread_mutex_init(&provider->grow_lock, NULL);
+    atomic_store(&provider->count, 0);
+    atomic_fetch_add(&provider->generation, 1);
+    int rc = provider->adopted ? no_ring_to_adopt() : uring_first_table(provider);
+    atomic_store(&provider->lost, rc != OPAL_SUCCESS);
+    return rc;
+}
+
 static int after_fork(void *reg_data)
 {
     uring_provider_t *provider = of(reg_data);
@@ -104,11 +106,7 @@ static int after_fork(void *reg_data)
     int rc = OPAL_SUCCESS;
     while (state != made) { /* Several caches may share the ring: the first one makes it. */
         if (state != making && atomic_compare_exchange_strong(&provider->made_for, &state, making)) {
-            pthread_mutex_init(&provider->submit_lock, NULL);
-            atomic_fetch_add(&provider->generation,
-                             1); /* Even if there will be no ring: the old one is not ours. */
-            rc = uring_setup(provider);
-            atomic_store(&provider->lost, rc != OPAL_SUCCESS);
+            rc = begin_child(provider);
             atomic_store(&provider->made_for, made);
         } else {
             wait_step(&steps);
@@ -118,48 +116,136 @@ static int after_fork(void *reg_data)
     return rc;
 }
 
+/* ---- Registering -------------------------------------------------------------------------------- */
+
+static mca_rcache_uring_registration_t *own_part(mca_rcache_base_registration_t *reg)
+{
+    return (mca_rcache_uring_registration_t *) reg;
+}
+
+static int fill_slot(uring_provider_t *provider, uint32_t number, uint32_t slot, void *base, size_t size)
+{
+    uring_table_t *table = uring_table(provider, number);
+    struct iovec iov = { base, size };
+    uint64_t tag = table->tags + slot;
+    int rc = uring_update(table, slot, &iov, table->tags != 0 ? &tag : NULL, 1);
+    if (rc == 1) {
+        return OPAL_SUCCESS;
+    }
+    rc = code_of(provider, table, slot, &iov, rc);
+    uring_give_slot(table, slot);
+    return rc;
+}
+
+/* @retval OPAL_SUCCESS / OPAL_ERR_UNREACH / OPAL_ERR_VALUE_OUT_OF_BOUNDS */
+static int can_register(uring_provider_t *provider, size_t size)
+{
+    if (size > URING_MAX_BUFFER) {
+        mca_base_log(MCA_BASE_LOG_INFO, "%zu bytes are more than the %zu that io_uring registers at once", size,
+                     URING_MAX_BUFFER);
+        return OPAL_ERR_VALUE_OUT_OF_BOUNDS;
+    }
+    if (!uring_is_ours(provider)) {
+        after_fork(provider); /* A cache that was made in the child does not call it. */
+    }
+    return atomic_load_explicit(&provider->lost, memory_order_relaxed) ? OPAL_ERR_UNREACH : OPAL_SUCCESS;
+}
+
 static int register_mem(void *reg_data, void *base, size_t size, mca_rcache_base_registration_t *reg)
 {
     uring_provider_t *provider = of(reg_data);
-    mca_rcache_uring_registration_t *own = (mca_rcache_uring_registration_t *) reg;
-    if (size > URING_MAX_BUFFER) {
-        return OPAL_ERR_VALUE_OUT_OF_BOUNDS;
+    uint32_t number, slot;
+    int rc = can_register(provider, size);
+    if (rc == OPAL_SUCCESS && !uring_take_slot(provider, &number, &slot)) {
+        rc = OPAL_ERR_OUT_OF_RESOURCE;
     }
-    if (!is_ours(provider)) {
-        after_fork(provider); /* A cache that was made in the child does not call it. */
+    if (rc == OPAL_SUCCESS) {
+        rc = fill_slot(provider, number, slot, base, size);
     }
-    if (atomic_load_explicit(&provider->lost, memory_order_relaxed)) {
-        return OPAL_ERR_UNREACH;
+    if (rc == OPAL_SUCCESS) {
+        own_part(reg)->buf_index = (int32_t) slot;
+        own_part(reg)->ring = number;
+        own_part(reg)->generation = atomic_load_explicit(&provider->generation, memory_order_relaxed);
     }
-    int slot = take_slot(provider);
-    if (slot < 0) {
-        return OPAL_ERR_OUT_OF_RESOURCE;
-    }
-    int rc = update_slot(provider, slot, base, size);
-    if (rc != 0) {
-        give_slot(provider, slot);
-        return code_of(provider, rc);
-    }
-    own->buf_index = slot;
-    own->generation = atomic_load_explicit(&provider->generation, memory_order_relaxed);
-    return OPAL_SUCCESS;
+    return rc;
+}
+
+/* Hook context. Otherwise it is of the parent's ring. */
+static bool is_live(const uring_provider_t *provider, const mca_rcache_uring_registration_t *own)
+{
+    return own->generation == atomic_load_explicit(&provider->generation, memory_order_relaxed);
 }
 
 /* Hook context. */
 static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
 {
     uring_provider_t *provider = of(reg_data);
-    const mca_rcache_uring_registration_t *own = (const mca_rcache_uring_registration_t *) reg;
-    if (!is_ours(provider)
-        || own->generation != atomic_load_explicit(&provider->generation, memory_order_relaxed)) {
-        return OPAL_SUCCESS; /* Of the parent's ring. */
+    const mca_rcache_uring_registration_t *own = own_part(reg);
+    if (!uring_is_ours(provider) || !is_live(provider, own)) {
+        return OPAL_SUCCESS;
     }
     int saved_errno = errno;
-    int rc = update_slot(provider, own->buf_index, NULL, 0);
+    int rc = uring_empty_slots(uring_table(provider, own->ring), (uint32_t) own->buf_index, 1);
     errno = saved_errno;
-    give_slot(provider, own->buf_index);
-    return rc == 0 ? OPAL_SUCCESS : OPAL_ERROR;
+    return rc;
 }
+
+/* ---- Many at once ------------------------------------------------------------------------------- */
+
+/* A slot with its table, so that neighbours differ by one. */
+static uint32_t key_of(const mca_rcache_uring_registration_t *own)
+{
+    return own->ring * URING_SLOTS + (uint32_t) own->buf_index;
+}
+
+/* By insertion: a cache ends regions in the order of addresses, and slots were mostly taken in that order, too. */
+static void insert_key(uint32_t *keys, uint32_t n, uint32_t key)
+{
+    while (n > 0 && keys[n - 1] > key) {
+        keys[n] = keys[n - 1];
+        n--;
+    }
+    keys[n] = key;
+}
+
+/* Sorted keys: one call for each run of neighbours. */
+static int empty_runs(const uring_provider_t *provider, const uint32_t *keys, uint32_t n)
+{
+    int result = OPAL_SUCCESS;
+    for (uint32_t begin = 0, end; begin < n; begin = end) {
+        for (end = begin + 1; end < n && keys[end] == keys[end - 1] + 1 && keys[end] % URING_SLOTS != 0; end++) {
+        }
+        uring_table_t *table = uring_table(provider, keys[begin] / URING_SLOTS);
+        int rc = uring_empty_slots(table, keys[begin] % URING_SLOTS, end - begin);
+        result = result == OPAL_SUCCESS ? rc : result;
+    }
+    return result;
+}
+
+/* Hook context. */
+static int deregister_many(void *reg_data, mca_rcache_base_registration_t **regs, size_t n)
+{
+    uring_provider_t *provider = of(reg_data);
+    uint32_t keys[URING_BATCH], count = 0;
+    int saved_errno = errno, result = OPAL_SUCCESS;
+    if (!uring_is_ours(provider)) {
+        return OPAL_SUCCESS;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (is_live(provider, own_part(regs[i]))) {
+            insert_key(keys, count++, key_of(own_part(regs[i])));
+        }
+        if (count == URING_BATCH || i + 1 == n) {
+            int rc = empty_runs(provider, keys, count);
+            result = result == OPAL_SUCCESS ? rc : result;
+            count = 0;
+        }
+    }
+    errno = saved_errno;
+    return result;
+}
+
+/* ---- Life --------------------------------------------------------------------------------------- */
 
 static void resources(mca_rcache_provider_t *provider, mca_rcache_base_resources_t *resources)
 {
@@ -167,107 +253,30 @@ static void resources(mca_rcache_provider_t *provider, mca_rcache_base_resources
     resources->sizeof_reg = sizeof(mca_rcache_uring_registration_t);
     resources->register_mem = register_mem;
     resources->deregister_mem = deregister_mem;
+    resources->deregister_many = deregister_many;
     resources->after_fork = after_fork;
     resources->flags = MCA_RCACHE_RESOURCES_HOOK_SAFE;
 }
 
-/* ---- Transfers ---------------------------------------------------------------------------------- */
-
-/* The kernel did not take the entry: take it back, or the next transfer would submit it too. */
-static void withdraw_entry(uring_provider_t *provider, int error)
+uring_provider_t *uring_new_provider(void)
 {
-    struct io_uring_sq *queue = &provider->ring.sq;
-    unsigned head = io_uring_smp_load_acquire(queue->khead);
-    queue->sqe_head = queue->sqe_tail = head;
-    io_uring_smp_store_release(queue->ktail, head);
-    if (error == -EBADF || error == -EOPNOTSUPP || error == -ENXIO) {
-        descriptor_lost(provider);
+    uring_provider_t *provider = calloc(1, sizeof(*provider));
+    if (provider != NULL) {
+        opal_fork_prepare(); /* It may be forked from before opalmem_init(). */
+        provider->super.ops = &mca_rcache_provider_uring;
+        pthread_mutex_init(&provider->grow_lock, NULL);
+        atomic_init(&provider->made_for, 2 * opal_fork_generation() + 1);
     }
+    return provider;
 }
-
-/* The kernel submits before it waits: an interrupted call has submitted. */
-static int submit_and_wait(uring_provider_t *provider)
-{
-    struct io_uring_cqe *cqe;
-    int rc = io_uring_submit_and_wait(&provider->ring, 1);
-    if (rc < 0 && rc != -EINTR) {
-        withdraw_entry(provider, rc);
-        return rc;
-    }
-    do {
-        rc = io_uring_wait_cqe(&provider->ring, &cqe);
-    } while (rc == -EINTR);
-    if (rc == 0) {
-        rc = cqe->res;
-        io_uring_cqe_seen(&provider->ring, cqe);
-    }
-    return rc;
-}
-
-typedef void (*prepare_fn_t)(struct io_uring_sqe *sqe, int fd, void *buf, unsigned length, uint64_t offset,
-                             int index);
-
-static void prepare_write(struct io_uring_sqe *sqe, int fd, void *buf, unsigned length, uint64_t offset, int index)
-{
-    io_uring_prep_write_fixed(sqe, fd, buf, length, offset, index);
-}
-
-static void prepare_read(struct io_uring_sqe *sqe, int fd, void *buf, unsigned length, uint64_t offset, int index)
-{
-    io_uring_prep_read_fixed(sqe, fd, buf, length, offset, index);
-}
-
-static ssize_t transfer(mca_rcache_provider_t *base_provider, prepare_fn_t prepare, int fd,
-                        const mca_rcache_uring_registration_t *reg, void *addr, size_t length, uint64_t offset)
-{
-    uring_provider_t *provider = of(base_provider);
-    if (base_provider->ops != &mca_rcache_provider_uring) {
-        return -EINVAL;
-    }
-    if (!is_ours(provider)
-        || reg->generation != atomic_load_explicit(&provider->generation, memory_order_relaxed)) {
-        return -EPERM;
-    }
-    if (atomic_load_explicit(&provider->lost, memory_order_relaxed)) {
-        return -EBADF;
-    }
-    pthread_mutex_lock(&provider->submit_lock);
-    /* One transfer at a time: the queue is empty, unless an earlier wait failed. */
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&provider->ring);
-    int rc = -EBUSY;
-    if (sqe != NULL) {
-        prepare(sqe, fd, addr, (unsigned) (length < URING_MAX_BUFFER ? length : URING_MAX_BUFFER), offset,
-                reg->buf_index);
-        rc = submit_and_wait(provider);
-    }
-    pthread_mutex_unlock(&provider->submit_lock);
-    return rc;
-}
-
-ssize_t mca_rcache_uring_write(mca_rcache_provider_t *provider, int fd, const mca_rcache_uring_registration_t *reg,
-                               const void *addr, size_t length, uint64_t offset)
-{
-    return transfer(provider, prepare_write, fd, reg, (void *) (uintptr_t) addr, length, offset);
-}
-
-ssize_t mca_rcache_uring_read(mca_rcache_provider_t *provider, int fd, const mca_rcache_uring_registration_t *reg,
-                              void *addr, size_t length, uint64_t offset)
-{
-    return transfer(provider, prepare_read, fd, reg, addr, length, offset);
-}
-
-/* ---- Life --------------------------------------------------------------------------------------- */
 
 static int open_uring(mca_rcache_provider_t **out)
 {
-    uring_provider_t *provider = calloc(1, sizeof(*provider));
+    uring_provider_t *provider = uring_new_provider();
     if (provider == NULL) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    provider->super.ops = &mca_rcache_provider_uring;
-    pthread_mutex_init(&provider->submit_lock, NULL);
-    atomic_init(&provider->made_for, 2 * opal_fork_generation() + 1);
-    int rc = uring_setup(provider);
+    int rc = uring_first_table(provider);
     if (rc != OPAL_SUCCESS) {
         free(provider);
         return rc;
@@ -279,10 +288,8 @@ static int open_uring(mca_rcache_provider_t **out)
 static void close_uring(mca_rcache_provider_t *base_provider)
 {
     uring_provider_t *provider = of(base_provider);
-    if (!atomic_load(&provider->lost)) {
-        io_uring_queue_exit(&provider->ring);
-    }
-    pthread_mutex_destroy(&provider->submit_lock);
+    uring_close_tables(provider);
+    pthread_mutex_destroy(&provider->grow_lock);
     free(provider);
 }
 

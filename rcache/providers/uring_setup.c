@@ -11,7 +11,8 @@
 #include "opal/mca/base/base.h"
 #include "rcache/providers/uring.h"
 
-#define QUEUE_ENTRIES 8
+/* Transfers under way that need no list in the kernel: half of what the completion queue holds. */
+#define QUEUE_ENTRIES 64
 
 /* ---- Why not ------------------------------------------------------------------------------------ */
 
@@ -49,7 +50,7 @@ static const char *cause_of(int error)
                "allows io_uring_setup, io_uring_enter and io_uring_register";
     }
     if (error == ENOSYS) {
-        return "the kernel was built without it";
+        return "the kernel was built without it, or is older than Linux 5.1";
     }
     if (error == ENOMEM) {
         return "the limit of lockable memory is reached (ulimit -l); raise it in limits.conf, or end other users "
@@ -59,7 +60,7 @@ static const char *cause_of(int error)
         return "no file descriptor is left (ulimit -n)";
     }
     if (error == EINVAL) {
-        return "sparse buffer tables need Linux 5.19";
+        return "buffer tables that are filled slot by slot need Linux 5.19";
     }
     return "the kernel gave no reason that is known here";
 }
@@ -88,20 +89,19 @@ static void move_descriptor_high(struct io_uring *ring)
     }
 }
 
-int uring_setup(uring_provider_t *provider)
+int uring_make_ring(struct io_uring *ring, uint32_t slots, const char **what)
 {
-    int rc = io_uring_queue_init(QUEUE_ENTRIES, &provider->ring, 0);
+    *what = "io_uring_setup";
+    int rc = io_uring_queue_init(QUEUE_ENTRIES, ring, 0);
     if (rc < 0) {
-        return uring_explain("io_uring_setup", -rc);
+        return rc;
     }
-    rc = io_uring_register_buffers_sparse(&provider->ring, URING_SLOTS);
+    *what = "registering a buffer table";
+    rc = io_uring_register_buffers_sparse(ring, slots);
     if (rc < 0) {
-        io_uring_queue_exit(&provider->ring);
-        return uring_explain("registering a buffer table", -rc);
+        io_uring_queue_exit(ring);
+        return rc;
     }
-    move_descriptor_high(&provider->ring);
-    for (size_t i = 0; i < URING_SLOTS / 64; i++) {
-        atomic_store(&provider->used[i], 0);
-    }
-    return OPAL_SUCCESS;
+    move_descriptor_high(ring);
+    return 0;
 }

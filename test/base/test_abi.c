@@ -110,7 +110,8 @@ AT(mca_rcache_base_resources_t, max_count, 48);
 AT(mca_rcache_base_resources_t, max_bytes, 56);
 AT(mca_rcache_base_resources_t, in_use_policy, 64);
 AT(mca_rcache_base_resources_t, after_fork, 72);
-AT(mca_rcache_base_resources_t, reserved, 80);
+AT(mca_rcache_base_resources_t, deregister_many, 80);
+AT(mca_rcache_base_resources_t, reserved, 88);
 SIZE(mca_rcache_base_resources_t, 112);
 
 AT(mca_rcache_base_stats_t, hits, 0);

@@ -83,7 +83,8 @@ test_rcache_test_grdma_races_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_races_LDFLAGS = -Wl,--wrap=calloc,--wrap=free
 
 if HAVE_LIBURING
-uring_tests = test/rcache/test_uring test/rcache/test_uring_fork test/rcache/test_uring_stress
+uring_tests = test/rcache/test_uring test/rcache/test_uring_fork test/rcache/test_uring_stress \
+	test/rcache/test_uring_rings test/rcache/test_uring_adopt
 check_PROGRAMS += $(uring_tests)
 TESTS += $(uring_tests)
 test_rcache_test_uring_SOURCES = test/rcache/test_uring.c
@@ -95,4 +96,10 @@ test_rcache_test_uring_fork_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_uring_stress_SOURCES = test/rcache/test_uring_stress.c
 test_rcache_test_uring_stress_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_uring_stress_LDADD = libopalmem.la $(CHECK_LIBS)
+test_rcache_test_uring_rings_SOURCES = test/rcache/test_uring_rings.c
+test_rcache_test_uring_rings_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_uring_rings_LDADD = libopalmem.la $(CHECK_LIBS)
+test_rcache_test_uring_adopt_SOURCES = test/rcache/test_uring_adopt.c
+test_rcache_test_uring_adopt_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(LIBURING_CFLAGS)
+test_rcache_test_uring_adopt_LDADD = libopalmem.la $(CHECK_LIBS) $(LIBURING_LIBS)
 endif

@@ -84,7 +84,11 @@ typedef struct mca_rcache_base_resources_t {
     mca_rcache_in_use_policy_t in_use_policy; /**< DEFAULT: the variable. */
     /** First use in a fork child: forget what was inherited, without touching it. May be NULL. */
     int (*after_fork)(void *reg_data);
-    void *reserved[4]; /**< Zero. */
+    /** Undo several at once, as calls of deregister_mem one after the other would; in hook context likewise. May be
+     * NULL.
+     * @return OPAL_SUCCESS, or a code; none of them is registered any more then, either, as far as it is possible. */
+    int (*deregister_many)(void *reg_data, mca_rcache_base_registration_t **regs, size_t n);
+    void *reserved[3]; /**< Zero. */
 } mca_rcache_base_resources_t;
 
 /** Causes of release that figures have room for: more than OPAL_MEM_HOOKS_CAUSE_COUNT, so that new ones fit. */
