@@ -432,8 +432,18 @@
 #define page_filter_table_map OPALMEM_NAME(page_filter_table_map)
 #define page_filter_table_unmap OPALMEM_NAME(page_filter_table_unmap)
 #define page_filter_wants OPALMEM_NAME(page_filter_wants)
+#define uring_close_tables OPALMEM_NAME(uring_close_tables)
+#define uring_descriptor_lost OPALMEM_NAME(uring_descriptor_lost)
+#define uring_empty_slots OPALMEM_NAME(uring_empty_slots)
 #define uring_explain OPALMEM_NAME(uring_explain)
-#define uring_setup OPALMEM_NAME(uring_setup)
+#define uring_first_table OPALMEM_NAME(uring_first_table)
+#define uring_give_slot OPALMEM_NAME(uring_give_slot)
+#define uring_is_ours OPALMEM_NAME(uring_is_ours)
+#define uring_make_ring OPALMEM_NAME(uring_make_ring)
+#define uring_new_provider OPALMEM_NAME(uring_new_provider)
+#define uring_table_init OPALMEM_NAME(uring_table_init)
+#define uring_take_slot OPALMEM_NAME(uring_take_slot)
+#define uring_update OPALMEM_NAME(uring_update)
 
 /* A DSO exports these under their own names. */
 #ifdef MCA_BASE_COMPONENT_IS_STATIC
