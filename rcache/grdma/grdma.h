@@ -349,6 +349,13 @@ void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t 
 int grdma_invalidate_range(mca_rcache_base_module_t *module, void *addr, size_t size);
 /** Ranges of the pending cells, likewise. */
 void grdma_pending_handle_locked(grdma_module_t *module, grdma_list_t *idle);
+/** Regions that a provider is asked to end at once: as many pointers fit on a small stack. */
+#define GRDMA_AT_ONCE 32
+/** Have the provider deregister up to GRDMA_AT_ONCE regions of a list that nobody refers to.
+ * @param[in,out] id  The first one; then the next that is left, or 0.
+ * @param[out] count,bytes  What that was.
+ * @return the provider's first error. Hook context, if the provider is HOOK_SAFE. */
+int grdma_deregister_list(const grdma_module_t *module, uint32_t *id, size_t *count, size_t *bytes);
 /** End idle regions as far as hook context may go. */
 void grdma_end_in_hook(grdma_module_t *module, grdma_list_t *idle);
 /** Leave idle regions to the next grdma_reap(). Every context. */

@@ -31,23 +31,6 @@ static void unwatch(grdma_region_t *region)
     }
 }
 
-/* @return false: forked in the middle, and this is the child. */
-static bool deregister(grdma_module_t *module, uint32_t id, int *result)
-{
-    grdma_region_t *region = grdma_at(module, id);
-    const int rc = module->resources.deregister_mem(module->resources.reg_data, &region->super);
-
-    if (grdma_is_inherited(module, id)) {
-        return false;
-    }
-    *result = *result == OPAL_SUCCESS ? rc : *result;
-    grdma_count(&module->counters->provider_errors, rc != OPAL_SUCCESS);
-    atomic_fetch_sub(&module->counters->bytes, grdma_length(region));
-    grdma_count(&module->counters->deregistrations, 1);
-    unwatch(region);
-    return true;
-}
-
 static void free_ids(grdma_module_t *module, grdma_list_t *list)
 {
     grdma_lock(module);
@@ -58,25 +41,51 @@ static void free_ids(grdma_module_t *module, grdma_list_t *list)
     grdma_unlock(module);
 }
 
+static void note_latencies(grdma_module_t *module, const grdma_list_t *list)
+{
+    const uint32_t now_us = grdma_now_us();
+
+    for (uint32_t id = list->first; id != 0; id = grdma_next(module, id)) {
+        note_latency(module, grdma_at(module, id), now_us);
+    }
+}
+
+/* @return false: forked in the middle, and this is the child: all of it is the parent's. */
+static bool deregister_all(grdma_module_t *module, const grdma_list_t *list, size_t *all, int *result)
+{
+    *all = 0;
+    for (uint32_t id = list->first; id != 0;) {
+        size_t count, bytes;
+        const int rc = grdma_deregister_list(module, &id, &count, &bytes);
+
+        if (grdma_is_inherited(module, list->first)) {
+            return false;
+        }
+        *result = *result == OPAL_SUCCESS ? rc : *result;
+        grdma_count(&module->counters->provider_errors, rc != OPAL_SUCCESS);
+        grdma_count(&module->counters->deregistrations, count);
+        atomic_fetch_sub(&module->counters->bytes, bytes);
+        *all += count;
+    }
+    return true;
+}
+
 /* All are idle, and the caller's. */
 static void end_all(grdma_module_t *module, grdma_list_t *idle, int *result)
 {
-    grdma_list_t over = { 0 };
-    const uint32_t now_us = grdma_now_us();
-    size_t count = 0;
+    size_t count;
 
     if (idle->first == 0) {
         return;
     }
-    for (uint32_t id; (id = grdma_list_take(module, idle)) != 0; count++) {
-        note_latency(module, grdma_at(module, id), now_us);
-        if (!deregister(module, id, result)) {
-            return; /* The rest is the parent's, too. */
+    note_latencies(module, idle);
+    if (deregister_all(module, idle, &count, result)) {
+        for (uint32_t id = idle->first; id != 0; id = grdma_next(module, id)) {
+            unwatch(grdma_at(module, id));
         }
-        grdma_list_add(module, &over, id);
+        free_ids(module, idle);
+        atomic_fetch_sub(&module->counters->count, count);
     }
-    free_ids(module, &over);
-    atomic_fetch_sub(&module->counters->count, count);
 }
 
 int grdma_end_one(grdma_module_t *module, uint32_t id)

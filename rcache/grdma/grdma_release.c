@@ -155,26 +155,49 @@ void grdma_leave(grdma_module_t *module, grdma_list_t *idle)
     }
 }
 
+static int deregister_each(const mca_rcache_base_resources_t *resources, mca_rcache_base_registration_t **regs,
+                           size_t count)
+{
+    int result = OPAL_SUCCESS;
+
+    for (size_t i = 0; i < count; i++) {
+        const int rc = resources->deregister_mem(resources->reg_data, regs[i]);
+        result = result == OPAL_SUCCESS ? rc : result;
+    }
+    return result;
+}
+
+int grdma_deregister_list(const grdma_module_t *module, uint32_t *id, size_t *count, size_t *bytes)
+{
+    const mca_rcache_base_resources_t *resources = &module->resources;
+    mca_rcache_base_registration_t *regs[GRDMA_AT_ONCE];
+
+    *bytes = 0;
+    for (*count = 0; *count < GRDMA_AT_ONCE && *id != 0; *id = grdma_next(module, *id)) {
+        grdma_region_t *region = grdma_at(module, *id);
+
+        regs[(*count)++] = &region->super;
+        *bytes += grdma_length(region);
+    }
+    return *count > 1 && resources->deregister_many != NULL
+               ? resources->deregister_many(resources->reg_data, regs, *count)
+               : deregister_each(resources, regs, *count);
+}
+
 /* HOOK_SAFE: the pages are unpinned before they go. */
 static void end_now(grdma_module_t *module, grdma_list_t *idle)
 {
-    size_t count = 0, bytes = 0;
-    uint32_t last = 0;
+    for (uint32_t id = idle->first; id != 0;) {
+        size_t count, bytes;
 
-    for (uint32_t id = idle->first; id != 0; id = grdma_next(module, id)) {
-        grdma_region_t *region = grdma_at(module, id);
-
-        module->resources.deregister_mem(module->resources.reg_data, &region->super);
-        bytes += grdma_length(region);
-        count++;
-        last = id;
+        grdma_deregister_list(module, &id, &count, &bytes);
+        grdma_count(&module->counters->deregistrations, count);
+        grdma_count(&module->counters->unpinned_in_hook, count);
+        grdma_count(&module->counters->unpin_ns[0], count);
+        atomic_fetch_sub(&module->counters->bytes, bytes);
+        atomic_fetch_sub(&module->counters->count, count);
     }
-    grdma_count(&module->counters->deregistrations, count);
-    grdma_count(&module->counters->unpinned_in_hook, count);
-    grdma_count(&module->counters->unpin_ns[0], count);
-    atomic_fetch_sub(&module->counters->bytes, bytes);
-    atomic_fetch_sub(&module->counters->count, count);
-    push(module, &module->spent, idle->first, last);
+    push(module, &module->spent, idle->first, last_in(module, idle));
     idle->first = 0;
 }
 
