@@ -107,9 +107,10 @@ has_children()
     [ "$(echo "$peers" | wc -w)" -eq "$2" ]
 }
 
+# A run of tests under nohup hands down SIGHUP ignored.
 start_long_run()
 {
-    "$msg" --peers "$1" --messages 100000000 >"$work/out" 2>"$work/err" &
+    env --default-signal=HUP "$msg" --peers "$1" --messages 100000000 >"$work/out" 2>"$work/err" &
     launcher=$!
     wait_for 10 has_children $launcher "$1" || fail "$1 peers have not started"
     sleep 0.3
