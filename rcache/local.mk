@@ -25,3 +25,10 @@ libopalmem_internal_la_SOURCES += \
 	rcache/providers/uring.h \
 	rcache/providers/uring_setup.c
 endif
+if HAVE_IBVERBS
+libopalmem_internal_la_SOURCES += \
+	rcache/providers/verbs.c \
+	rcache/providers/verbs.h \
+	rcache/providers/verbs_library.c \
+	rcache/providers/verbs_setup.c
+endif
