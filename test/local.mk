@@ -23,6 +23,7 @@ include test/info/local.mk
 include test/linux/local.mk
 include test/linux/got.mk
 include test/rcache/local.mk
+include test/vm/local.mk
 include test/embed/local.mk
 include test/company/local.mk
 if HAVE_LIBURING
