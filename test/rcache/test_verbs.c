@@ -188,22 +188,23 @@ END_TEST
 START_TEST(domain_in_use_stays_open_with_a_warning)
 {
     start();
+    struct ibv_pd *pd = mca_rcache_verbs_pd(provider);
     fake->pd_free_error = EBUSY;
     ck_assert_int_eq(mca_rcache_base_module_destroy(cache), OPAL_SUCCESS);
     mca_rcache_provider_close(provider);
     ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
     ck_assert(said("still in use"));
     ck_assert_int_eq(fake->opened - fake->closed, 1);
+    free_domain(pd);
 }
 END_TEST
 
 /* A domain of the program's own, from the library that the provider will load. */
 static struct ibv_pd *own_domain(void)
 {
-    void *handle = dlopen(getenv("OPALMEM_MCA_rcache_verbs_library"), RTLD_NOW);
-    struct ibv_device **(*list)(int *) = dlsym(handle, "ibv_get_device_list");
-    struct ibv_context *(*open)(struct ibv_device *) = dlsym(handle, "ibv_open_device");
-    struct ibv_pd *(*alloc)(struct ibv_context *) = dlsym(handle, "ibv_alloc_pd");
+    struct ibv_device **(*list)(int *) = dlsym(library, "ibv_get_device_list");
+    struct ibv_context *(*open)(struct ibv_device *) = dlsym(library, "ibv_open_device");
+    struct ibv_pd *(*alloc)(struct ibv_context *) = dlsym(library, "ibv_alloc_pd");
     struct ibv_device **devices = list(NULL);
     struct ibv_pd *pd = alloc(open(devices[2]));
     free(devices);
@@ -226,23 +227,29 @@ START_TEST(domain_of_the_program_is_used_and_never_freed)
     ck_assert_int_eq(fake->closed + fake->pds_freed, 0);
     ck_assert_int_eq(fake->registered, fake->deregistered);
     ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    free_domain(pd);
 }
 END_TEST
 
 START_TEST(domain_of_the_program_is_the_parents_in_a_child)
 {
     start_library();
-    ck_assert_int_eq(mca_rcache_verbs_open_pd(own_domain(), &provider), OPAL_SUCCESS);
+    struct ibv_pd *pd = own_domain();
+    ck_assert_int_eq(mca_rcache_verbs_open_pd(pd, &provider), OPAL_SUCCESS);
     cache = new_cache();
     put(get(0, 0));
-    pid_t pid = fork();
-    if (pid == 0) {
+    pid_t child = fork();
+    if (child == 0) {
         mca_rcache_verbs_registration_t *reg;
         bool good = try_get(0, 0, &reg) == OPAL_ERR_UNREACH && mca_rcache_verbs_pd(provider) == NULL;
         child_says(good && fake->of_another_process == 0 && times_said("fork child") == 1);
     }
-    child_must_be_good(pid);
+    child_must_be_good(child);
     put(get(0, 0));
+    ck_assert_int_eq(mca_rcache_base_module_destroy(cache), OPAL_SUCCESS);
+    mca_rcache_provider_close(provider);
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    free_domain(pd);
 }
 END_TEST
 

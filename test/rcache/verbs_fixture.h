@@ -43,15 +43,35 @@ static inline int times_said(const char *words)
     return times;
 }
 
+static void *library;
+
+/* What a test has made the provider leave behind goes: leaks are looked for. */
+static inline void free_region(struct ibv_mr *mr)
+{
+    int (*deregister)(struct ibv_mr *) = dlsym(library, "ibv_dereg_mr");
+    fake->dereg_error = 0;
+    ck_assert_int_eq(deregister(mr), 0);
+}
+
+static inline void free_domain(struct ibv_pd *pd)
+{
+    struct ibv_context *context = pd->context;
+    int (*dealloc)(struct ibv_pd *) = dlsym(library, "ibv_dealloc_pd");
+    int (*close_device)(struct ibv_context *) = dlsym(library, "ibv_close_device");
+    fake->pd_free_error = 0;
+    ck_assert_int_eq(dealloc(pd), 0);
+    ck_assert_int_eq(close_device(context), 0);
+}
+
 /* The fake is loaded where the provider will look, and its devices are fake0 (no link), fake1 (active), fake2. */
 static inline void use_library(const char *name)
 {
     char path[4096];
     const char *top = getenv("top_builddir");
     snprintf(path, sizeof(path), "%s/test/rcache/.libs/%s.so", top != NULL ? top : ".", name);
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    ck_assert_msg(handle != NULL, "%s", dlerror());
-    fake = dlsym(handle, "fake_verbs");
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    ck_assert_msg(library != NULL, "%s", dlerror());
+    fake = dlsym(library, "fake_verbs");
     ck_assert_ptr_nonnull(fake);
     memset(fake, 0, sizeof(*fake));
     fake->devices = FAKE_DEVICES;
