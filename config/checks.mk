@@ -114,4 +114,4 @@ bench: $(bench_programs)
 	$(tests_component_path) bench/bench_stall
 
 clean-local:
-	rm -rf variants test/embed/outer.d*
+	rm -rf variants vm test/embed/outer.d*

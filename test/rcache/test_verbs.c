@@ -296,7 +296,9 @@ int main(void)
     tcase_add_test(tests, older_library_is_always_told_of_forks);
     tcase_add_test(tests, domain_in_use_stays_open_with_a_warning);
     tcase_add_test(tests, domain_of_the_program_is_used_and_never_freed);
-    tcase_add_test(tests, domain_of_the_program_is_the_parents_in_a_child);
+    if (!under_valgrind()) { /* A child leaves what the parent has made, and valgrind calls that lost. */
+        tcase_add_test(tests, domain_of_the_program_is_the_parents_in_a_child);
+    }
     tcase_add_test(tests, no_domain_is_a_bad_parameter);
     tcase_add_test(tests, functions_of_verbs_refuse_another_provider);
     suite_add_tcase(suite, tests);

@@ -17,7 +17,8 @@ skip() {
 [ "$(uname -sm)" = "Linux x86_64" ] || skip "the guest is made for x86-64"
 packages=''
 for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod ip:iproute2 rdma:iproute2 ibv_devinfo:ibverbs-utils; do
-    command -v "${pair%%:*}" >/dev/null || packages="$packages ${pair##*:}"
+    command -v "${pair%%:*}" >/dev/null && continue
+    case "$packages " in *" ${pair##*:} "*) ;; *) packages="$packages ${pair##*:}" ;; esac
 done
 ls /usr/lib/*/libibverbs/librxe-*.so >/dev/null 2>&1 || packages="$packages ibverbs-providers"
 [ -z "$packages" ] || skip "missing Debian packages:$packages"
