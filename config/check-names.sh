@@ -87,7 +87,8 @@ find "$build/.libs" -name 'libopalmem*.a' -exec nm -g --defined-only {} + 2>/dev
 object_names() { sed -e 's/^opalmem_//' -e "s/^/$prefix/" "$1" | sort -u; }
 object_names "$work/declared" > "$work/declared_objects"
 optional='^$'
-has LIBURING || optional='_uring_' # Declared everywhere, but only there with the library.
+has LIBURING || optional="$optional|_uring_" # Declared everywhere, but only there with the library.
+has IBVERBS || optional="$optional|_verbs_"
 lines_of() { sed -n 's/^#define \([A-Za-z0-9_]*\) .*NAME(.*/\1/p' "$1" | sort -u; }
 lines_of "$rename" > "$work/listed"
 lines_of "$top/framework/rename_private.h" | grep -v '^mca_[a-z]*_[a-z]*_component$' > "$work/listed_private"
@@ -109,7 +110,7 @@ find "$top/framework" "$top/components" "$top/rcache" -name '*.[chS]' ! -name re
     \( ! -name '*_x86_64.*' ! -name '*_aarch64.*' -o -name "*_$cpu.*" \) -exec cat {} + |
     grep -ohE '[A-Za-z_][A-Za-z0-9_]*' | sort -u > "$work/words"
 # Names of parts that are left out, or lie in DSOs, are in no archive here.
-if [ -z "$(ls "$build"/.libs/mca_*.so 2>/dev/null)" ] && has LTDL && has LIBURING && [ -s "$work/global" ]; then
+if [ -z "$(ls "$build"/.libs/mca_*.so 2>/dev/null)" ] && has LTDL && has LIBURING && has IBVERBS && [ -s "$work/global" ]; then
     grep -xF -f "$work/words" "$work/listed_private" > "$work/listed_here"
     object_names "$work/listed_here" > "$work/private_objects"
     complain "$(lines_only_in "$work/private_objects" "$work/global")" "a line in framework/rename_private.h, but defined nowhere"

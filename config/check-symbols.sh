@@ -41,7 +41,8 @@ done
 "$top/config/check-names.sh" "$build" || rc=1
 # The headers are written from a build for x86-64 with all components linked in.
 if grep -q "^host_cpu='x86_64'" "$build/config.log" && [ -z "$(ls "$build"/.libs/mca_*.so 2>/dev/null)" ] && grep -q '^#define OPALMEM_HAVE_LTDL 1' "$build/opalmem_private_config.h" &&
-    grep -q '^#define OPALMEM_HAVE_LIBURING 1' "$build/opalmem_private_config.h"; then
+    grep -q '^#define OPALMEM_HAVE_LIBURING 1' "$build/opalmem_private_config.h" &&
+    grep -q '^#define OPALMEM_HAVE_IBVERBS 1' "$build/opalmem_private_config.h"; then
     "$top/config/update-rename.sh" --check "$build" || rc=1
 fi
 [ $rc != 0 ] || echo "check-symbols: all symbols carry the prefix $prefix"

@@ -4,7 +4,7 @@ EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/c
 	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
 .PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
-	check-stress check-prefix check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
+	check-stress check-prefix check-vm check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
 
 help:
 	@echo "all             build"; \
@@ -21,6 +21,7 @@ help:
 	echo "check-dso       tests of a build with components as DSOs"; \
 	echo "check-prefix    tests of builds with another symbol prefix, components static and as DSOs"; \
 	echo "check-without   tests of builds without each optional library, and without all"; \
+	echo "check-vm        the provider verbs on soft-RoCE, in a QEMU guest (needs Debian's archive once; not in check-all)"; \
 	echo "check-aarch64   tests of a build for aarch64, under qemu-user"; \
 	echo "check-other-arch  builds for architectures that nobody has written machine code for"; \
 	echo "check-debian11  tests of the component linux with glibc 2.31, in a chroot (root; not in check-all)"; \
@@ -138,5 +139,5 @@ bench: $(bench_programs)
 	test/rcache/time_index
 
 clean-local:
-	rm -rf variants test/embed/outer.d* bench/bench_rcache_libfabric bench/bench_rcache_libfabric.d
+	rm -rf variants vm test/embed/outer.d* bench/bench_rcache_libfabric bench/bench_rcache_libfabric.d
 	rm -f bench/rcache/libfabric.stamp

@@ -10,4 +10,5 @@ dist_doc_DATA += docs/statistics.md
 dist_doc_DATA += docs/writing-a-component.md
 dist_doc_DATA += docs/stress.md
 dist_doc_DATA += docs/writing-a-provider.md
+dist_doc_DATA += docs/verbs.md
 dist_man_MANS += man/opalmem-components.7 man/opalmem-mca-params.5

@@ -72,7 +72,7 @@ endif
 libopalmem_internal_la_CPPFLAGS = $(AM_CPPFLAGS) -DMCA_BASE_COMPONENT_IS_STATIC \
 	-DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"' -DOPALMEM_SYSCONFDIR='"$(sysconfdir)"'
 # -fexceptions: what is attributed `cleanup` runs when a callback is left by unwinding.
-libopalmem_internal_la_CFLAGS = $(AM_CFLAGS) -fexceptions $(LIBURING_CFLAGS)
+libopalmem_internal_la_CFLAGS = $(AM_CFLAGS) -fexceptions $(LIBURING_CFLAGS) $(IBVERBS_CFLAGS)
 libopalmem_internal_la_LIBADD = $(LTDL_LIBS) $(LIBURING_LIBS)
 
 if EMBEDDED

@@ -47,3 +47,10 @@ libopalmem_internal_la_SOURCES += \
 	rcache/providers/uring_table.c \
 	rcache/providers/uring_transfer.c
 endif
+if HAVE_IBVERBS
+libopalmem_internal_la_SOURCES += \
+	rcache/providers/verbs.c \
+	rcache/providers/verbs.h \
+	rcache/providers/verbs_library.c \
+	rcache/providers/verbs_setup.c
+endif

@@ -26,6 +26,7 @@ include test/linux/got.mk
 include test/provider/local.mk
 include test/rcache/local.mk
 include test/stress/local.mk
+include test/vm/local.mk
 include test/embed/local.mk
 include test/company/local.mk
 if HAVE_LIBURING
@@ -34,4 +35,6 @@ endif
 else
 check-local:
 	@echo "make check needs the Check library (Debian package: check)" >&2; exit 1
+check-vm:
+	@echo "check-vm: SKIP: it needs the Check library (Debian package: check)" >&2; exit 77
 endif

@@ -109,8 +109,8 @@ AC_DEFUN([OPALMEM_OPTIONAL_LIBRARIES], [
             [have_LTDL=yes; LTDL_LIBS=-lltdl])])])
     AC_SUBST([LTDL_LIBS])
     OPALMEM_OPTIONAL([libibverbs], [IBVERBS], [libibverbs-dev],
-        [opalmem-info does not list RDMA devices],
-        [PKG_CHECK_MODULES([IBVERBS], [libibverbs], [have_IBVERBS=yes], [have_IBVERBS=no])])
+        [no registration provider "verbs", opalmem-info does not list RDMA devices],
+        [PKG_CHECK_MODULES([IBVERBS], [libibverbs >= 1.8.28], [have_IBVERBS=yes], [have_IBVERBS=no])])
     OPALMEM_OPTIONAL([liburing], [LIBURING], [liburing-dev],
         [no registration provider "uring": opalmem-msg is not built],
         [PKG_CHECK_MODULES([LIBURING], [liburing >= 2.2], [have_LIBURING=yes], [have_LIBURING=no])])

@@ -9,6 +9,7 @@
 #include "opal/mca/base/base.h"
 #include "rcache/base/rcache_base_list.h"
 #include "rcache/base/rcache_stats.h"
+#include "rcache/providers/provider.h"
 
 mca_rcache_base_settings_t mca_rcache_base_settings;
 static atomic_bool listening; /* From a successful registration of the callback to close. */
@@ -102,6 +103,9 @@ int mca_rcache_base_open(void)
         }
     }
     int rc = register_synonyms();
+    if (rc == OPAL_SUCCESS) {
+        rc = mca_rcache_provider_register_variables();
+    }
     if (rc == OPAL_SUCCESS) {
         rc = mca_rcache_base_open_components();
     }

@@ -11,9 +11,22 @@ static const mca_rcache_provider_ops_t *const providers[] = {
 #ifdef OPALMEM_HAVE_LIBURING
     &mca_rcache_provider_uring,
 #endif
+#ifdef OPALMEM_HAVE_IBVERBS
+    &mca_rcache_provider_verbs,
+#endif
     &mca_rcache_provider_none,
 };
 #define PROVIDERS (sizeof(providers) / sizeof(providers[0]))
+
+#if defined(OPALMEM_HAVE_LIBURING) && defined(OPALMEM_HAVE_IBVERBS)
+#define LEFT_OUT ""
+#elif defined(OPALMEM_HAVE_LIBURING)
+#define LEFT_OUT " (built without libibverbs)"
+#elif defined(OPALMEM_HAVE_IBVERBS)
+#define LEFT_OUT " (built without liburing)"
+#else
+#define LEFT_OUT " (built without liburing and libibverbs)"
+#endif
 
 static int no_such_provider(const char *name)
 {
@@ -23,7 +36,7 @@ static int no_such_provider(const char *name)
         snprintf(known + used, sizeof(known) - used, "%s%s", i == 0 ? "" : ", ", providers[i]->name);
     }
     mca_base_log(MCA_BASE_LOG_ERROR, "there is no registration provider \"%s\" in this build; there are: %s%s",
-                 name, known, PROVIDERS == 1 ? " (built without liburing)" : "");
+                 name, known, LEFT_OUT);
     return OPAL_ERR_NOT_FOUND;
 }
 
@@ -35,6 +48,17 @@ int mca_rcache_provider_open(const char *name, mca_rcache_provider_t **provider)
         }
     }
     return no_such_provider(name);
+}
+
+int mca_rcache_provider_register_variables(void)
+{
+    int rc = OPAL_SUCCESS;
+    for (size_t i = 0; i < PROVIDERS && rc == OPAL_SUCCESS; i++) {
+        if (providers[i]->register_variables != NULL) {
+            rc = providers[i]->register_variables();
+        }
+    }
+    return rc;
 }
 
 void mca_rcache_provider_close(mca_rcache_provider_t *provider)

@@ -6,6 +6,7 @@ set -eu
 cd "$top_srcdir"
 ./quickstart --help | grep -q 'quickstart run'
 ./quickstart --help | grep -q 'quickstart check'
+./quickstart --help | grep -q 'quickstart check-vm'
 for words in "" "nosuch" "run too many"; do
     rc=0
     # shellcheck disable=SC2086 # words

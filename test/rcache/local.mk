@@ -103,3 +103,25 @@ test_rcache_test_uring_adopt_SOURCES = test/rcache/test_uring_adopt.c
 test_rcache_test_uring_adopt_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(LIBURING_CFLAGS)
 test_rcache_test_uring_adopt_LDADD = libopalmem.la $(CHECK_LIBS) $(LIBURING_LIBS)
 endif
+
+if HAVE_IBVERBS
+verbs_tests = test/rcache/test_verbs test/rcache/test_verbs_register
+check_PROGRAMS += $(verbs_tests)
+TESTS += $(verbs_tests)
+# What the tests load in place of libibverbs.
+check_LTLIBRARIES += test/rcache/fake_verbs.la test/rcache/fake_verbs_old.la
+noinst_HEADERS += test/rcache/fake_verbs.h test/rcache/verbs_fixture.h
+test_rcache_fake_verbs_la_SOURCES = test/rcache/fake_verbs.c
+test_rcache_fake_verbs_la_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)
+test_rcache_fake_verbs_la_LDFLAGS = $(fake_module_ldflags)
+test_rcache_fake_verbs_old_la_SOURCES = test/rcache/fake_verbs.c
+test_rcache_fake_verbs_old_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_OLD
+test_rcache_fake_verbs_old_la_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)
+test_rcache_fake_verbs_old_la_LDFLAGS = $(fake_module_ldflags)
+test_rcache_test_verbs_SOURCES = test/rcache/test_verbs.c
+test_rcache_test_verbs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
+test_rcache_test_verbs_LDADD = libopalmem.la $(CHECK_LIBS)
+test_rcache_test_verbs_register_SOURCES = test/rcache/test_verbs_register.c
+test_rcache_test_verbs_register_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
+test_rcache_test_verbs_register_LDADD = libopalmem.la $(CHECK_LIBS)
+endif

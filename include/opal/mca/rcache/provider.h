@@ -3,6 +3,7 @@
  * Registration providers that come with the library: how pages are pinned.
  *
  *   uring  io_uring registered buffers; needs no network card, any user may.
+ *   verbs  memory regions of an RDMA device, through libibverbs.
  *   none   registers nothing; for tests, and for measuring a cache itself.
  */
 #ifndef OPAL_MCA_RCACHE_PROVIDER_H
@@ -25,9 +26,22 @@ typedef struct mca_rcache_uring_registration_t {
     uint32_t ring;       /**< Which of the provider's rings the slot is in; 0 in one that was adopted. */
 } mca_rcache_uring_registration_t;
 
+/* Of <infiniband/verbs.h>, which only programs that use verbs need. */
+struct ibv_async_event;
+struct ibv_mr;
+struct ibv_pd;
+
+/** Registration of the provider verbs. */
+typedef struct mca_rcache_verbs_registration_t {
+    mca_rcache_base_registration_t super;
+    struct ibv_mr *mr;   /**< The provider's: not to be deregistered or changed by others. */
+    uint32_t lkey, rkey; /**< Those of mr, for work requests and for the peer. */
+    uint64_t generation; /**< Of the process that made it; in a fork child it is dead. */
+} mca_rcache_verbs_registration_t;
+
 /** Open a provider.
  *
- * @param[in]  name      "uring" or "none".
+ * @param[in]  name      "uring", "verbs" or "none".
  * @param[out] provider  The caller's until mca_rcache_provider_close(). Untouched on error.
  * @retval OPAL_SUCCESS
  * @retval OPAL_ERR_NOT_FOUND        No such provider in this build; the message lists those there are.
@@ -96,6 +110,70 @@ OPAL_DECLSPEC ssize_t mca_rcache_uring_write(mca_rcache_provider_t *provider, in
 OPAL_DECLSPEC ssize_t mca_rcache_uring_read(mca_rcache_provider_t *provider, int fd,
                                             const mca_rcache_uring_registration_t *reg, void *addr, size_t length,
                                             uint64_t offset);
+
+/* ---- verbs (docs/verbs.md) -----------------------------------------------------------------------
+ *
+ * mca_rcache_provider_open("verbs", ...) opens a device of its own: variables rcache_verbs_*. Functions below refuse a
+ * provider of another kind. None is for hook context. */
+
+/** Open a provider that registers in a protection domain of the program.
+ *
+ * @param[in]  pd        Made with the libibverbs that is loaded in this process; stays the caller's, and valid until
+ *     the provider is closed. Not inherited from before a fork.
+ * @param[out] provider  The caller's until mca_rcache_provider_close(). Untouched on error.
+ * @retval OPAL_SUCCESS
+ * @retval OPAL_ERR_BAD_PARAM        pd is NULL.
+ * @retval OPAL_ERR_NOT_AVAILABLE    libibverbs cannot be loaded; after a message.
+ * @retval OPAL_ERR_OUT_OF_RESOURCE  No memory.
+ * In a fork child the provider registers nothing (OPAL_ERR_UNREACH): the domain is the parent's.
+ * Thread-safe.
+ */
+OPAL_DECLSPEC int mca_rcache_verbs_open_pd(struct ibv_pd *pd, mca_rcache_provider_t **provider);
+
+/** The protection domain in which memory is registered; pd->context is the device.
+ *
+ * Queue pairs that use the registrations are to be made in it, and be gone before the provider is closed: a domain in
+ * use stays open, after a warning. In a fork child it is a new one, made now if need be.
+ * @return The provider's (or the one given to mca_rcache_verbs_open_pd()). NULL: the device was lost, or the
+ *     provider is of another kind.
+ * Thread-safe. */
+OPAL_DECLSPEC struct ibv_pd *mca_rcache_verbs_pd(mca_rcache_provider_t *provider);
+
+/** Tell of an event that the program has read with ibv_get_async_event() from the domain's context.
+ *
+ * After IBV_EVENT_DEVICE_FATAL nothing is registered any more (OPAL_ERR_UNREACH); others are passed over. Without it the
+ * loss is noticed by the next registration that fails. The provider never reads events: those of the program's queue
+ * pairs are among them.
+ * @param[in] event  Not acknowledged here.
+ * Thread-safe. */
+OPAL_DECLSPEC void mca_rcache_verbs_async_event(mca_rcache_provider_t *provider,
+                                                const struct ibv_async_event *event);
+
+/** Register memory of another device (dmabuf); it is not cached, as no address of this process leads to it.
+ *
+ * @param[in]  fd      Descriptor of the dmabuf; may be closed afterwards.
+ * @param[in]  offset  First byte in it.
+ * @param[in]  length  Bytes; not 0.
+ * @param[in]  iova    Address that work requests use for the first byte; its offset in a page must be that of `offset`.
+ * @param[in]  access_flags  OR of MCA_RCACHE_ACCESS_*.
+ * @param[out] reg     Keys; the caller's, and registered until mca_rcache_verbs_deregister_dmabuf(). Untouched on error.
+ * @retval OPAL_SUCCESS
+ * @retval OPAL_ERR_BAD_PARAM        No such descriptor, or a bad range or right.
+ * @retval OPAL_ERR_NOT_SUPPORTED    libibverbs (before rdma-core 34), the kernel or the device has no dmabuf.
+ * @retval OPAL_ERR_OUT_OF_RESOURCE  A limit of the device or of lockable memory.
+ * @retval OPAL_ERR_PERM             The descriptor does not allow it.
+ * @retval OPAL_ERR_UNREACH          The device was lost.
+ * Thread-safe. */
+OPAL_DECLSPEC int mca_rcache_verbs_register_dmabuf(mca_rcache_provider_t *provider, int fd, uint64_t offset,
+                                                   size_t length, uint64_t iova, int32_t access_flags,
+                                                   mca_rcache_verbs_registration_t *reg);
+
+/** Undo. In a fork child: nothing.
+ * @retval OPAL_SUCCESS              Also if the device was lost.
+ * @retval OPAL_ERR_RESOURCE_BUSY    A memory window is bound to it; it stays registered.
+ * Other errors are those of registering. Thread-safe. */
+OPAL_DECLSPEC int mca_rcache_verbs_deregister_dmabuf(mca_rcache_provider_t *provider,
+                                                     mca_rcache_verbs_registration_t *reg);
 
 END_C_DECLS
 
