@@ -7,4 +7,7 @@ include tools/coverage/local.mk
 include tools/completion/local.mk
 if HAVE_LIBURING
 include tools/msg/local.mk
+if LINUX_ARCH
+include tools/run/local.mk
+endif
 endif
