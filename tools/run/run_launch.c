@@ -89,15 +89,18 @@ typedef struct inherited_t {
     struct sigaction child;
 } inherited_t;
 
-__attribute__((noreturn)) static void become(char **program, char **environment, const inherited_t *inherited)
+__attribute__((noreturn)) static void become(char **program, char **environment, const inherited_t *inherited,
+                                             run_page_t *page)
 {
     int rc;
 
+    atomic_store(&page->main_pid, getpid());
     sigaction(SIGCHLD, &inherited->child, NULL);
     sigprocmask(SIG_SETMASK, &inherited->mask, NULL);
     execvpe(program[0], program, environment);
     rc = errno == ENOENT ? RUN_EXIT_NOT_FOUND : RUN_EXIT_CANNOT;
     fprintf(stderr, RUN_PROGRAM ": %s: %s\n", program[0], strerror(errno));
+    atomic_store(&page->exec_failed, rc);
     _exit(rc);
 }
 
@@ -176,13 +179,13 @@ run_end_t run_launch(const run_options_t *options, run_page_t *page, int page_fd
     take_signals(&inherited, &set);
     child = fork();
     if (child == 0) {
-        atomic_store(&page->main_pid, getpid());
-        become(options->program, environment, &inherited);
+        become(options->program, environment, &inherited, page);
     }
     free(environment);
     if (child < 0) {
         fprintf(stderr, RUN_PROGRAM ": fork: %s\n", strerror(errno));
         return (run_end_t){ RUN_EXIT_FAILED, 0 };
     }
-    return (run_end_t){ 0, wait_for(child, &set) };
+    const int status = wait_for(child, &set);
+    return (run_end_t){ atomic_load(&page->exec_failed), status };
 }

@@ -61,6 +61,7 @@ typedef struct run_page_t {
     uint64_t threshold; /**< Bytes; calls that move less are plain. At least 1. */
     int32_t seccomp;    /**< Filter mode of opalmem-run itself. */
     _Atomic int32_t main_pid;
+    _Atomic int32_t exec_failed; /**< Not 0: the program was not executed; the exit code, after a message. */
 
     run_counter_t images;    /**< Programs that the preload library was loaded into. */
     run_counter_t forks;     /**< Fork children that were noticed, at their first call. */

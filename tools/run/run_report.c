@@ -87,7 +87,8 @@ unsigned run_report_notes(const run_options_t *options, const run_page_t *page)
     notes |= run_invalidations(page) == 0 ? RUN_NOTE_NO_INVALIDATION : 0;
     notes |= atomic_load(&page->failure.taken) == 2 ? RUN_NOTE_FAILURE : 0;
     notes |= run_get(&page->wrong_hits) != 0 ? RUN_NOTE_WRONG : 0;
-    if (options->verify && (run_get(&page->hidden_hits) != 0 || run_get(&page->verified_hits) == 0)) {
+    if (options->verify
+        && (run_get(&page->hidden_hits) != 0 || run_get(&page->verified_hits) + run_get(&page->wrong_hits) == 0)) {
         notes |= RUN_NOTE_UNVERIFIED;
     }
     return notes;

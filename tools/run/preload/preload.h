@@ -56,6 +56,8 @@ typedef struct preload_real_t {
     void *(*popen)(const char *command, const char *type);
     ssize_t (*sendmsg)(int fd, const void *message, int flags);
     int (*sendmmsg)(int fd, void *messages, unsigned count, int flags);
+    ssize_t (*recvmsg)(int fd, void *message, int flags);
+    int (*recvmmsg)(int fd, void *messages, unsigned count, int flags, void *timeout);
     int (*vfork)(void); /**< Last: the assembler code that jumps to it takes its own copy. */
 } preload_real_t;
 

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -245,6 +246,43 @@ PRELOAD_EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, in
 {
     preload_share_all();
     return preload_libc()->sendmmsg(fd, messages, count, flags);
+}
+
+/* ---- Descriptors that come from another process -------------------------------------------------- */
+
+static void forget_received(const struct msghdr *message)
+{
+    for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head != NULL;
+         head = CMSG_NXTHDR((struct msghdr *) (uintptr_t) message, head)) {
+        const size_t size = head->cmsg_len - CMSG_LEN(0);
+
+        for (size_t i = 0; head->cmsg_type == SCM_RIGHTS && (i + 1) * sizeof(int) <= size; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(fd));
+            preload_descriptor_forget(fd);
+        }
+    }
+}
+
+PRELOAD_EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    const ssize_t rc = preload_libc()->recvmsg(fd, message, flags);
+
+    if (rc >= 0) {
+        forget_received(message);
+    }
+    return rc;
+}
+
+PRELOAD_EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+    const int rc = preload_libc()->recvmmsg(fd, messages, count, flags, timeout);
+
+    for (int i = 0; i < rc; i++) {
+        forget_received(&messages[i].msg_hdr);
+    }
+    return rc;
 }
 
 /* ---- What takes the cache's way away ------------------------------------------------------------- */

@@ -16,7 +16,7 @@ static const char *const names[] = {
     "openat64",    "__open64_2",   "__openat64_2", "creat64", "close",     "dup",           "dup2",
     "dup3",        "fcntl64",      "syscall", "prctl",       "mprotect",   "pkey_mprotect", "sigaction",
     "signal",      "sysv_signal",  "sigset",  "clone",       "posix_spawn", "posix_spawnp", "system",
-    "popen",       "sendmsg",      "sendmmsg", "vfork",
+    "popen",       "sendmsg",      "sendmmsg", "recvmsg", "recvmmsg", "vfork",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == sizeof(preload_real_t) / sizeof(void *), "a name for each");
 
