@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Programs.
+run_preloaddir = $(opalmem_componentdir)/run
 include tools/util/local.mk
 include tools/machine/local.mk
 include tools/info/local.mk

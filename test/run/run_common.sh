@@ -11,7 +11,8 @@ failures=0
 # Not in a memory file system, where some kernels have no O_DIRECT and files of their own kind.
 work=$(mktemp -d "$top_builddir/run-test-XXXXXX") || exit 99
 trap 'rm -rf "$work"' EXIT
-ulimit -c 0
+# shellcheck disable=SC3045 # where a shell has it
+ulimit -c 0 2> /dev/null
 # What a shell says of a program that a signal has ended is no message of the program.
 LC_ALL=C
 export LC_ALL
@@ -48,6 +49,7 @@ report() {
     what="opalmem-run $*"
     rm -f "$work/json"
     "$run" --json "$work/json" "$@" > "$work/out" 2> "$work/err"
+    # shellcheck disable=SC2034 # tests use it
     status=$?
 }
 

@@ -289,7 +289,8 @@ static void no_regular_files(const char *file)
 
 static void copied_descriptors(const char *file)
 {
-    const int fd = open_file(file, O_RDONLY), other = dup(fd), third = fcntl(fd, F_DUPFD, 40), fourth = dup2(fd, 41);
+    const int fd = open_file(file, O_RDONLY), other = dup(fd), third = fcntl(fd, F_DUPFD, 40),
+              fourth = dup2(fd, 41);
     char *buffer = fresh(BLOCK);
 
     say("read", read(fd, buffer, BLOCK), buffer, BLOCK, other);

@@ -63,7 +63,8 @@ settings_reach_the_program() {
         > "$work/out" 2> /dev/null
     [ "$(cat "$work/out")" = 'noop 5' ] || fail "settings: $(cat "$work/out")"
     report --mca memory noop -- "$scenes" read_to_the_end "$work/file"
-    [ "$(figure hits)" = 0 ] && noted 'no hit' || fail "$what: hits although nobody notices releases"
+    [ "$(figure hits)" = 0 ] || fail "$what: hits although nobody notices releases"
+    noted 'no hit' || fail "$what: not said: $(grep notes "$work/json")"
     grep -q '^NOTE: no lookup was a hit$' "$work/err" || fail "$what: $(cat "$work/err")"
     report --mca rcache_base_max_bytes 300K -- "$scenes" read_to_the_end "$work/file"
     at_least hits 8
@@ -110,6 +111,18 @@ completion_knows_options_and_programs() {
     offers '' --threshold ''
 }
 
+# As long as libc has the names: a wrapper of nothing would be a name of our own.
+preload_library_exports_names_of_libc_only() {
+    command -v nm > /dev/null || { echo "no nm: exports are not tested"; return; }
+    preload=$top_builddir/.libs/opalmem_run_preload.so
+    libc=$(ldd "$preload" | sed -n 's/.*libc.so.6 => \([^ ]*\) .*/\1/p')
+    nm -D --defined-only "$preload" | awk '$3 !~ /^__(asan|tsan|ubsan|odr)/ { print $3 }' | sort > "$work/names"
+    nm -D --defined-only "$libc" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u > "$work/libc"
+    [ -s "$work/names" ] || fail "the preload library exports nothing"
+    others=$(comm -23 "$work/names" "$work/libc")
+    [ -z "$others" ] || fail "the preload library exports names that are not libc's:" "$others"
+}
+
 wrong_command_lines_are_refused
 help_and_version_need_nothing
 completion_knows_options_and_programs
@@ -117,5 +130,6 @@ require_run
 its_own_mistakes_have_codes
 options_end_at_the_program
 settings_reach_the_program
+preload_library_exports_names_of_libc_only
 json_is_one_document
 finish

@@ -17,7 +17,6 @@ opalmem_run_LDADD = libtoolutil.la libopalmem.la
 dist_man_MANS += man/opalmem-run.1
 dist_doc_DATA += docs/opalmem-run.md
 
-run_preloaddir = $(opalmem_componentdir)/run
 run_preload_LTLIBRARIES = opalmem_run_preload.la
 opalmem_run_preload_la_SOURCES = \
 	tools/run/preload/preload.h \

@@ -106,9 +106,9 @@ __attribute__((noreturn)) static void become(char **program, char **environment,
 
 /* ---- Signals -------------------------------------------------------------------------------------- */
 
-/* SIGTSTP and its like stop opalmem-run as they stop the program. */
-static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF,
-                                 SIGIO,  SIGPWR, SIGURG,  SIGWINCH, SIGPIPE };
+/* SIGTSTP, too: opalmem-run stops when the program has stopped. */
+static const int passed_on[] = { SIGHUP,    SIGINT,  SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1,  SIGUSR2, SIGALRM,
+                                 SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,  SIGURG,  SIGWINCH, SIGPIPE };
 
 static void take_signals(inherited_t *inherited, sigset_t *set)
 {

@@ -24,7 +24,8 @@ typedef struct option_t {
 
 static bool complain(const argument_t *argument, const char *expected)
 {
-    fprintf(stderr, RUN_PROGRAM ": %s (argument %d): expected %s", argument->words[0], argument->position, expected);
+    fprintf(stderr, RUN_PROGRAM ": %s (argument %d): expected %s", argument->words[0], argument->position,
+            expected);
     if (argument->value != NULL) {
         fprintf(stderr, ", not \"%s\"", argument->value);
     }

@@ -76,7 +76,7 @@ typedef struct run_page_t {
     run_counter_t hits, misses; /**< Lookups; a call over 1 GiB has several. */
     run_counter_t pins, pinned_bytes, unpins;
     run_counter_t unpinned_in_release[RUN_CAUSES]; /**< Before the pages went, by what made them go. */
-    run_counter_t unpinned_later;                  /**< Outside of any release: evicted, or released while in use. */
+    run_counter_t unpinned_later; /**< Outside of any release: evicted, or released while in use. */
     run_counter_t evictions;
 
     run_counter_t verified_hits, verified_pages;

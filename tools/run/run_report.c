@@ -31,7 +31,7 @@ static const char *const reason_names[RUN_REASONS] = {
     [RUN_TRANSFER] = "io_uring moved nothing",
 };
 
-static const char *const note_names[] = { "unreached", "no cached operation", "no hit",    "no invalidation",
+static const char *const note_names[] = { "unreached", "no cached operation", "no hit",     "no invalidation",
                                           "failure",   "wrong frames",        "unverified", NULL };
 
 const char *run_call_name(int call)
@@ -100,7 +100,8 @@ static void print_end(FILE *stream, const run_report_t *report)
 {
     fprintf(stream, RUN_PROGRAM ": %s: ", report->options->program[0]);
     if (WIFSIGNALED(report->status)) {
-        fprintf(stream, "ended by signal %d (%s)\n", WTERMSIG(report->status), strsignal(WTERMSIG(report->status)));
+        fprintf(stream, "ended by signal %d (%s)\n", WTERMSIG(report->status),
+                strsignal(WTERMSIG(report->status)));
     } else {
         fprintf(stream, "exit status %d\n", WEXITSTATUS(report->status));
     }
@@ -205,7 +206,8 @@ void run_report_print(FILE *stream, const run_report_t *report)
     const run_page_t *page = report->page;
 
     print_end(stream, report);
-    fprintf(stream, "  %-12s %12" PRIu64 "  with the preload library, %" PRIu64 " forked, %" PRIu64 " with a cache\n",
+    fprintf(stream,
+            "  %-12s %12" PRIu64 "  with the preload library, %" PRIu64 " forked, %" PRIu64 " with a cache\n",
             "programs", run_get(&page->images), run_get(&page->forks), run_get(&page->started));
     print_calls(stream, page);
     print_cache(stream, page);

@@ -86,10 +86,9 @@ static void put_notes(json_t *json, const run_report_t *report)
         }
     }
     json_array_end(json);
-    json_string_or_null(json, "unreached",
-                        (report->notes & RUN_NOTE_UNREACHED) != 0
-                            ? run_unreached_reason(report->options->program[0])
-                            : NULL);
+    json_string_or_null(
+        json, "unreached",
+        (report->notes & RUN_NOTE_UNREACHED) != 0 ? run_unreached_reason(report->options->program[0]) : NULL);
     json_string_or_null(json, "failure",
                         (report->notes & RUN_NOTE_FAILURE) != 0 ? report->page->failure.text : NULL);
 }

@@ -99,7 +99,8 @@ bool run_probe(const run_options_t *options)
     pid_t child;
 
     if (options->verify && !sees_frames()) {
-        fputs(RUN_PROGRAM ": --verify: page frames cannot be seen here: that needs CAP_SYS_ADMIN (root)\n", stderr);
+        fputs(RUN_PROGRAM ": --verify: page frames cannot be seen here: that needs CAP_SYS_ADMIN (root)\n",
+              stderr);
         return false;
     }
     child = fork();

@@ -51,7 +51,8 @@ typedef struct preload_real_t {
     void *(*sigset)(int signal, void *handler);
     int (*clone)(int (*function)(void *), void *stack, int flags, void *argument, ...);
     int (*posix_spawn)(void *pid, const void *path, const void *actions, const void *attr, void *argv, void *envp);
-    int (*posix_spawnp)(void *pid, const void *path, const void *actions, const void *attr, void *argv, void *envp);
+    int (*posix_spawnp)(void *pid, const void *path, const void *actions, const void *attr, void *argv,
+                        void *envp);
     int (*system)(const char *command);
     void *(*popen)(const char *command, const char *type);
     ssize_t (*sendmsg)(int fd, const void *message, int flags);

@@ -45,7 +45,8 @@ PRELOAD_EXPORT ssize_t read(int fd, void *buffer, size_t count)
         return moved;
     }
     count_small(RUN_READ, count);
-    return preload_real.read != NULL ? preload_real.read(fd, buffer, count) : early(SYS_read, fd, buffer, count, 0);
+    return preload_real.read != NULL ? preload_real.read(fd, buffer, count)
+                                     : early(SYS_read, fd, buffer, count, 0);
 }
 
 PRELOAD_EXPORT ssize_t write(int fd, const void *buffer, size_t count)

@@ -47,7 +47,7 @@ static void remember(descriptor_t *entry, uint64_t shares, uint64_t device, uint
 int preload_descriptor_opened(int fd, uint64_t shares)
 {
     descriptor_t *entry = entry_of(fd);
-    struct stat status;
+    struct stat status = { .st_mode = 0 };
 
     if (preload_page != NULL && entry != NULL && preload_is_own_process()) {
         if (PRELOAD_RAW(SYS_fstat, fd, (long) &status) == 0 && S_ISREG(status.st_mode)) {

@@ -22,22 +22,27 @@ static inline long preload_raw(long nr, const long args[6])
                      : "rcx", "r11", "memory");
     return result;
 }
-#elif defined(__aarch64__)
+#else /* aarch64: local.mk builds this for no third one. */
 static inline long preload_raw(long nr, const long args[6])
 {
-    register long x8 __asm__("x8") = nr;
-    register long x0 __asm__("x0") = args[0];
-    register long x1 __asm__("x1") = args[1];
-    register long x2 __asm__("x2") = args[2];
-    register long x3 __asm__("x3") = args[3];
-    register long x4 __asm__("x4") = args[4];
-    register long x5 __asm__("x5") = args[5];
+    register long x8 __asm__("x8");
+    register long x0 __asm__("x0");
+    register long x1 __asm__("x1");
+    register long x2 __asm__("x2");
+    register long x3 __asm__("x3");
+    register long x4 __asm__("x4");
+    register long x5 __asm__("x5");
 
+    x8 = nr;
+    x0 = args[0];
+    x1 = args[1];
+    x2 = args[2];
+    x3 = args[3];
+    x4 = args[4];
+    x5 = args[5];
     __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 }
-#else
-#error "the preload library of opalmem-run is written for x86-64 and aarch64"
 #endif
 
 #define PRELOAD_RAW(nr, ...) preload_raw((nr), (const long[6]){ __VA_ARGS__ })

@@ -30,7 +30,7 @@ static void relay(int signal, siginfo_t *info, void *context)
     if (outer == NULL) {
         handler_frame = __builtin_frame_address(0);
     }
-    atomic_load(&handlers[signal])(signal, info, context);
+    atomic_load (&handlers[signal])(signal, info, context);
     handler_frame = outer;
 }
 
@@ -107,7 +107,6 @@ PRELOAD_EXPORT sighandler_t sysv_signal(int number, sighandler_t handler)
     return (sighandler_t) set(preload_libc()->sysv_signal, number, (void *) handler);
 }
 
-PRELOAD_EXPORT sighandler_t __sysv_signal(int number, sighandler_t handler);
 PRELOAD_EXPORT sighandler_t __sysv_signal(int number, sighandler_t handler)
 {
     return sysv_signal(number, handler);

@@ -85,7 +85,7 @@ static run_reason_t check_position(operation_t *operation, const struct stat *st
 static run_reason_t check_file(operation_t *operation)
 {
     run_reason_t reason = RUN_REASONS;
-    struct stat status;
+    struct stat status = { .st_mode = 0 };
 
     if (operation->count > SSIZE_MAX || operation->offset < 0
         || PRELOAD_RAW(SYS_fstat, operation->fd, (long) &status) != 0) {

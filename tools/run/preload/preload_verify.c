@@ -52,12 +52,13 @@ preload_frames_t *preload_frames_record(const void *start, size_t length)
     const size_t size = sizeof(preload_frames_t) + pages * sizeof(uint64_t);
     const long memory =
         PRELOAD_RAW(SYS_mmap, 0, (long) size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    preload_frames_t *frames = (preload_frames_t *) memory;
+    preload_frames_t *frames;
     int fd;
 
-    if (memory < 0 && memory >= -4095) {
+    if ((unsigned long) memory >= -4095UL) {
         return NULL;
     }
+    frames = (preload_frames_t *) memory;
     frames->mapped = size;
     frames->first_page = page_of(start);
     frames->pages = pages;
@@ -84,7 +85,7 @@ typedef enum result_t { SAME, DIFFERENT, HIDDEN } result_t;
 static result_t compare_batch(int fd, const preload_frames_t *frames, uintptr_t page, size_t count)
 {
     const uint64_t *const then = frames->entries + (page - frames->first_page);
-    uint64_t now[BATCH];
+    uint64_t now[BATCH] = { 0 };
 
     if (!read_entries(fd, page, count, now)) {
         return HIDDEN;
