@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -160,6 +161,73 @@ static void threads_share_position(const char *file)
         }
     }
     say_blocks();
+}
+
+/* What one thread gives back is what the next one gets. */
+static _Atomic unsigned wrong_blocks;
+
+static void *read_and_release(void *argument)
+{
+    const size_t first = *(const size_t *) argument;
+
+    for (size_t i = 0; i < 150; i++) {
+        const unsigned block = (unsigned) ((first + i) % BLOCKS);
+        char *buffer = fresh(BLOCK);
+
+        if (pread(shared_fd, buffer, BLOCK, (off_t) (block * BLOCK)) != (ssize_t) BLOCK
+            || *(unsigned *) buffer != block) {
+            atomic_fetch_add(&wrong_blocks, 1);
+        }
+        munmap(buffer, BLOCK);
+    }
+    return NULL;
+}
+
+static void threads_release(const char *file)
+{
+    pthread_t threads[4];
+    size_t first[4];
+
+    number_blocks(file);
+    shared_fd = open_file(file, O_RDONLY);
+    for (size_t i = 0; i < 4; i++) {
+        first[i] = 2 * i;
+        must(pthread_create(&threads[i], NULL, read_and_release, &first[i]) == 0, "pthread_create");
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    printf("wrong %u\n", atomic_load(&wrong_blocks));
+}
+
+static _Atomic int is_reading;
+
+static void *read_for_ever(void *argument)
+{
+    char *buffer = fresh(BLOCK);
+
+    (void) argument;
+    while (pread(shared_fd, buffer, BLOCK, 0) == (ssize_t) BLOCK) {
+        atomic_store(&is_reading, 1);
+    }
+    return NULL;
+}
+
+static void cancelled_thread(const char *file)
+{
+    char *buffer = fresh(BLOCK);
+    pthread_t thread;
+    void *result = NULL;
+
+    shared_fd = open_file(file, O_RDONLY);
+    must(pthread_create(&thread, NULL, read_for_ever, NULL) == 0, "pthread_create");
+    while (!atomic_load(&is_reading)) {
+        sched_yield();
+    }
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    printf("cancelled %d\n", result == PTHREAD_CANCELED);
+    say("afterwards", pread(shared_fd, buffer, BLOCK, 0), buffer, BLOCK, shared_fd);
 }
 
 /* The child opens it itself, after the fork. */
@@ -370,6 +438,8 @@ const scene_t process_scenes[] = {
     { "fork_shares_position", fork_shares_position },
     { "message_shares_position", message_shares_position },
     { "threads_share_position", threads_share_position },
+    { "threads_release", threads_release },
+    { "cancelled_thread", cancelled_thread },
     { "fork_child_reads", fork_child_reads },
     { "vfork_child_reads", vfork_child_reads },
     { "spawn_child_reads", spawn_child_reads },

@@ -29,6 +29,13 @@ without_hooks_it_is_wrong() {
     grep -q 'unsafe .*nobody noticed releases' "$work/err" || fail "$what: not said that it is unsafe"
 }
 
+threads_are_told_of_each_other() {
+    report --unsafe-no-hooks -- "$scenes" threads_release "$work/file"
+    [ "$(cat "$work/out")" != 'wrong 0' ] || fail "$what: the data is right: the scene cannot see what it is for"
+    report -- "$scenes" threads_release "$work/file"
+    [ "$(cat "$work/out")" = 'wrong 0' ] || fail "$what: $(cat "$work/out")"
+}
+
 frames_are_compared() {
     [ "$(id -u)" = 0 ] || { echo "not root: --verify is not tested"; return; }
     "$run" --verify true > /dev/null 2>&1
@@ -47,5 +54,6 @@ frames_are_compared() {
 
 with_hooks_the_data_is_right
 without_hooks_it_is_wrong
+threads_are_told_of_each_other
 frames_are_compared
 finish

@@ -58,6 +58,9 @@ scene nonblocking 1
 scene fork_shares_position 0 "read:$shared"
 scene message_shares_position 0 "read:$shared" 'read:descriptor not opened in view'
 scene threads_share_position 1
+scene threads_release 100
+at_least invalidations 100
+scene cancelled_thread 2
 scene fork_child_reads 5
 scene vfork_child_reads 1 'pread:in a child that shares memory' "read:$shared"
 scene spawn_child_reads 0 "read:$shared"
