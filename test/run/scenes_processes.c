@@ -271,7 +271,7 @@ static void vfork_child_reads(const char *file)
 static void spawn_child_reads(const char *file)
 {
     extern char **environ;
-    char name[] = "cat", path[4096];
+    char name[] = "cksum", path[4096];
     char *argv[] = { name, path, NULL };
     char *buffer = fresh(BLOCK);
     const int fd = open_file(file, O_RDONLY);
