@@ -192,9 +192,11 @@ static void print_notes(FILE *stream, const run_report_t *report)
     if (notes & RUN_NOTE_NO_INVALIDATION) {
         fputs("NOTE: no registration was invalidated: no cached memory was released\n", stream);
     }
-    if (notes & RUN_NOTE_UNVERIFIED) {
-        fprintf(stream, "NOTE: %" PRIu64 " hits could not be verified, %" PRIu64 " were\n",
-                run_get(&page->hidden_hits), run_get(&page->verified_hits));
+    if ((notes & RUN_NOTE_UNVERIFIED) && run_get(&page->hidden_hits) == 0) {
+        fputs("NOTE: --verify had no hit to look at\n", stream);
+    } else if (notes & RUN_NOTE_UNVERIFIED) {
+        fprintf(stream, "NOTE: %" PRIu64 " hits could not be verified: their processes see no page frames\n",
+                run_get(&page->hidden_hits));
     }
     if (notes & RUN_NOTE_WRONG) {
         fprintf(stream, "ERROR: stale registrations were used: %.*s\n", RUN_TEXT_MAX - 1, page->wrong.text);
