@@ -66,6 +66,26 @@ static void say_blocks(void)
     fflush(stdout);
 }
 
+static void fork_by_number(const char *file)
+{
+    number_blocks(file);
+    const int fd = open_file(file, O_RDONLY);
+    char *buffer = fresh(BLOCK);
+
+    for (int round = 0; round < 20; round++) {
+        lseek(fd, 0, SEEK_SET);
+        fflush(stdout);
+        const pid_t child = (pid_t) syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+        take_blocks(fd, buffer);
+        if (child == 0) {
+            _exit(0);
+        }
+        waitpid(child, NULL, 0);
+    }
+    say_blocks();
+}
+
 static void fork_shares_position(const char *file)
 {
     number_blocks(file);
@@ -435,6 +455,7 @@ static void end_by_exec_closed(const char *file)
 }
 
 const scene_t process_scenes[] = {
+    { "fork_by_number", fork_by_number },
     { "fork_shares_position", fork_shares_position },
     { "message_shares_position", message_shares_position },
     { "threads_share_position", threads_share_position },

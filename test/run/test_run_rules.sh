@@ -60,6 +60,7 @@ scene number_used_again 1 'read:no regular file'
 scene closed_all 1
 scene nonblocking 1
 scene fork_shares_position 0 "read:$shared"
+scene fork_by_number 0 "read:$shared"
 scene message_shares_position 0 "read:$shared" 'read:descriptor not opened in view'
 scene threads_share_position 1
 scene threads_release 100

@@ -59,7 +59,9 @@ typedef struct preload_real_t {
     int (*sendmmsg)(int fd, void *messages, unsigned count, int flags);
     ssize_t (*recvmsg)(int fd, void *message, int flags);
     int (*recvmmsg)(int fd, void *messages, unsigned count, int flags, void *timeout);
-    int (*vfork)(void); /**< Last: the assembler code that jumps to it takes its own copy. */
+    int (*wordexp)(const char *words, void *result, int flags);
+    pid_t (*Fork)(void); /**< Since glibc 2.34. */
+    int (*vfork)(void);  /**< Last: the assembler code that jumps to it takes its own copy. */
 } preload_real_t;
 
 /** Constant once the constructor has run; never NULL for whoever calls preload_libc(). */

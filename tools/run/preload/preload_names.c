@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <wordexp.h>
 
 #include "tools/run/preload/preload.h"
 
@@ -28,7 +29,12 @@ int __openat64_2(int folder, const char *path, int flags);
 
 /* ---- Descriptors that come and go ---------------------------------------------------------------- */
 
-#define SHARES atomic_load(&preload_shares)
+/* In a child that has not been noticed, it would be the parent's. */
+static uint64_t shares_now(void)
+{
+    preload_is_own_process();
+    return atomic_load(&preload_shares);
+}
 
 static mode_t mode_of(int flags, va_list list)
 {
@@ -37,14 +43,14 @@ static mode_t mode_of(int flags, va_list list)
 
 static int open_at(int folder, const char *path, int flags, mode_t mode)
 {
-    const uint64_t shares = SHARES;
+    const uint64_t shares = shares_now();
 
     return preload_descriptor_opened(preload_libc()->openat64(folder, path, flags, mode), shares);
 }
 
 static int open_here(const char *path, int flags, mode_t mode)
 {
-    const uint64_t shares = SHARES;
+    const uint64_t shares = shares_now();
 
     return preload_descriptor_opened(preload_libc()->open64(path, flags, mode), shares);
 }
@@ -95,7 +101,7 @@ PRELOAD_EXPORT int openat(int folder, const char *path, int flags, ...)
 
 PRELOAD_EXPORT int __open64_2(const char *path, int flags)
 {
-    const uint64_t shares = SHARES;
+    const uint64_t shares = shares_now();
 
     return preload_descriptor_opened(preload_libc()->open64_2(path, flags), shares);
 }
@@ -107,7 +113,7 @@ PRELOAD_EXPORT int __open_2(const char *path, int flags)
 
 PRELOAD_EXPORT int __openat64_2(int folder, const char *path, int flags)
 {
-    const uint64_t shares = SHARES;
+    const uint64_t shares = shares_now();
 
     return preload_descriptor_opened(preload_libc()->openat64_2(folder, path, flags), shares);
 }
@@ -119,7 +125,7 @@ PRELOAD_EXPORT int __openat_2(int folder, const char *path, int flags)
 
 PRELOAD_EXPORT int creat64(const char *path, mode_t mode)
 {
-    const uint64_t shares = SHARES;
+    const uint64_t shares = shares_now();
 
     return preload_descriptor_opened(preload_libc()->creat64(path, mode), shares);
 }
@@ -182,6 +188,21 @@ PRELOAD_EXPORT int fcntl(int fd, int command, ...)
 /* ---- Descriptors that another process gets ------------------------------------------------------- */
 
 /* fork() itself is noted by pthread_atfork(), vfork() in preload_real.c. */
+
+#if !__GLIBC_PREREQ(2, 34)
+pid_t _Fork(void);
+#endif
+PRELOAD_EXPORT pid_t _Fork(void)
+{
+    preload_share_all();
+    return preload_libc()->Fork();
+}
+
+PRELOAD_EXPORT int wordexp(const char *words, wordexp_t *result, int flags)
+{
+    preload_share_all();
+    return preload_libc()->wordexp(words, result, flags);
+}
 
 PRELOAD_EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                                const posix_spawnattr_t *attr, char *const argv[], char *const envp[])

@@ -38,6 +38,7 @@ static int own_number(void)
 static void become_child(void)
 {
     preload_cache_reset_child();
+    preload_share_all(); /* Its parent may not know: a fork by number runs no handlers. */
     run_add(&preload_page->forks, 1);
     atomic_store(&own->pid, own_number());
 }
@@ -49,7 +50,7 @@ bool preload_is_own_process(void)
     if (own == NULL) {
         return false;
     }
-    if (atomic_compare_exchange_strong(&own->state, &expected, NOTICING)) {
+    if (atomic_load(&own->state) == WIPED && atomic_compare_exchange_strong(&own->state, &expected, NOTICING)) {
         become_child();
         atomic_store(&own->state, ALIVE);
     }
