@@ -40,6 +40,7 @@ children_are_followed() {
 }
 
 signals_are_passed_on() {
+    : > "$work/out"
     # shellcheck disable=SC2016 # for sh
     "$run" -- sh -c 'trap "echo term; exit 9" TERM; echo ready; while :; do sleep 0.1; done' > "$work/out" 2> "$work/err" &
     pid=$!
@@ -67,6 +68,7 @@ reaches() { # PID STATE
 }
 
 it_stops_and_goes_on_with_the_program() {
+    : > "$work/out" # What an earlier run has left is no number.
     # shellcheck disable=SC2016 # for sh
     "$run" -- sh -c 'echo $$; exec sleep 30' > "$work/out" 2> "$work/err" &
     pid=$!
