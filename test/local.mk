@@ -31,6 +31,9 @@ include test/embed/local.mk
 include test/company/local.mk
 if HAVE_LIBURING
 include test/msg/local.mk
+if LINUX_ARCH
+include test/run/local.mk
+endif
 endif
 else
 check-local:

@@ -57,12 +57,15 @@ nm "$work/minimal" | grep -q " U ${prefix}init" || { echo "pkg-config's prefix $
 found=$(find "$work/root" -type f -path '*/bin/opalmem-info')
 [ -n "$found" ] || { echo "opalmem-info was not installed"; exit 1; }
 LD_LIBRARY_PATH=$libdir "$found" --version >/dev/null
-for name in opalmem-info opalmem-coverage opalmem-msg; do
+for name in opalmem-info opalmem-coverage opalmem-msg opalmem-run; do
     [ -e "$top_builddir/$name" ] || continue
     [ -n "$(find -L "$work/root" -type f -path "*/bash-completion/completions/$name")" ] ||
         { echo "the completion of $name was not installed"; exit 1; }
 done
 for page in $(cd "$top_srcdir/man" && ls ./*.[1-9]); do
-    case $page in *msg*) [ -e "$top_builddir/opalmem-msg" ] || continue ;; esac
+    case $page in
+        *msg*) [ -e "$top_builddir/opalmem-msg" ] || continue ;;
+        *run*) [ -e "$top_builddir/opalmem-run" ] || continue ;;
+    esac
     [ -n "$(find "$work/root" -name "${page#./}*")" ] || { echo "${page#./} was not installed"; exit 1; }
 done

@@ -17,7 +17,7 @@ say put
 say release
 say register 2
 say put
-say evict # The oldest: that of four pages.
+say evict # The one that was not used again: that of two pages.
 
 run 0 --batch -n 1 "$pid"
 [ "$(wc -l < "$work/out")" = 1 ] || fail "$what: not one line: $(cat "$work/out")"
@@ -35,7 +35,7 @@ check_first() {
     is "$1" invalidated_in_use 0
     is "$1" unpinned_in_hook 1
     is "$1" count 1
-    is "$1" bytes $((2 * page))
+    is "$1" bytes $((4 * page))
     is "$1" peak_count 2
     is "$1" peak_bytes $((6 * page))
     is "$1" "sizes.$page" 1

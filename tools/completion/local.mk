@@ -4,6 +4,9 @@ EXTRA_DIST += tools/completion/opalmem-info
 completion_links = opalmem-coverage opalmem-top
 if HAVE_LIBURING
 completion_links += opalmem-msg
+if LINUX_ARCH
+completion_links += opalmem-run
+endif
 endif
 if BASH_COMPLETION
 bashcompletion_DATA = tools/completion/opalmem-info
