@@ -74,7 +74,7 @@ is 3 hits 1525
 run 0
 grep -q "^ *$pid .* 2  *1 .*  top_subject\$" "$work/out" || fail "$what: not listed: $(cat "$work/out")"
 run 0 --json
-grep -q "{\"pid\": $pid, .*\"program\": \"top_subject\", \"caches\": 2, \"registrations\": 1, \"bytes\": $((2 * page))}" "$work/out" ||
+grep -q "{\"pid\": $pid, .*\"program\": \"top_subject\", \"caches\": 2, \"registrations\": 1, \"bytes\": $((4 * page))}" "$work/out" ||
     fail "$what: not listed: $(cat "$work/out")"
 run 0 --json -n 1 "$pid"
 grep -q '"name": "first cache", "component": "grdma", .*"hits": 1525, "misses": 3, .*"munmap": 1, ' "$work/out" ||
