@@ -167,7 +167,7 @@ void grdma_hints_fit(grdma_module_t *module)
     if (live <= old->buckets * (GRDMA_HINT_BUCKET / 2)) {
         return;
     }
-    grdma_hints_t *hints = grdma_hints_make((size_t) live * 4, old);
+    grdma_hints_t *hints = grdma_hints_make((size_t) live * 2, old);
     if (hints == NULL) {
         return; /* It works with the old one. */
     }

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Hits without the lock: hints, references of several threads, and what the clock spares. */
+#include <pthread.h>
+
+#include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_self.h"
+#include "test/rcache/grdma_fixture.h"
+
+static const grdma_module_t *inside(void)
+{
+    return (const grdma_module_t *) cache;
+}
+
+static uint64_t slow_hits(void)
+{
+    return atomic_load(&grdma_block_of(inside())->counters->slow_hits);
+}
+
+/* ---- Hints ---------------------------------------------------------------------------------------- */
+
+#define MANY 5000
+
+START_TEST(tables_grow_with_the_cache_and_lose_nothing)
+{
+    const grdma_hints_t *first = atomic_load(&inside()->hints);
+    for (long i = 0; i < MANY; i++) {
+        use(2 * i, 1);
+    }
+    ck_assert_ptr_ne(atomic_load(&inside()->hints), first);
+    for (long i = 0; i < MANY; i++) {
+        use(2 * ((i * 1237) % MANY), 1);
+    }
+    ck_assert_int_eq(registrations(), MANY);
+    ck_assert_uint_eq(stats().hits, MANY);
+    ck_assert_uint_lt(slow_hits(), MANY / 20);
+}
+END_TEST
+
+START_TEST(place_inside_a_registration_takes_the_lock_once)
+{
+    use(0, 64);
+    use(17, 1);
+    ck_assert_uint_eq(slow_hits(), 1);
+    use(17, 2);
+    use(17, 1);
+    ck_assert_uint_eq(slow_hits(), 1);
+    ck_assert_int_eq(registrations(), 1);
+}
+END_TEST
+
+/* AT(0) is at the start of a block of 2 MiB. */
+START_TEST(one_hint_serves_two_mebibytes_of_a_long_registration)
+{
+    const long block = (long) (((size_t) 2 << 20) / PAGE);
+    use(0, 4 * block);
+    use(block + 1, 1);
+    const uint64_t before = slow_hits();
+    for (long page = block; page < 2 * block; page++) {
+        use(page, 1);
+    }
+    ck_assert_uint_eq(slow_hits(), before);
+    ck_assert_int_eq(registrations(), 1);
+}
+END_TEST
+
+START_TEST(hint_to_a_region_that_ended_leads_nowhere)
+{
+    use(0, 4);
+    release(0, 4);
+    mca_rcache_base_progress();
+    use(8, 1); /* With the same id. */
+    use(0, 4);
+    ck_assert_int_eq(registrations(), 3);
+    ck_assert_uint_eq(stats().hits, 0);
+}
+END_TEST
+
+/* ---- Threads -------------------------------------------------------------------------------------- */
+
+static void on_a_thread(void *(*run)(void *), void *arg)
+{
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, run, arg), 0);
+    pthread_join(thread, NULL);
+}
+
+static void *give_back(void *arg)
+{
+    put(arg);
+    return NULL;
+}
+
+static void *take_one(void *arg)
+{
+    *(mca_rcache_base_registration_t **) arg = get(0, 4, 0, 0);
+    return NULL;
+}
+
+START_TEST(reference_given_back_by_another_thread_is_the_last)
+{
+    mca_rcache_base_registration_t *reg = get(0, 4, 0, 0);
+    release(0, 1);
+    mca_rcache_base_progress();
+    ck_assert_int_eq(pinned(), 4);
+    on_a_thread(give_back, reg);
+    ck_assert_int_eq(pinned(), 0);
+}
+END_TEST
+
+START_TEST(reference_of_a_thread_that_ended_still_counts)
+{
+    mca_rcache_base_registration_t *reg;
+    use(0, 4);
+    on_a_thread(take_one, &reg);
+    release(0, 1);
+    mca_rcache_base_progress();
+    ck_assert_int_eq(pinned(), 4);
+    put(reg);
+    ck_assert_int_eq(pinned(), 0);
+}
+END_TEST
+
+static void *use_one(void *arg)
+{
+    (void) arg;
+    use(0, 4);
+    return NULL;
+}
+
+START_TEST(threads_that_come_and_go_share_one_block)
+{
+    size_t blocks = 0;
+    use(0, 4);
+    for (int i = 0; i < 200; i++) {
+        on_a_thread(use_one, NULL);
+    }
+    for (const grdma_block_t *block = atomic_load(&inside()->blocks); block != NULL; block = block->next) {
+        blocks++;
+    }
+    ck_assert_uint_eq(blocks, 2);
+    ck_assert_uint_eq(atomic_load(&inside()->owners), 1);
+    ck_assert_uint_eq(stats().hits, 200);
+}
+END_TEST
+
+/* ---- The clock ------------------------------------------------------------------------------------ */
+
+START_TEST(clock_spares_what_was_used_since_it_came_by)
+{
+    resources.max_count = 8;
+    make_again();
+    for (long i = 0; i < 8; i++) {
+        use(2 * i, 1);
+    }
+    for (long i = 8; i < 40; i++) {
+        use(0, 1); /* Hot. */
+        use(2 * i, 1);
+    }
+    ck_assert_uint_eq(stats().hits, 32);
+    ck_assert_uint_eq(stats().evictions, 32);
+    ck_assert_uint_eq(stats().peak_count, 8);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("grdma_hits");
+    TCase *tests = tcase_create("hits");
+    tcase_set_timeout(tests, 60);
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, tables_grow_with_the_cache_and_lose_nothing);
+    tcase_add_test(tests, place_inside_a_registration_takes_the_lock_once);
+    tcase_add_test(tests, one_hint_serves_two_mebibytes_of_a_long_registration);
+    tcase_add_test(tests, hint_to_a_region_that_ended_leads_nowhere);
+    tcase_add_test(tests, reference_given_back_by_another_thread_is_the_last);
+    tcase_add_test(tests, reference_of_a_thread_that_ended_still_counts);
+    tcase_add_test(tests, threads_that_come_and_go_share_one_block);
+    tcase_add_test(tests, clock_spares_what_was_used_since_it_came_by);
+    suite_add_tcase(suite, tests);
+    return test_run(suite);
+}
