@@ -44,9 +44,9 @@ typedef struct mca_rcache_base_module_t mca_rcache_base_module_t;
  * Everything but `flags` is constant while a reference is held; users only read. */
 typedef struct mca_rcache_base_registration_t {
     mca_rcache_base_module_t *rcache;
-    unsigned char *base;       /**< First byte, page aligned. */
-    unsigned char *bound;      /**< Last byte, inclusive as in Open MPI. */
-    uint32_t flags;            /**< MCA_RCACHE_FLAGS_*, and bits of the cache's own; INVALID may appear at any time: read
+    unsigned char *base;  /**< First byte, page aligned. */
+    unsigned char *bound; /**< Last byte, inclusive as in Open MPI. */
+    uint32_t flags; /**< MCA_RCACHE_FLAGS_*, and bits of the cache's own; INVALID may appear at any time: read
                                 * it atomically. */
     int32_t access_flags;      /**< OR of MCA_RCACHE_ACCESS_*. */
     opal_memory_watch_t watch; /**< The memory framework's. */
