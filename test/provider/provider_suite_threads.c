@@ -16,12 +16,16 @@ typedef struct worker_t {
     scene_t *scene;
     char *memory;
     mca_rcache_base_registration_t *regs[8];
+    pthread_barrier_t *start; /* NULL: at once. */
 } worker_t;
 
 static void *enter_and_end(void *arg)
 {
     worker_t *worker = arg;
     size_t page = worker->scene->page;
+    if (worker->start != NULL) {
+        pthread_barrier_wait(worker->start); /* None is through before the others begin. */
+    }
     for (int i = 0; i < ROUNDS; i++) {
         mca_rcache_base_registration_t **reg = &worker->regs[i % 8];
         if (*reg != NULL) {
@@ -38,9 +42,12 @@ static void *enter_and_end(void *arg)
 static void several_threads_at_once(scene_t *scene)
 {
     static worker_t workers[THREADS];
+    static pthread_barrier_t start;
     suite_open(scene);
+    REQUIRE(pthread_barrier_init(&start, NULL, THREADS) == 0, "no barrier");
     for (int i = 0; i < THREADS; i++) {
         workers[i].scene = scene;
+        workers[i].start = &start;
         workers[i].memory = suite_map(8 * scene->page);
         REQUIRE(pthread_create(&workers[i].thread, NULL, enter_and_end, &workers[i]) == 0, "no thread");
     }
