@@ -32,6 +32,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_module.c \
 	rcache/grdma/grdma_lock.c \
 	rcache/grdma/grdma_pending.c \
+	rcache/grdma/grdma_miss.c \
 	rcache/grdma/grdma_pin.c \
 	rcache/grdma/grdma_register.c \
 	rcache/grdma/grdma_release.c \

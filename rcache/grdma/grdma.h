@@ -383,7 +383,7 @@ int grdma_register(mca_rcache_base_module_t *module, void *addr, size_t size, ui
 int grdma_find(mca_rcache_base_module_t *module, void *addr, size_t size, mca_rcache_base_registration_t **reg);
 int grdma_deregister(mca_rcache_base_module_t *module, mca_rcache_base_registration_t *reg);
 
-/* grdma_pin.c */
+/* grdma_miss.c */
 
 /** What a lookup wants. */
 typedef struct grdma_wish_t {
@@ -396,6 +396,18 @@ typedef struct grdma_wish_t {
 int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg);
 /** The same, only found; OPAL_ERR_NOT_FOUND. */
 int grdma_find_slowly(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg);
+
+/* grdma_pin.c */
+
+/** Milliseconds of the monotonic clock. */
+uint64_t grdma_now_ms(void);
+/** Make a region of an id that was just taken: PINNING. */
+void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish);
+/** Make it visible to hooks. */
+void grdma_announce_locked(grdma_module_t *module, uint32_t id);
+/** Pin it, and count the caller's reference. Regions that it covers are ended, if it has neighbours. Codes of
+ * rcache_register; on error it is in no index, and nothing is pinned. Not from hook context. */
+int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours);
 
 /* grdma_evict.c */
 

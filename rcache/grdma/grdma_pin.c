@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a hit does not find: looks it up under the lock, or makes room, makes a region visible to hooks, pins it, and is sure
- * that the pages pinned are the ones that are there now. */
+/* Makes a region visible to hooks, pins it, and is sure that the pages pinned are the ones that are there now. */
 #include <stddef.h>
 #include <string.h>
 #include <time.h>
@@ -15,200 +14,17 @@
 /* How long a registration waits for a release in progress over its range: a munmap of
  * hundreds of GiB. A window that stays open longer belongs to a dead vfork child. */
 #define WINDOW_WAIT_MS 2000
-/* How long a registration at a limit waits for others that are on their way. */
-#define LIMIT_WAIT_MS 1000
 
-static uint64_t now_ms(void)
+uint64_t grdma_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
-/* ---- Looking, under the lock ---------------------------------------------------------------------- */
-
-typedef struct look_t {
-    const grdma_module_t *module;
-    int32_t access;
-} look_t;
-
-static bool grants(uint32_t id, void *arg)
-{
-    const look_t *look = arg;
-    const grdma_region_t *region = grdma_at(look->module, id);
-    return (grdma_flags(region) & GRDMA_HIDDEN) == 0
-           && (region->super.access_flags & look->access) == look->access;
-}
-
-static bool can_be_replaced(uint32_t id, void *arg)
-{
-    const look_t *look = arg;
-    return (grdma_flags(grdma_at(look->module, id)) & GRDMA_KEPT) == 0;
-}
-
-static bool grants_soon(uint32_t id, void *arg)
-{
-    const look_t *look = arg;
-    return (grdma_at(look->module, id)->super.access_flags & look->access) == look->access;
-}
-
-static uint32_t containing_locked(const grdma_module_t *module, const grdma_wish_t *wish,
-                                  interval_btree_accept_fn_t accept)
-{
-    look_t look = { module, wish->access };
-    return interval_btree_containing(&module->index, wish->first >> module->page_shift,
-                                     wish->last >> module->page_shift, accept, &look);
-}
-
-/* If a registration would do but for its rights, the new one covers it, with the rights of both. */
-static void widen_locked(const grdma_module_t *module, grdma_wish_t *wish)
-{
-    const uint32_t id = containing_locked(module, wish, can_be_replaced);
-    if (id != 0) {
-        const grdma_region_t *region = grdma_at(module, id);
-        wish->first = grdma_first(region);
-        wish->last = grdma_last(region);
-        wish->access |= region->super.access_flags;
-    }
-}
-
-/* ---- Finding -------------------------------------------------------------------------------------- */
-
-/* A component says that the pages are not those that were watched. The lookup's reference has been given back, so the id may
- * be another region's by now: cookies tell. */
-static void drop_changed(grdma_module_t *module, uint32_t id, uint64_t cookie)
-{
-    grdma_batch_t batch;
-    grdma_region_t *region = grdma_at(module, id);
-
-    grdma_lock(module);
-    if ((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_INDEXED)) == GRDMA_INDEXED
-        && region->super.watch.cookie == cookie) {
-        grdma_batch_begin_locked(module, true, &batch);
-        interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
-                              id);
-        grdma_retire_locked(module, id, &batch);
-        grdma_batch_end_locked(module, OPAL_MEM_HOOKS_CAUSE_KERNEL, &batch);
-        grdma_leave(module, &batch.idle);
-    }
-    grdma_unlock(module);
-    grdma_reap(module);
-}
-
-/* Is the region that was found, and is referred to, as it was? Else the reference is given back, and it is dropped. */
-static bool is_good(grdma_module_t *module, grdma_block_t *block, uint32_t id)
-{
-    grdma_region_t *region = grdma_at(module, id);
-    const uint64_t cookie = region->super.watch.cookie;
-
-    if (opal_memory_watch_holds(&region->super.watch)
-        && ((grdma_flags(region) & GRDMA_ASK) == 0
-            || opal_memory_base_valid(region->super.base, grdma_length(region), &region->super.watch))) {
-        return true;
-    }
-    grdma_put(grdma_count_of(block, id));
-    drop_changed(module, id, cookie);
-    return false;
-}
-
-/* @return false: another thread has just made memory for more regions than this one can count. */
-static bool take(grdma_block_t *block, uint32_t id)
-{
-    grdma_count_t *count = grdma_count_of(block, id);
-
-    if (count != NULL) {
-        grdma_take(count);
-    }
-    return count != NULL;
-}
-
-/* With a reference. 0: there is none. */
-static uint32_t find(grdma_module_t *module, grdma_block_t *block, const grdma_wish_t *wish)
-{
-    for (;;) {
-        grdma_lock(module);
-        const uint32_t id = containing_locked(module, wish, grants);
-        const bool is_taken = id != 0 && take(block, id);
-        grdma_unlock(module);
-        if (id == 0 || (is_taken && is_good(module, block, id))) {
-            return id;
-        }
-        if (!is_taken && !grdma_block_fit(module, block)) {
-            return 0;
-        }
-    }
-}
-
-static void hand_out(grdma_module_t *module, grdma_block_t *block, uint32_t id, const grdma_wish_t *wish,
-                     mca_rcache_base_registration_t **reg)
-{
-    mca_rcache_stats_bump(&block->counters->slow_hits);
-    grdma_hint_learn(module, wish->first, grdma_at(module, id));
-    *reg = &grdma_at(module, id)->super;
-}
-
-int grdma_find_slowly(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg)
-{
-    grdma_block_t *block = grdma_block_get(module);
-    const uint32_t id = block != NULL ? find(module, block, &wish) : 0;
-
-    if (id == 0) {
-        return OPAL_ERR_NOT_FOUND;
-    }
-    hand_out(module, block, id, &wish, reg);
-    return OPAL_SUCCESS;
-}
-
-/* ---- Room ----------------------------------------------------------------------------------------- */
-
-static bool fits_locked(const grdma_module_t *module, size_t length)
-{
-    const size_t count = atomic_load(&module->counters->count), bytes = atomic_load(&module->counters->bytes);
-    return (module->resources.max_count == 0 || count < module->resources.max_count)
-           && (module->resources.max_bytes == 0
-               || (length <= module->resources.max_bytes && bytes <= module->resources.max_bytes - length));
-}
-
-static void reserve_locked(grdma_module_t *module, size_t length)
-{
-    const size_t count = atomic_fetch_add(&module->counters->count, 1) + 1;
-    const size_t bytes = atomic_fetch_add(&module->counters->bytes, length) + length;
-    mca_rcache_stats_raise(&module->counters->peak_count, count);
-    mca_rcache_stats_raise(&module->counters->peak_bytes, bytes);
-}
-
-static void unreserve(grdma_module_t *module, size_t length)
-{
-    atomic_fetch_sub(&module->counters->bytes, length);
-    atomic_fetch_sub(&module->counters->count, 1);
-}
-
-/* Memory for one more region: its own, a node of the index, the filter's. */
-static int grow(grdma_module_t *module)
-{
-    unsigned chunk;
-    grdma_lock(module);
-    const uint32_t high = module->high;
-    chunk = interval_btree_lacks(&module->index, 1);
-    grdma_unlock(module);
-    if (chunk != 0) {
-        void *memory = interval_btree_chunk_map(chunk);
-        if (memory == NULL) {
-            return OPAL_ERR_OUT_OF_RESOURCE;
-        }
-        grdma_lock(module);
-        const bool added = interval_btree_chunk_add(&module->index, chunk, memory);
-        grdma_unlock(module);
-        if (!added) {
-            interval_btree_chunk_unmap(chunk, memory);
-        }
-    }
-    return grdma_regions_grow(module, high);
-}
-
 /* ---- The region ----------------------------------------------------------------------------------- */
 
-static void fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish)
+void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish)
 {
     mca_rcache_base_registration_t *reg = &grdma_at(module, id)->super;
 
@@ -227,7 +43,7 @@ static bool is_cached(const grdma_region_t *region)
 }
 
 /* Make the region visible to hooks. The compiler is not to store its flags later. */
-static void announce_locked(grdma_module_t *module, uint32_t id)
+void grdma_announce_locked(grdma_module_t *module, uint32_t id)
 {
     grdma_region_t *region = grdma_at(module, id);
 
@@ -243,10 +59,10 @@ static bool windows_settle(const grdma_region_t *region)
     if (!opal_mem_hooks_window_overlaps(grdma_first(region), grdma_length(region))) {
         return true;
     }
-    uint64_t deadline = now_ms() + WINDOW_WAIT_MS;
+    uint64_t deadline = grdma_now_ms() + WINDOW_WAIT_MS;
     unsigned steps = 0;
     while (opal_mem_hooks_window_overlaps(grdma_first(region), grdma_length(region))) {
-        if (steps >= 64 && now_ms() > deadline) {
+        if (steps >= 64 && grdma_now_ms() > deadline) {
             return false;
         }
         wait_step(&steps);
@@ -359,7 +175,7 @@ static int pin_once(grdma_module_t *module, grdma_region_t *region, grdma_block_
 static void announce_again(grdma_module_t *module, grdma_region_t *region)
 {
     grdma_lock(module);
-    announce_locked(module, region->super.cache_id);
+    grdma_announce_locked(module, region->super.cache_id);
     grdma_unlock(module);
 }
 
@@ -403,210 +219,21 @@ static void supersede(grdma_module_t *module, const grdma_region_t *region)
     grdma_reap(module);
 }
 
-/* ---- A miss --------------------------------------------------------------------------------------- */
+/* ---- All of it ------------------------------------------------------------------------------------ */
 
-/* What became of a look under the lock. */
-typedef enum look_result_t { FOUND, ANNOUNCED, AT_LIMIT, NEEDS_MEMORY } look_result_t;
-
-typedef struct miss_t {
-    grdma_module_t *module;
-    grdma_block_t *block;
-    grdma_wish_t exact, wish; /* As asked for, and perhaps wider. */
-    bool is_wide, may_widen;
-    bool has_neighbours;  /* Others overlap it. */
-    unsigned filter_bits; /* Of a better page filter; 0: this one is good. */
-    uint32_t id;
-} miss_t;
-
-static bool is_sought(const grdma_wish_t *wish)
+int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours)
 {
-    return (wish->flags & (MCA_RCACHE_FLAGS_CACHE_BYPASS | MCA_RCACHE_FLAGS_PERSIST)) == 0;
-}
-
-static void choose_wish_locked(miss_t *miss)
-{
-    miss->wish = miss->exact;
-    if (miss->may_widen && (miss->exact.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
-        widen_locked(miss->module, &miss->wish);
-    }
-    miss->is_wide = miss->wish.first != miss->exact.first || miss->wish.last != miss->exact.last
-                    || miss->wish.access != miss->exact.access;
-}
-
-static look_result_t look_locked(miss_t *miss)
-{
-    grdma_module_t *module = miss->module;
-
-    if (is_sought(&miss->exact) && (miss->id = containing_locked(module, &miss->exact, grants)) != 0) {
-        return take(miss->block, miss->id) ? FOUND : NEEDS_MEMORY;
-    }
-    choose_wish_locked(miss);
-    if (interval_btree_lacks(&module->index, 1) != 0) {
-        return NEEDS_MEMORY;
-    }
-    if (!fits_locked(module, miss->wish.last - miss->wish.first + 1)) {
-        return AT_LIMIT;
-    }
-    miss->id = grdma_id_take_locked(module);
-    if (miss->id != 0 && grdma_count_of(miss->block, miss->id) == NULL) {
-        grdma_id_give_locked(module, miss->id);
-        miss->id = 0;
-    }
-    if (miss->id == 0) {
-        return NEEDS_MEMORY;
-    }
-    reserve_locked(module, miss->wish.last - miss->wish.first + 1);
-    fill_in(module, miss->id, &miss->wish);
-    if ((miss->wish.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
-        miss->has_neighbours = interval_btree_overlapping(&module->index, miss->wish.first >> module->page_shift,
-                                                          miss->wish.last >> module->page_shift)
-                               != 0;
-        announce_locked(module, miss->id);
-        miss->filter_bits = page_filter_wants(&module->filter);
-    }
-    atomic_fetch_add_explicit(&module->pinning, 1, memory_order_relaxed);
-    return ANNOUNCED;
-}
-
-static look_result_t look(miss_t *miss)
-{
-    grdma_lock(miss->module);
-    const look_result_t result = look_locked(miss);
-    grdma_unlock(miss->module);
-    return result;
-}
-
-static void give_up(grdma_module_t *module, uint32_t id)
-{
-    const size_t length = grdma_length(grdma_at(module, id));
-    grdma_lock(module);
-    __atomic_store_n(&grdma_at(module, id)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
-    grdma_id_give_locked(module, id);
-    grdma_unlock(module);
-    unreserve(module, length);
-}
-
-/* The region has been announced. */
-static int pin(miss_t *miss)
-{
-    grdma_module_t *module = miss->module;
-    grdma_region_t *region = grdma_at(module, miss->id);
-    int rc = pin_once(module, region, miss->block);
+    int rc = pin_once(module, region, block);
 
     for (int attempt = 1; rc == OPAL_ERR_RESOURCE_BUSY && attempt < MAX_RETRIES; attempt++) {
         announce_again(module, region);
-        rc = pin_once(module, region, miss->block);
+        rc = pin_once(module, region, block);
     }
-    if (grdma_is_inherited(module, miss->id)) {
-        return rc;
-    }
-    atomic_fetch_sub_explicit(&module->pinning, 1, memory_order_relaxed);
-    if (rc != OPAL_SUCCESS) {
-        give_up(module, miss->id);
-        return rc;
-    }
-    if (is_cached(region)) {
+    if (rc == OPAL_SUCCESS && is_cached(region)) {
         grdma_hint_learn(module, grdma_first(region), region);
-        if (miss->has_neighbours) {
+        if (has_neighbours) {
             supersede(module, region);
         }
     }
-    return OPAL_SUCCESS;
-}
-
-/* At a limit: may another attempt do better? Somebody registers, or has just registered, what would do; or a
- * registration that counts is on its way in or out, or has gone since there were `before`. */
-static bool may_change_soon(const miss_t *miss, size_t before)
-{
-    grdma_module_t *module = miss->module;
-    grdma_lock(module);
-    const bool soon = containing_locked(module, &miss->exact, grants_soon) != 0
-                      || atomic_load(&module->pinning) != 0 || atomic_load(&module->ending) != 0
-                      || atomic_load(&module->counters->count) < before;
-    grdma_unlock(module);
-    return soon;
-}
-
-/* @return OPAL_SUCCESS: try again. */
-static int make_room(miss_t *miss, uint64_t *deadline, unsigned *steps)
-{
-    grdma_module_t *module = miss->module;
-    const size_t length = miss->wish.last - miss->wish.first + 1, before = atomic_load(&module->counters->count);
-
-    if (module->resources.max_bytes != 0 && length > module->resources.max_bytes) {
-        if (!miss->is_wide) {
-            return OPAL_ERR_OUT_OF_RESOURCE;
-        }
-        miss->may_widen = false;
-        return OPAL_SUCCESS;
-    }
-    if (grdma_evict(module, false)) {
-        return OPAL_SUCCESS;
-    }
-    if (!may_change_soon(miss, before)) {
-        return OPAL_ERR_OUT_OF_RESOURCE;
-    }
-    const uint64_t now = now_ms();
-    *deadline = *deadline == 0 ? now + LIMIT_WAIT_MS : *deadline;
-    wait_step(steps);
-    return now < *deadline ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
-}
-
-/* @return OPAL_SUCCESS: try again. */
-static int make_memory(miss_t *miss)
-{
-    const int rc = grow(miss->module);
-    return rc == OPAL_SUCCESS && grdma_block_fit(miss->module, miss->block) ? OPAL_SUCCESS
-                                                                            : OPAL_ERR_OUT_OF_RESOURCE;
-}
-
-/* The provider's codes come through; a wider registration than asked for is only tried. */
-static int try_pin(miss_t *miss, mca_rcache_base_registration_t **reg)
-{
-    const int rc = pin(miss);
-    if (rc == OPAL_SUCCESS) {
-        *reg = &grdma_at(miss->module, miss->id)->super;
-    } else if (miss->is_wide && !grdma_is_inherited(miss->module, miss->id)) {
-        miss->may_widen = false;
-        return OPAL_ERR_TEMP_OUT_OF_RESOURCE;
-    }
-    return rc;
-}
-
-int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg)
-{
-    miss_t miss = { .module = module, .block = grdma_block_get(module), .exact = wish, .may_widen = true };
-    uint64_t deadline = 0;
-    unsigned steps = 0;
-    int rc = miss.block != NULL ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
-    bool is_counted = false;
-
-    while (rc == OPAL_SUCCESS || rc == OPAL_ERR_TEMP_OUT_OF_RESOURCE) {
-        const look_result_t result = look(&miss);
-
-        if (result == FOUND) {
-            if (is_good(module, miss.block, miss.id)) {
-                hand_out(module, miss.block, miss.id, &wish, reg);
-                return OPAL_SUCCESS;
-            }
-            continue;
-        }
-        if (!is_counted) {
-            grdma_count(&module->counters->misses, 1);
-            is_counted = true;
-        }
-        if (result == ANNOUNCED) {
-            rc = try_pin(&miss, reg);
-            if (rc == OPAL_SUCCESS) {
-                break;
-            }
-        } else {
-            rc = result == AT_LIMIT ? make_room(&miss, &deadline, &steps) : make_memory(&miss);
-        }
-    }
-    if (miss.filter_bits != 0) {
-        grdma_filter_grow(module, miss.filter_bits);
-    }
-    grdma_hints_fit(module);
     return rc;
 }
