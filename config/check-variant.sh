@@ -14,7 +14,7 @@ if [ ! -f Makefile ] || [ "$top/configure" -nt Makefile ]; then
     "$top/configure" --enable-werror "$@" > configure.out 2>&1 || { tail -n 20 configure.out; exit 1; }
 fi
 OPALMEM_TEST_SECONDS=${OPALMEM_TEST_SECONDS:-5}
-export OPALMEM_TEST_SECONDS
+export OPALMEM_TEST_SECONDS OPALMEM_TEST_VARIANT="$name"
 make -j"$(nproc)" > make.out 2>&1 || { tail -n 40 make.out; exit 1; }
 make -j"$(nproc)" check TESTS= >> make.out 2>&1 || { tail -n 40 make.out; exit 1; }
 rc=0
