@@ -155,7 +155,7 @@ struct grdma_module_t {
 
     /* Constant. */
     mca_rcache_base_resources_t resources __attribute__((aligned(64)));
-    char *name;                      /**< resources.cache_name. */
+    size_t mapped;                   /**< Bytes of this structure, with the name behind it. */
     mca_rcache_counters_t *counters; /**< `count` and `bytes` are raised only under the lock: limits are exact. */
 
     pthread_mutex_t lock __attribute__((aligned(64))); /**< Lowest rank. Protects the following, as said above. */
@@ -178,6 +178,7 @@ struct grdma_module_t {
     _Atomic bool warn_in_use;      /**< Say so at the next chance. */
     atomic_bool warned_in_use;
     grdma_module_t *left; /**< Of those that were destroyed with references out: the one before. */
+    char name[];          /**< resources.cache_name. */
 };
 
 /* ---- For the base ------------------------------------------------------------------------------- */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Life of a cache: creation, figures, fork, end. */
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -56,8 +55,7 @@ static void free_module(grdma_module_t *module)
     mca_rcache_stats_free_cache(module->counters);
     pthread_mutex_destroy(&module->lock);
     pthread_mutex_destroy(&module->provider_lock);
-    free(module->name);
-    munmap(module, sizeof(*module));
+    munmap(module, module->mapped);
 }
 
 /* All that was kept ends as soon as nobody refers to it; PERSIST regions, too. */
@@ -163,11 +161,18 @@ static const mca_rcache_base_module_t functions = {
 #define FIRST_HINTS 128
 
 /* Pages of its own, for the reason that grdma_thread.c gives. */
-static grdma_module_t *map_module(void)
+static grdma_module_t *map_module(const char *name)
 {
-    void *memory = mmap(NULL, sizeof(grdma_module_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const size_t length = strlen(name) + 1;
+    grdma_module_t *module =
+        mmap(NULL, sizeof(grdma_module_t) + length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    return memory != MAP_FAILED ? memory : NULL;
+    if (module == MAP_FAILED) {
+        return NULL;
+    }
+    module->mapped = sizeof(grdma_module_t) + length;
+    memcpy(module->name, name, length);
+    return module;
 }
 
 static size_t round_to_lines(size_t bytes)
@@ -181,13 +186,13 @@ static uint64_t new_serial(void)
     return atomic_fetch_add(&last, 1) + 1;
 }
 
-static void set_constants(grdma_module_t *module, const mca_rcache_base_resources_t *resources, char *name)
+static void set_constants(grdma_module_t *module, const mca_rcache_base_resources_t *resources)
 {
     const size_t page = (size_t) sysconf(_SC_PAGESIZE);
 
     module->super = functions;
     module->resources = *resources;
-    module->resources.cache_name = module->name = name;
+    module->resources.cache_name = module->name;
     module->stride = (uint32_t) round_to_lines(resources->sizeof_reg);
     module->serial = new_serial();
     module->page_mask = page - 1;
@@ -213,13 +218,11 @@ int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, 
                  mca_rcache_base_module_t **out_module)
 {
     (void) user_data;
-    char *name = strdup(resources->cache_name);
-    grdma_module_t *module = name != NULL ? map_module() : NULL;
+    grdma_module_t *module = map_module(resources->cache_name);
     if (module == NULL) {
-        free(name);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    set_constants(module, resources, name);
+    set_constants(module, resources);
     if (set_up(module) != OPAL_SUCCESS) {
         free_module(module);
         return OPAL_ERR_OUT_OF_RESOURCE;

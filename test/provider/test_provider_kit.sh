@@ -4,6 +4,7 @@
 # The example provider and the conformance suite as a stranger has them, outside the tree with what is installed;
 # docs/writing-a-provider.md, followed literally; and each mistake that it lists is made and found, as it says.
 set -eu
+[ -z "${TEST_CFLAGS:-}" ] || { echo "SKIP: a build with a sanitizer, which does not lock memory"; exit 77; }
 . "$top_srcdir/test/kit/kit_common.sh"
 document=$top_srcdir/docs/writing-a-provider.md
 

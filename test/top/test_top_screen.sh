@@ -4,6 +4,7 @@
 set -u
 . "${top_srcdir:-.}/test/top/top_common.sh"
 "$top" --help > /dev/null || exit 99
+[ -z "${TEST_CFLAGS:-}" ] || skip "a build with a sanitizer: ncurses keeps memory to the end"
 command -v tmux > /dev/null || skip "tmux is missing (Debian package: tmux)"
 grep -q '^#define OPALMEM_HAVE_NCURSES 1' "$top_builddir/opalmem_private_config.h" || skip "this build has no ncurses"
 
