@@ -53,7 +53,7 @@ void emit(const char *measure, const scene_t *scene, double value)
     printf("%s.%s %.4f\n", measure, scene->name, value);
 }
 
-static void say(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static void say(const char *format, va_list args)
 {
     fprintf(stderr, "bench_rcache: %s: ", side_name);
     vfprintf(stderr, format, args);

@@ -190,7 +190,7 @@ extern const mca_rcache_base_component_t mca_rcache_grdma_component;
 
 static inline grdma_module_t *grdma_of(mca_rcache_base_module_t *module)
 {
-    return (grdma_module_t *) module;
+    return (grdma_module_t *) (void *) module;
 }
 
 static inline grdma_region_t *grdma_in_chunk(const grdma_module_t *module, unsigned chunk, uint32_t id)

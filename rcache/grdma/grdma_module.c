@@ -30,7 +30,7 @@ static void read_stats(mca_rcache_base_module_t *base_module, mca_rcache_base_st
 
 static bool is_caching(const mca_rcache_base_module_t *module)
 {
-    return (atomic_load(&((const grdma_module_t *) module)->attention) & GRDMA_ATTENTION_DEAF) == 0;
+    return (atomic_load(&((const grdma_module_t *) (const void *) module)->attention) & GRDMA_ATTENTION_DEAF) == 0;
 }
 
 /* ---- The end ------------------------------------------------------------------------------------- */

@@ -81,14 +81,14 @@ static inline void leaf_prefetch(const interval_btree_t *tree, const btree_node_
 }
 
 /** Four lanes at once, in registers of any processor. */
-typedef uint32_t lanes_t __attribute__((vector_size(16)));
+typedef uint32_t lanes_t __attribute__((vector_size(16), may_alias));
 enum { LANES = 4 };
 
 /** How many of the ascending values are at most x? Looking at all takes less time than the steps of a binary search,
  * each of which waits for the one before. */
 static inline unsigned leaf_offsets_up_to(const btree_leaf_t *leaf, uint32_t x)
 {
-    const lanes_t *values = (const lanes_t *) leaf->offset;
+    const lanes_t *values = (const lanes_t *) (const void *) leaf->offset;
     lanes_t limit = { x, x, x, x }, found = { 0 };
     unsigned whole = leaf->count / LANES;
     for (unsigned i = 0; i < whole; i++) {

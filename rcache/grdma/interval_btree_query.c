@@ -20,7 +20,8 @@ static bool leaf_may_reach(const btree_leaf_t *leaf, unsigned n, uint64_t x)
         return true;
     }
     lanes_t end = { (uint32_t) x, (uint32_t) x, (uint32_t) x, (uint32_t) x }, found = { 0 };
-    const lanes_t *offset = (const lanes_t *) leaf->offset, *length = (const lanes_t *) leaf->length;
+    const lanes_t *offset = (const lanes_t *) (const void *) leaf->offset;
+    const lanes_t *length = (const lanes_t *) (const void *) leaf->length;
     for (unsigned i = 0; i < (n + LANES - 1) / LANES; i++) {
         found |= (lanes_t) (length[i] >= end - offset[i]);
     }

@@ -8,7 +8,7 @@
 
 static const grdma_module_t *inside(void)
 {
-    return (const grdma_module_t *) cache;
+    return (const grdma_module_t *) (const void *) cache;
 }
 
 static uint64_t slow_hits(void)

@@ -40,7 +40,7 @@ static _Atomic int *taken;
 static void take_blocks(int fd, char *buffer)
 {
     while (read(fd, buffer, BLOCK) == (ssize_t) BLOCK) {
-        atomic_fetch_add(&taken[*(unsigned *) buffer % BLOCKS], 1);
+        atomic_fetch_add(&taken[*(unsigned *) (void *) buffer % BLOCKS], 1);
     }
 }
 
@@ -195,7 +195,7 @@ static void *read_and_release(void *argument)
         char *buffer = fresh(BLOCK);
 
         if (pread(shared_fd, buffer, BLOCK, (off_t) (block * BLOCK)) != (ssize_t) BLOCK
-            || *(unsigned *) buffer != block) {
+            || *(unsigned *) (void *) buffer != block) {
             atomic_fetch_add(&wrong_blocks, 1);
         }
         munmap(buffer, BLOCK);
