@@ -84,12 +84,22 @@ static int every_scene_has_a_twin(void)
     return missing;
 }
 
+/* Updates that are lost may cancel each other out: a race is no good reason to be found at the first look. */
+static bool is_found(const twin_t *twin)
+{
+    bool found = false;
+    for (int i = 0; i < (twin->fault == FAULT_RACES ? 10 : 1) && !found; i++) {
+        provider_suite_t suite = bad_provider(twin->fault);
+        found = provider_suite_run(&suite, twin->scene) == 1;
+    }
+    return found;
+}
+
 static int every_fault_is_found(void)
 {
     int missed = 0;
     for (size_t k = 0; k < TWINS; k++) {
-        provider_suite_t suite = bad_provider(twins[k].fault);
-        if (can_be_seen(&twins[k]) && provider_suite_run(&suite, twins[k].scene) != 1) {
+        if (can_be_seen(&twins[k]) && !is_found(&twins[k])) {
             printf("FAULT: scene %s does not find fault %d\n", twins[k].scene, (int) twins[k].fault);
             missed++;
         }
