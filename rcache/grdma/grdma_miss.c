@@ -337,17 +337,18 @@ static int make_memory(miss_t *miss)
                                                                             : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
-/* The provider's codes come through; a wider registration than asked for is only tried. */
-static int try_pin(miss_t *miss, mca_rcache_base_registration_t **reg)
+/* The provider's codes come through, whatever they are; a wider registration than asked for is only tried.
+ * @return Is it over, with *rc? */
+static bool try_pin(miss_t *miss, int *rc, mca_rcache_base_registration_t **reg)
 {
-    const int rc = pin(miss);
-    if (rc == OPAL_SUCCESS) {
+    *rc = pin(miss);
+    if (*rc == OPAL_SUCCESS) {
         *reg = &grdma_at(miss->module, miss->id)->super;
     } else if (miss->is_wide && !grdma_is_inherited(miss->module, miss->id)) {
         miss->may_widen = false;
-        return OPAL_ERR_TEMP_OUT_OF_RESOURCE;
+        return false;
     }
-    return rc;
+    return true;
 }
 
 int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg)
@@ -356,9 +357,9 @@ int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
     uint64_t deadline = 0;
     unsigned steps = 0;
     int rc = miss.block != NULL ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
-    bool is_counted = false;
+    bool is_counted = false, is_over = rc != OPAL_SUCCESS;
 
-    while (rc == OPAL_SUCCESS || rc == OPAL_ERR_TEMP_OUT_OF_RESOURCE) {
+    while (!is_over) {
         const look_result_t result = look(&miss);
 
         if (result == FOUND) {
@@ -373,12 +374,10 @@ int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
             is_counted = true;
         }
         if (result == ANNOUNCED) {
-            rc = try_pin(&miss, reg);
-            if (rc == OPAL_SUCCESS) {
-                break;
-            }
+            is_over = try_pin(&miss, &rc, reg);
         } else {
             rc = result == AT_LIMIT ? make_room(&miss, &deadline, &steps) : make_memory(&miss);
+            is_over = rc != OPAL_SUCCESS;
         }
     }
     if (miss.filter_bits != 0) {

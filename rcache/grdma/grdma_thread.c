@@ -36,41 +36,22 @@ static long membarrier(int command)
 }
 
 /* Where the system call is not there (valgrind, old kernels, filters): on x86-64 a page whose rights are taken away makes
- * every processor that runs a thread of this process take an interrupt, and none goes on before it has. */
-static _Atomic(void *) barrier_page;
-
-static void *make_barrier_page(void)
-{
-    void *page = atomic_load(&barrier_page);
-#if defined(__x86_64__)
-    if (page == NULL) {
-        void *made = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (made != MAP_FAILED && !atomic_compare_exchange_strong(&barrier_page, &page, made)) {
-            munmap(made, 4096);
-        } else if (made != MAP_FAILED) {
-            page = made;
-        }
-    }
-#endif
-    return page;
-}
-
+ * every processor that runs a thread of this process take an interrupt, and none goes on before it has. A page for each
+ * time: no lock that a fork child could find taken. */
 static bool interrupt_all(void)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    char *page = make_barrier_page();
-
-    if (page == NULL) {
+#if defined(__x86_64__)
+    char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) {
         return false;
     }
-    pthread_mutex_lock(&lock);
-    bool good = mprotect(page, 4096, PROT_READ | PROT_WRITE) == 0;
-    if (good) {
-        *(volatile char *) page = 1; /* It must be in use for anybody to be told. */
-        good = mprotect(page, 4096, PROT_READ) == 0;
-    }
-    pthread_mutex_unlock(&lock);
+    *(volatile char *) page = 1; /* It must be in use for anybody to be told. */
+    const bool good = mprotect(page, 4096, PROT_READ) == 0;
+    munmap(page, 4096);
     return good;
+#else
+    return false;
+#endif
 }
 
 bool grdma_can_settle(void)
@@ -79,9 +60,7 @@ bool grdma_can_settle(void)
     int known = atomic_load(&answer);
 
     if (known == 0) {
-        const bool has_call = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
-
-        known = has_call || make_barrier_page() != NULL ? 1 : -1;
+        known = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 || interrupt_all() ? 1 : -1;
         atomic_store(&answer, known);
     }
     return known > 0;

@@ -75,6 +75,16 @@ START_TEST(hint_to_a_region_that_ended_leads_nowhere)
 }
 END_TEST
 
+START_TEST(code_of_the_provider_is_never_taken_for_one_of_the_caches_own)
+{
+    mca_rcache_base_registration_t *reg;
+    fake.fail_at = 1;
+    fake.fail_with = OPAL_ERR_TEMP_OUT_OF_RESOURCE;
+    ck_assert_int_eq(cache->rcache_register(cache, AT(0), PAGE, 0, 0, &reg), OPAL_ERR_TEMP_OUT_OF_RESOURCE);
+    ck_assert_int_eq(registrations(), 0);
+}
+END_TEST
+
 /* ---- Threads -------------------------------------------------------------------------------------- */
 
 static void on_a_thread(void *(*run)(void *), void *arg)
@@ -172,6 +182,7 @@ int main(void)
     tcase_add_test(tests, place_inside_a_registration_takes_the_lock_once);
     tcase_add_test(tests, one_hint_serves_two_mebibytes_of_a_long_registration);
     tcase_add_test(tests, hint_to_a_region_that_ended_leads_nowhere);
+    tcase_add_test(tests, code_of_the_provider_is_never_taken_for_one_of_the_caches_own);
     tcase_add_test(tests, reference_given_back_by_another_thread_is_the_last);
     tcase_add_test(tests, reference_of_a_thread_that_ended_still_counts);
     tcase_add_test(tests, threads_that_come_and_go_share_one_block);
