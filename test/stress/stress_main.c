@@ -129,15 +129,17 @@ static int verdict(void)
 static int start(void)
 {
     stress_page = (size_t) sysconf(_SC_PAGESIZE);
-    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    const bool pages_stay = prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0;
     stress_report_crashes();
     stress_ops_open();
     if (!stress_data_open()) {
         perror("opalmem_stress: a memory file");
         return EXIT_FAILURE;
     }
-    if (!stress_frames_open()) {
-        printf("page frames are not told (that needs root): they do not judge\n");
+    if (!pages_stay || !stress_frames_open()) {
+        printf("page frames %s: they do not judge\n",
+               pages_stay ? "are not told (that needs root)"
+                          : "may change (transparent huge pages cannot be switched off)");
     }
     return stress_caches_open();
 }

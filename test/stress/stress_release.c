@@ -455,6 +455,28 @@ static bool process_madvise_works(void)
     return works;
 }
 
+/* An emulator of user programs has it fork: what the child releases is its own. */
+static bool __attribute__((noinline)) vfork_shares_memory(void)
+{
+    static _Atomic int word;
+    const pid_t pid = vfork();
+    if (pid == 0) {
+        atomic_store(&word, 1);
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    return atomic_load(&word) == 1;
+}
+
+/* Linux moves only what grows; an emulator of user programs may move all that may be moved. */
+static bool only_growth_moves(void)
+{
+    void *page = mmap(NULL, stress_page, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *same = mremap(page, stress_page, stress_page, MREMAP_MAYMOVE);
+    munmap(same, stress_page);
+    return same == page;
+}
+
 bool stress_release_possible(const stress_release_t *release)
 {
     if (release->release == guard) {
@@ -462,6 +484,12 @@ bool stress_release_possible(const stress_release_t *release)
     }
     if (release->release == dontneed_locked) {
         return advice_works(MADV_DONTNEED_LOCKED);
+    }
+    if (release->release == grow || release->release == resize) {
+        return only_growth_moves();
+    }
+    if (release->release == advise_in_vfork) {
+        return vfork_shares_memory();
     }
     return release->release != advise_by_process || process_madvise_works();
 }

@@ -13,6 +13,7 @@
 
 #include "tools/top/top.h"
 
+#define CLOSED "it has closed the descriptor of its figures; root can read them, outside of user namespaces"
 #define LINK "/memfd:" MCA_RCACHE_STATS_FILE " (deleted)"
 
 /* A search for pages. */
@@ -145,7 +146,9 @@ static void try_entry(search_t *search, int folder, const char *name)
     }
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        complain(search, "its figures cannot be opened: %s", strerror(errno));
+        const bool is_mapping = strchr(name, '-') != NULL; /* Linux asks for CAP_CHECKPOINT_RESTORE there. */
+        complain(search, is_mapping && errno == EPERM ? CLOSED : "its figures cannot be opened: %s",
+                 strerror(errno));
         return;
     }
     try_file(search, fd, strchr(name, '-') == NULL ? atoi(name) : -1);
@@ -217,7 +220,7 @@ static void search_all(search_t *search)
     if (search->process->pages == 0) {
         complain(search, "%s",
                  geteuid() != 0 && is_mapped(search->process, 0)
-                     ? "it has closed the descriptor of its figures; root can read them"
+                     ? CLOSED
                      : "it has no figures: it has no opalmem cache, or rcache_base_stats_page is false there");
     }
 }
