@@ -168,6 +168,7 @@ struct grdma_module_t {
     _Atomic uint32_t pinning; /**< Registrations on their way. */
 
     _Atomic(grdma_block_t *) blocks; /**< All; pushed under the lock, read without. */
+    _Atomic(grdma_block_t *) common; /**< Of the threads that get no memory for one: grdma_common.c. */
     _Atomic uint32_t owners; /**< Blocks that have an owner. Raised under the lock, before the block is used. */
     grdma_pending_t pending;
 
@@ -317,6 +318,18 @@ bool grdma_settle(const grdma_module_t *module);
 bool grdma_can_settle(void);
 void grdma_blocks_free(grdma_module_t *module);
 void grdma_blocks_reset_child(grdma_module_t *module);
+
+/** Owner of blocks that no thread may own. */
+extern grdma_thread_t grdma_nobody;
+
+/* grdma_common.c: references, given back by threads that get no memory for a block. */
+
+/** Have room for counts of a chunk's regions, before there are any. Not under the lock, not from hook context.
+ * @return false: no memory. */
+bool grdma_common_fit(grdma_module_t *module, unsigned chunk);
+/** Count a reference as given back. Takes the lock, and no memory. Not from hook context. */
+void grdma_common_put(grdma_module_t *module, uint32_t id);
+void grdma_common_free(grdma_module_t *module);
 
 /* grdma_lock.c: the lock, and what happens when it is let go. */
 

@@ -48,6 +48,7 @@ static void leave_behind(grdma_module_t *module)
 static void free_module(grdma_module_t *module)
 {
     grdma_blocks_free(module);
+    grdma_common_free(module);
     grdma_regions_free(module);
     grdma_hints_free(atomic_load(&module->hints));
     interval_btree_destroy(&module->index);

@@ -235,10 +235,11 @@ static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_re
     }
     prepare(module);
     grdma_block_t *block = grdma_block_get(module);
-    if (block == NULL) {
-        return OPAL_ERR_OUT_OF_RESOURCE; /* It stays registered. */
+    if (block != NULL) {
+        grdma_put(grdma_count_of(block, id));
+    } else {
+        grdma_common_put(module, id);
     }
-    grdma_put(grdma_count_of(block, id));
     return was_for_once ? grdma_end_one(module, id) : care_for(module, id);
 }
 

@@ -13,6 +13,8 @@ struct grdma_thread_t {
     grdma_block_t *blocks; /* Those it owns. Under threads_lock. */
 };
 
+grdma_thread_t grdma_nobody;
+
 _Thread_local grdma_self_t grdma_self __attribute__((tls_model("initial-exec")));
 
 /* Protects which thread owns which blocks, against the end of threads and of caches. Above the caches' locks. Never taken by
@@ -286,7 +288,9 @@ void grdma_blocks_free(grdma_module_t *module)
     pthread_mutex_unlock(&threads_lock);
     while ((block = list) != NULL) {
         list = block->next;
-        free_block(block);
+        if (block != atomic_load(&module->common)) {
+            free_block(block);
+        }
     }
 }
 
@@ -299,7 +303,7 @@ void grdma_blocks_reset_child(grdma_module_t *module)
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
         if (atomic_load(&block->owner) == grdma_self.thread) {
             owners += grdma_self.thread != NULL;
-        } else {
+        } else if (atomic_load(&block->owner) != &grdma_nobody) {
             atomic_store(&block->owner, NULL);
         }
     }

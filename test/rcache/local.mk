@@ -1,7 +1,7 @@
 # Registration cache and providers.
 rcache_tests = test/rcache/test_interval_btree test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads \
-	test/rcache/test_grdma_races test/rcache/test_grdma_hits \
+	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common \
 	test/rcache/test_rcache_components test/rcache/test_rcache_finalize test/rcache/test_rcache_stats
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
@@ -86,6 +86,11 @@ test_rcache_test_grdma_races_SOURCES = test/rcache/test_grdma_races.c test/rcach
 test_rcache_test_grdma_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_races_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_races_LDFLAGS = -Wl,--wrap=calloc,--wrap=free
+
+test_rcache_test_grdma_common_SOURCES = test/rcache/test_grdma_common.c test/rcache/fake_provider.c
+test_rcache_test_grdma_common_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_common_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_rcache_test_grdma_common_LDFLAGS = -Wl,--wrap=calloc,--wrap=mmap
 
 if HAVE_LIBURING
 uring_tests = test/rcache/test_uring test/rcache/test_uring_fork test/rcache/test_uring_stress \
