@@ -6,6 +6,9 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base_create.c \
 	rcache/base/rcache_base_list.c \
 	rcache/base/rcache_base_list.h \
+	rcache/base/rcache_limits.c \
+	rcache/base/rcache_limits.h \
+	rcache/base/rcache_limits_system.c \
 	rcache/base/rcache_raw.h \
 	rcache/base/rcache_stats.c \
 	rcache/base/rcache_stats.h \
@@ -19,6 +22,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_hint.h \
 	rcache/grdma/grdma_reap.c \
 	rcache/grdma/grdma_region.c \
+	rcache/grdma/grdma_room.c \
 	rcache/grdma/grdma_self.h \
 	rcache/grdma/grdma_thread.c \
 	rcache/grdma/interval_btree.c \

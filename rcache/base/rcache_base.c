@@ -8,6 +8,7 @@
 #include "framework/hooks/hooks_internal.h"
 #include "opal/mca/base/base.h"
 #include "rcache/base/rcache_base_list.h"
+#include "rcache/base/rcache_limits.h"
 #include "rcache/base/rcache_stats.h"
 #include "rcache/providers/provider.h"
 
@@ -64,6 +65,28 @@ static const mca_base_var_def_t variables[] = {
       .storage = &mca_rcache_base_settings.max_bytes },
     { .framework = "rcache",
       .component = "base",
+      .name = "process_max_count",
+      .help = "Most registrations that all caches of the process may hold together; 0: no limit.",
+      .type = MCA_BASE_VAR_TYPE_SIZE_T,
+      .info_level = 5,
+      .storage = &mca_rcache_base_settings.process_max_count },
+    { .framework = "rcache",
+      .component = "base",
+      .name = "process_max_bytes",
+      .help = "Most bytes that all caches of the process may keep pinned together; 0: no limit.",
+      .type = MCA_BASE_VAR_TYPE_SIZE_T,
+      .info_level = 5,
+      .storage = &mca_rcache_base_settings.process_max_bytes },
+    { .framework = "rcache",
+      .component = "base",
+      .name = "system_limits",
+      .help = "Keep what all caches pin together within RLIMIT_MEMLOCK (unless the process has CAP_IPC_LOCK), and "
+              "within half of the memory that the cgroup allows (memory.max of cgroup v2).",
+      .type = MCA_BASE_VAR_TYPE_BOOL,
+      .info_level = 5,
+      .storage = &mca_rcache_base_settings.system_limits },
+    { .framework = "rcache",
+      .component = "base",
       .name = "in_use_policy",
       .help = "What to do when memory is released that a registration in use covers: ignore, warn, abort.",
       .type = MCA_BASE_VAR_TYPE_ENUM,
@@ -93,6 +116,7 @@ int mca_rcache_base_open(void)
 {
     mca_rcache_base_settings = (mca_rcache_base_settings_t){
         .leave_pinned = -1,
+        .system_limits = true,
         .in_use_policy = MCA_RCACHE_IN_USE_WARN,
         .stats_page = true,
     };
@@ -111,6 +135,9 @@ int mca_rcache_base_open(void)
     }
     if (rc == OPAL_SUCCESS) {
         mca_rcache_stats_open(mca_rcache_base_settings.stats_page);
+        mca_rcache_limits_open(mca_rcache_base_settings.process_max_count,
+                               mca_rcache_base_settings.process_max_bytes,
+                               mca_rcache_base_settings.system_limits);
         mca_rcache_list_open();
     }
     return rc;
@@ -184,6 +211,7 @@ static void reset_one(mca_rcache_base_module_t *module, void *arg)
 void mca_rcache_base_reset_child(void)
 {
     mca_rcache_stats_reset_child();
+    mca_rcache_limits_reset_child();
     mca_rcache_list_reset_child();
     mca_rcache_list_visit(reset_one, NULL);
 }

@@ -14,6 +14,9 @@ typedef struct mca_rcache_base_settings_t {
     bool unsafe;
     size_t max_count; /**< 0: no limit. */
     size_t max_bytes;
+    size_t process_max_count; /**< Of all caches together; 0: no limit. */
+    size_t process_max_bytes;
+    bool system_limits; /**< Heed RLIMIT_MEMLOCK and the cgroup? */
     int in_use_policy; /**< mca_rcache_in_use_policy_t. */
     bool stats_page;   /**< May others read the figures? */
 } mca_rcache_base_settings_t;

@@ -34,6 +34,7 @@
 
 #include "framework/util/fork.h"
 #include "opal/mca/rcache/rcache.h"
+#include "rcache/base/rcache_limits.h"
 #include "rcache/base/rcache_stats.h"
 #include "rcache/grdma/grdma_hint.h"
 #include "rcache/grdma/interval_btree.h"
@@ -155,6 +156,7 @@ struct grdma_module_t {
 
     /* Constant. */
     mca_rcache_base_resources_t resources __attribute__((aligned(64)));
+    uint32_t accounts; /**< MCA_RCACHE_LIMIT_*: bounds of the process that it shares; 0: none. */
     size_t mapped;                   /**< Bytes of this structure, with the name behind it. */
     mca_rcache_counters_t *counters; /**< `count` and `bytes` are raised only under the lock: limits are exact. */
 
@@ -174,7 +176,8 @@ struct grdma_module_t {
 
     _Atomic uint32_t dead;         /**< To be deregistered and freed, outside hooks: a list's first. */
     _Atomic uint32_t spent;        /**< To be freed, outside hooks; likewise. */
-    _Atomic uint32_t ending;       /**< Regions on their way out, that still count. */
+    _Atomic uint32_t ending;       /**< Regions on their way out, that still count: threads that are at it. */
+    _Atomic bool is_tight;         /**< It has a limit, or the provider has met one: then hooks raise `ending`, too. */
     pthread_mutex_t provider_lock; /**< Held across after_fork, so that it is called once. No hook takes it. */
     _Atomic bool warn_in_use;      /**< Say so at the next chance. */
     atomic_bool warned_in_use;
@@ -422,6 +425,40 @@ void grdma_announce_locked(grdma_module_t *module, uint32_t id);
 /** Pin it, and count the caller's reference. Regions that it covers are ended, if it has neighbours. Codes of
  * rcache_register; on error it is in no index, and nothing is pinned. Not from hook context. */
 int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours);
+
+/* grdma_room.c: limits. */
+
+/** Of one lookup that finds no room. All zero in the beginning. */
+typedef struct grdma_wait_t {
+    uint64_t deadline; /**< 0: not set. */
+    uint64_t ended_elsewhere;
+    unsigned steps;
+} grdma_wait_t;
+
+/** Do the cache's own limits admit one more registration? */
+bool grdma_fits_locked(const grdma_module_t *module, size_t length);
+/** Count one more. @return false: a limit of the process; nothing was counted. */
+bool grdma_reserve_locked(grdma_module_t *module, size_t length);
+/** Would it fit into an empty cache, in an empty process? */
+bool grdma_may_ever_fit(const grdma_module_t *module, size_t length);
+/** @return false: it has waited for long enough. Not from hook context. */
+bool grdma_wait_a_little(grdma_wait_t *wait);
+/** Evict in other caches of the process. Not from hook context. @return false: nothing is idle there. */
+bool grdma_make_process_room(grdma_module_t *module);
+/** At a limit of the process: may another attempt do better? Likewise. */
+bool grdma_process_may_change_soon(grdma_module_t *module, size_t length);
+/** The provider has refused for a limit. Evict, here or where others share that limit, or wait for what is on its way out.
+ * @param[in] ended_before  deregistrations, before the provider was asked.
+ * @return false: nothing more can be done. Not from hook context. */
+bool grdma_make_provider_room(grdma_module_t *module, uint64_t ended_before, grdma_wait_t *wait);
+
+/** So many registrations do not count against the process's limits any more. Every context. */
+static inline void grdma_give_room(const grdma_module_t *module, size_t count, size_t bytes)
+{
+    if (module->accounts != 0) {
+        mca_rcache_limits_release(module->accounts, count, bytes);
+    }
+}
 
 /* grdma_evict.c */
 

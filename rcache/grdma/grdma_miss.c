@@ -9,9 +9,6 @@
 #include "rcache/grdma/grdma.h"
 #include "rcache/grdma/grdma_self.h"
 
-/* How long a registration at a limit waits for others that are on their way. */
-#define LIMIT_WAIT_MS 1000
-
 /* ---- Looking, under the lock ---------------------------------------------------------------------- */
 
 typedef struct look_t {
@@ -148,26 +145,10 @@ int grdma_find_slowly(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
 
 /* ---- Room ----------------------------------------------------------------------------------------- */
 
-static bool fits_locked(const grdma_module_t *module, size_t length)
-{
-    const size_t count = atomic_load(&module->counters->count), bytes = atomic_load(&module->counters->bytes);
-    return (module->resources.max_count == 0 || count < module->resources.max_count)
-           && (module->resources.max_bytes == 0
-               || (length <= module->resources.max_bytes && bytes <= module->resources.max_bytes - length));
-}
-
-static void reserve_locked(grdma_module_t *module, size_t length)
-{
-    const size_t count = atomic_fetch_add(&module->counters->count, 1) + 1;
-    const size_t bytes = atomic_fetch_add(&module->counters->bytes, length) + length;
-    mca_rcache_stats_raise(&module->counters->peak_count, count);
-    mca_rcache_stats_raise(&module->counters->peak_bytes, bytes);
-}
-
 static void unreserve(grdma_module_t *module, size_t length)
 {
-    atomic_fetch_sub(&module->counters->bytes, length);
-    atomic_fetch_sub(&module->counters->count, 1);
+    mca_rcache_stats_shrink(module->counters, length);
+    grdma_give_room(module, 1, length);
 }
 
 /* Memory for one more region: its own, a node of the index, the filter's. */
@@ -196,7 +177,7 @@ static int grow(grdma_module_t *module)
 /* ---- A miss --------------------------------------------------------------------------------------- */
 
 /* What became of a look under the lock. */
-typedef enum look_result_t { FOUND, ANNOUNCED, AT_LIMIT, NEEDS_MEMORY } look_result_t;
+typedef enum look_result_t { FOUND, ANNOUNCED, AT_LIMIT, AT_PROCESS_LIMIT, NEEDS_MEMORY } look_result_t;
 
 typedef struct miss_t {
     grdma_module_t *module;
@@ -234,7 +215,7 @@ static look_result_t look_locked(miss_t *miss)
     if (interval_btree_lacks(&module->index, 1) != 0) {
         return NEEDS_MEMORY;
     }
-    if (!fits_locked(module, miss->wish.last - miss->wish.first + 1)) {
+    if (!grdma_fits_locked(module, miss->wish.last - miss->wish.first + 1)) {
         return AT_LIMIT;
     }
     miss->id = grdma_id_take_locked(module);
@@ -245,7 +226,10 @@ static look_result_t look_locked(miss_t *miss)
     if (miss->id == 0) {
         return NEEDS_MEMORY;
     }
-    reserve_locked(module, miss->wish.last - miss->wish.first + 1);
+    if (!grdma_reserve_locked(module, miss->wish.last - miss->wish.first + 1)) {
+        grdma_id_give_locked(module, miss->id);
+        return AT_PROCESS_LIMIT;
+    }
     grdma_fill_in(module, miss->id, &miss->wish);
     if ((miss->wish.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
         miss->has_neighbours = interval_btree_overlapping(&module->index, miss->wish.first >> module->page_shift,
@@ -292,41 +276,38 @@ static int pin(miss_t *miss)
 }
 
 /* At a limit: may another attempt do better? Somebody registers, or has just registered, what would do; or a
- * registration that counts is on its way in or out, or has gone since there were `before`. */
-static bool may_change_soon(const miss_t *miss, size_t before)
+ * registration that counts is on its way in or out; or one has gone since. */
+static bool may_change_soon(const miss_t *miss, bool of_process)
 {
     grdma_module_t *module = miss->module;
+    const size_t length = miss->wish.last - miss->wish.first + 1;
+
+    if (of_process && grdma_process_may_change_soon(module, length)) {
+        return true;
+    }
     grdma_lock(module);
-    const bool soon = containing_locked(module, &miss->exact, grants_soon) != 0
-                      || atomic_load(&module->pinning) != 0 || atomic_load(&module->ending) != 0
-                      || atomic_load(&module->counters->count) < before;
+    const bool soon = containing_locked(module, &miss->exact, grants_soon) != 0 || atomic_load(&module->pinning) != 0
+                      || atomic_load(&module->ending) != 0 || (!of_process && grdma_fits_locked(module, length));
     grdma_unlock(module);
     return soon;
 }
 
 /* @return OPAL_SUCCESS: try again. */
-static int make_room(miss_t *miss, uint64_t *deadline, unsigned *steps)
+static int make_room(miss_t *miss, bool of_process, grdma_wait_t *wait)
 {
     grdma_module_t *module = miss->module;
-    const size_t length = miss->wish.last - miss->wish.first + 1, before = atomic_load(&module->counters->count);
 
-    if (module->resources.max_bytes != 0 && length > module->resources.max_bytes) {
+    if (!grdma_may_ever_fit(module, miss->wish.last - miss->wish.first + 1)) {
         if (!miss->is_wide) {
             return OPAL_ERR_OUT_OF_RESOURCE;
         }
         miss->may_widen = false;
         return OPAL_SUCCESS;
     }
-    if (grdma_evict(module, false)) {
+    if (grdma_evict(module, false) || (of_process && grdma_make_process_room(module))) {
         return OPAL_SUCCESS;
     }
-    if (!may_change_soon(miss, before)) {
-        return OPAL_ERR_OUT_OF_RESOURCE;
-    }
-    const uint64_t now = grdma_now_ms();
-    *deadline = *deadline == 0 ? now + LIMIT_WAIT_MS : *deadline;
-    wait_step(steps);
-    return now < *deadline ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
+    return may_change_soon(miss, of_process) && grdma_wait_a_little(wait) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
 /* @return OPAL_SUCCESS: try again. */
@@ -354,8 +335,7 @@ static bool try_pin(miss_t *miss, int *rc, mca_rcache_base_registration_t **reg)
 int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg)
 {
     miss_t miss = { .module = module, .block = grdma_block_get(module), .exact = wish, .may_widen = true };
-    uint64_t deadline = 0;
-    unsigned steps = 0;
+    grdma_wait_t wait = { 0 };
     int rc = miss.block != NULL ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
     bool is_counted = false, is_over = rc != OPAL_SUCCESS;
 
@@ -376,7 +356,7 @@ int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
         if (result == ANNOUNCED) {
             is_over = try_pin(&miss, &rc, reg);
         } else {
-            rc = result == AT_LIMIT ? make_room(&miss, &deadline, &steps) : make_memory(&miss);
+            rc = result == NEEDS_MEMORY ? make_memory(&miss) : make_room(&miss, result == AT_PROCESS_LIMIT, &wait);
             is_over = rc != OPAL_SUCCESS;
         }
     }

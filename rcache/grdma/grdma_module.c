@@ -198,6 +198,9 @@ static void set_constants(grdma_module_t *module, const mca_rcache_base_resource
     module->serial = new_serial();
     module->page_mask = page - 1;
     module->page_shift = (uint32_t) __builtin_ctzl(page);
+    module->accounts = mca_rcache_limits_join(resources->flags);
+    atomic_init(&module->is_tight,
+                module->accounts != 0 || resources->max_count != 0 || resources->max_bytes != 0);
     module->high = 1;
     atomic_init(&module->first_own, 1);
     pthread_mutex_init(&module->lock, NULL);

@@ -73,11 +73,14 @@ static bool windows_settle(const grdma_region_t *region)
 static int call_provider(grdma_module_t *module, grdma_region_t *region)
 {
     const mca_rcache_base_resources_t *resources = &module->resources;
+    grdma_wait_t wait = { 0 };
+    uint64_t ended;
     int rc;
     do {
+        ended = atomic_load(&module->counters->deregistrations);
         rc =
             resources->register_mem(resources->reg_data, region->super.base, grdma_length(region), &region->super);
-    } while (rc == OPAL_ERR_OUT_OF_RESOURCE && grdma_evict(module, true));
+    } while (rc == OPAL_ERR_OUT_OF_RESOURCE && grdma_make_provider_room(module, ended, &wait));
     if (rc == OPAL_SUCCESS) {
         grdma_count(&module->counters->registrations, 1);
         grdma_count(

@@ -65,6 +65,7 @@ static bool deregister_all(grdma_module_t *module, const grdma_list_t *list, siz
         grdma_count(&module->counters->provider_errors, rc != OPAL_SUCCESS);
         grdma_count(&module->counters->deregistrations, count);
         atomic_fetch_sub(&module->counters->bytes, bytes);
+        grdma_give_room(module, count, bytes);
         *all += count;
     }
     return true;
@@ -88,6 +89,21 @@ static void end_all(grdma_module_t *module, grdma_list_t *idle, int *result)
     }
 }
 
+/* From before the regions leave the lists to after they have stopped to count. In a fork child that began in between,
+ * nothing is on its way. */
+static uint32_t begin_ending(grdma_module_t *module)
+{
+    atomic_fetch_add(&module->ending, 1);
+    return atomic_load(&module->first_own);
+}
+
+static void finish_ending(grdma_module_t *module, uint32_t begun)
+{
+    if (atomic_load(&module->first_own) == begun) {
+        atomic_fetch_sub(&module->ending, 1);
+    }
+}
+
 int grdma_end_one(grdma_module_t *module, uint32_t id)
 {
     grdma_list_t one = { 0 };
@@ -95,7 +111,9 @@ int grdma_end_one(grdma_module_t *module, uint32_t id)
 
     __atomic_store_n(&grdma_at(module, id)->super.cache_word, grdma_now_us(), __ATOMIC_RELAXED);
     grdma_list_add(module, &one, id);
+    const uint32_t begun = begin_ending(module);
     end_all(module, &one, &result);
+    finish_ending(module, begun);
     return result;
 }
 
@@ -189,13 +207,14 @@ int grdma_reap(grdma_module_t *module)
     int result = OPAL_SUCCESS;
 
     if ((atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0) {
+        /* First: whoever finds nothing idle because it is on its way out, sees this, or WORK. */
+        const uint32_t begun = begin_ending(module);
         atomic_fetch_and(&module->attention,
                          ~(uint64_t) GRDMA_ATTENTION_WORK); /* What comes from here on sets it again. */
-        atomic_fetch_add(&module->ending, 1);
         empty_limbo(module, &result);
         grdma_list_t dead = take_all(&module->dead);
         end_all(module, &dead, &result);
-        atomic_fetch_sub(&module->ending, 1);
+        finish_ending(module, begun);
         warn_in_use(module);
     }
     free_spent(module);

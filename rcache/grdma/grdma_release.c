@@ -196,6 +196,7 @@ static void end_now(grdma_module_t *module, grdma_list_t *idle)
         grdma_count(&module->counters->unpin_ns[0], count);
         atomic_fetch_sub(&module->counters->bytes, bytes);
         atomic_fetch_sub(&module->counters->count, count);
+        grdma_give_room(module, count, bytes);
     }
     push(module, &module->spent, idle->first, last_in(module, idle));
     idle->first = 0;
@@ -220,8 +221,16 @@ void grdma_end_in_hook(grdma_module_t *module, grdma_list_t *idle)
 
 static void unlock_in_hook(grdma_module_t *module, grdma_list_t *idle)
 {
+    const bool is_counted = idle->first != 0 && atomic_load_explicit(&module->is_tight, memory_order_relaxed);
+
+    if (is_counted) {
+        atomic_fetch_add(&module->ending, 1); /* While nobody can find out that they are not idle regions any more. */
+    }
     pthread_mutex_unlock(&module->lock);
     grdma_end_in_hook(module, idle);
+    if (is_counted) {
+        atomic_fetch_sub(&module->ending, 1);
+    }
     barrier_after_rmw(); /* As in grdma_unlock(). */
 }
 

@@ -255,7 +255,7 @@ static void resources(mca_rcache_provider_t *provider, mca_rcache_base_resources
     resources->deregister_mem = deregister_mem;
     resources->deregister_many = deregister_many;
     resources->after_fork = after_fork;
-    resources->flags = MCA_RCACHE_RESOURCES_HOOK_SAFE;
+    resources->flags = MCA_RCACHE_RESOURCES_HOOK_SAFE | MCA_RCACHE_RESOURCES_MEMLOCK_USER;
 }
 
 uring_provider_t *uring_new_provider(void)

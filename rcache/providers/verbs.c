@@ -188,11 +188,13 @@ static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
 
 static void resources(mca_rcache_provider_t *provider, mca_rcache_base_resources_t *resources)
 {
-    (void) provider;
     resources->sizeof_reg = sizeof(mca_rcache_verbs_registration_t);
     resources->register_mem = register_mem;
     resources->deregister_mem = deregister_mem;
     resources->after_fork = after_fork;
+    if ((atomic_load(&of(provider)->extras) & IBV_ACCESS_ON_DEMAND) == 0) {
+        resources->flags = MCA_RCACHE_RESOURCES_MEMLOCK_PROCESS;
+    }
 }
 
 /* ---- dmabuf ------------------------------------------------------------------------------------- */

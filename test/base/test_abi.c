@@ -160,6 +160,8 @@ VALUE(MCA_RCACHE_FLAGS_PERSIST, 0x2);
 VALUE(MCA_RCACHE_FLAGS_SO_MEM, 0x4);
 VALUE(MCA_RCACHE_FLAGS_INVALID, 0x80);
 VALUE(MCA_RCACHE_RESOURCES_HOOK_SAFE, 1);
+VALUE(MCA_RCACHE_RESOURCES_MEMLOCK_USER, 2);
+VALUE(MCA_RCACHE_RESOURCES_MEMLOCK_PROCESS, 4);
 
 /* What the inline functions of the headers, compiled into users, rely on, besides the words above. */
 _Static_assert(OPAL_MEM_HOOKS_CAUSE_COUNT <= MCA_RCACHE_STATS_CAUSES, "figures have no room for all causes");

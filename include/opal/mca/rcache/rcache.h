@@ -64,6 +64,11 @@ typedef enum mca_rcache_in_use_policy_t {
 
 /** resources.flags: deregister_mem is one system call, takes no user-space lock and allocates nothing. */
 #define MCA_RCACHE_RESOURCES_HOOK_SAFE 0x1
+/** resources.flags: registered memory is pinned, and counts against RLIMIT_MEMLOCK of the user, or of the process: all
+ * such caches together stay within it, and within half of the memory cgroup's memory.max
+ * (variable rcache_base_system_limits). */
+#define MCA_RCACHE_RESOURCES_MEMLOCK_USER 0x2
+#define MCA_RCACHE_RESOURCES_MEMLOCK_PROCESS 0x4
 
 /** How a cache registers memory. Filled in by the user, copied at creation; unused members are zero. */
 typedef struct mca_rcache_base_resources_t {
@@ -155,7 +160,8 @@ typedef int (*mca_rcache_base_module_find_fn_t)(mca_rcache_base_module_t *rcache
 typedef int (*mca_rcache_base_module_invalidate_range_fn_t)(mca_rcache_base_module_t *rcache, void *addr,
                                                             size_t size);
 
-/** Drop the idle registration that was not used for longest. @return false: there is none. */
+/** Drop the idle registration that was not used for longest. Not from hook context, but a window may be open on this thread:
+ * another cache wants the room. @return false: there is none. */
 typedef bool (*mca_rcache_base_module_evict_fn_t)(mca_rcache_base_module_t *rcache);
 
 /** Deregister everything and free the cache. Called once, by mca_rcache_base_module_destroy(): no release callback
