@@ -10,6 +10,10 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_limits.h \
 	rcache/base/rcache_limits_system.c \
 	rcache/base/rcache_raw.h \
+	rcache/base/rcache_places.c \
+	rcache/base/rcache_places.h \
+	rcache/base/rcache_stack.c \
+	rcache/base/rcache_stack.h \
 	rcache/base/rcache_stats.c \
 	rcache/base/rcache_stats.h \
 	rcache/base/rcache_stats_map.c \
@@ -20,6 +24,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_evict.c \
 	rcache/grdma/grdma_hint.c \
 	rcache/grdma/grdma_hint.h \
+	rcache/grdma/grdma_in_use.c \
 	rcache/grdma/grdma_reap.c \
 	rcache/grdma/grdma_region.c \
 	rcache/grdma/grdma_room.c \

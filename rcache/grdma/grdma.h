@@ -113,7 +113,8 @@ typedef struct grdma_block_t {
 typedef struct grdma_pending_t {
     struct grdma_pending_cell_t {
         _Atomic uint32_t state; /**< EMPTY -> WRITING (one hook) -> READY -> EMPTY (holder of the lock). */
-        uint32_t cause;
+        uint16_t cause;
+        uint16_t releaser; /**< Stack of the release; 0: not known. */
         uintptr_t start;
         size_t length;
     } cell[GRDMA_PENDING_CELLS];
@@ -121,6 +122,28 @@ typedef struct grdma_pending_t {
     uint64_t handled;        /**< Value of posted up to which the cells were read; under the lock. */
     _Atomic bool overflow;   /**< No cell was free: invalidate everything. */
 } grdma_pending_t;
+
+/* ---- Releases of memory in use ---------------------------------------------------------------------- */
+
+/** Number of the stack by which a region was made; 0: not known. The maker's, before READY. */
+typedef _Atomic uint16_t grdma_maker_t;
+
+/** To be told of. Numbers of stacks; 0: not known. */
+typedef struct grdma_report_t {
+    uint16_t releaser, maker, cause;
+} grdma_report_t;
+
+#define GRDMA_REPORTS 16
+
+typedef struct grdma_in_use_t {
+    grdma_report_t report[GRDMA_REPORTS];
+    uint32_t count;
+    uint32_t unknown;   /**< Causes of which a release was noted whose stack is not known. */
+    uint32_t posted;    /**< Stack of the release that is being handled, if is_posted. */
+    bool is_posted;     /**< It was another thread's. */
+    bool are_lost;      /**< There was no room for all. */
+    atomic_bool are_any;
+} grdma_in_use_t;
 
 /* ---- The cache ------------------------------------------------------------------------------------ */
 
@@ -179,8 +202,8 @@ struct grdma_module_t {
     _Atomic uint32_t ending;       /**< Regions on their way out, that still count: threads that are at it. */
     _Atomic bool is_tight;         /**< It has a limit, or the provider has met one: then hooks raise `ending`, too. */
     pthread_mutex_t provider_lock; /**< Held across after_fork, so that it is called once. No hook takes it. */
-    _Atomic bool warn_in_use;      /**< Say so at the next chance. */
-    atomic_bool warned_in_use;
+    grdma_in_use_t in_use;         /**< Under the lock. */
+    _Atomic uintptr_t makers[GRDMA_CHUNKS]; /**< As chunks: grdma_maker_t of each id. 0, too, where policy is not `warn`. */
     grdma_module_t *left; /**< Of those that were destroyed with references out: the one before. */
     char name[];          /**< resources.cache_name. */
 };
@@ -350,6 +373,7 @@ typedef struct grdma_batch_t {
     bool is_certain; /**< Their memory was released, so in_use_policy applies. */
     uint32_t now_us; /**< When. */
     uint32_t in_use;
+    uint32_t first_in_use; /**< Id of one of these. */
     uint32_t count; /**< Of regions that were READY. */
 } grdma_batch_t;
 
@@ -391,7 +415,8 @@ uint32_t grdma_now_us(void);
 /* grdma_pending.c: ranges from hooks that did not get the lock. */
 
 /** Hook context. */
-void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length, uint32_t cause);
+void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length, opal_mem_hooks_cause_t cause,
+                        uint32_t releaser);
 bool grdma_pending_any(const grdma_pending_t *pending);
 
 /* grdma_register.c */
@@ -425,6 +450,22 @@ void grdma_announce_locked(grdma_module_t *module, uint32_t id);
 /** Pin it, and count the caller's reference. Regions that it covers are ended, if it has neighbours. Codes of
  * rcache_register; on error it is in no index, and nothing is pinned. Not from hook context. */
 int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours);
+
+/* grdma_in_use.c: memory released while in use. */
+
+/** Before the cache is used. Not from hook context. */
+void grdma_in_use_prepare(const grdma_module_t *module);
+/** Room for the makers of a chunk's regions, before there are any. @return false: no memory. Not from hook context. */
+bool grdma_makers_fit(grdma_module_t *module, unsigned chunk);
+void grdma_makers_free(grdma_module_t *module);
+/** The caller's stack made this region. Only under policy `warn`. Not from hook context. */
+void grdma_note_maker(const grdma_module_t *module, uint32_t id);
+/** Stack of the release that is in progress on this thread, if policy asks for it. Hook context. */
+uint32_t grdma_releaser(const grdma_module_t *module);
+/** Do as in_use_policy says. Hook context. */
+void grdma_note_in_use_locked(grdma_module_t *module, const grdma_batch_t *batch, opal_mem_hooks_cause_t cause);
+/** Say what was noted. Not from hook context. */
+void grdma_warn_in_use(grdma_module_t *module);
 
 /* grdma_room.c: limits. */
 

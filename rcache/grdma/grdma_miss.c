@@ -264,6 +264,9 @@ static void give_up(grdma_module_t *module, uint32_t id)
 static int pin(miss_t *miss)
 {
     grdma_module_t *module = miss->module;
+    if (module->resources.in_use_policy == MCA_RCACHE_IN_USE_WARN) {
+        grdma_note_maker(module, miss->id);
+    }
     const int rc = grdma_pin(module, grdma_at(module, miss->id), miss->block, miss->has_neighbours);
 
     if (!grdma_is_inherited(module, miss->id)) {

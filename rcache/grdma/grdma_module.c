@@ -49,6 +49,7 @@ static void free_module(grdma_module_t *module)
 {
     grdma_blocks_free(module);
     grdma_common_free(module);
+    grdma_makers_free(module);
     grdma_regions_free(module);
     grdma_hints_free(atomic_load(&module->hints));
     interval_btree_destroy(&module->index);
@@ -137,6 +138,7 @@ static void reset_child(mca_rcache_base_module_t *base_module)
     atomic_store(&module->dead, 0);
     atomic_store(&module->spent, 0);
     memset(&module->pending, 0, sizeof(module->pending));
+    memset(&module->in_use, 0, sizeof(module->in_use));
     grdma_blocks_reset_child(module);
     atomic_store(&module->attention, deaf | GRDMA_ATTENTION_PROVIDER);
 }
@@ -227,6 +229,7 @@ int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, 
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     set_constants(module, resources);
+    grdma_in_use_prepare(module);
     if (set_up(module) != OPAL_SUCCESS) {
         free_module(module);
         return OPAL_ERR_OUT_OF_RESOURCE;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Outside hooks: ends the regions that nobody refers to any more, and says what hooks could not say. */
-#include <stdlib.h>
+/* Outside hooks: ends the regions that nobody refers to any more, and has said what hooks could not say. */
 #include <time.h>
 
-#include "opal/mca/base/base.h"
 #include "rcache/grdma/grdma.h"
 
 /* Of the monotonic clock; wraps after 71 minutes, and is never 0. */
@@ -192,16 +190,6 @@ static void empty_limbo(grdma_module_t *module, int *result)
 
 /* ---- Everything ---------------------------------------------------------------------------------- */
 
-static void warn_in_use(grdma_module_t *module)
-{
-    if (atomic_exchange(&module->warn_in_use, false) && !atomic_exchange(&module->warned_in_use, true)) {
-        mca_base_log(MCA_BASE_LOG_WARN,
-                     "cache %s: memory was released while a registration of it was in use; the transfer may "
-                     "have moved wrong data (reported once a cache; rcache_base_in_use_policy)",
-                     module->name);
-    }
-}
-
 int grdma_reap(grdma_module_t *module)
 {
     int result = OPAL_SUCCESS;
@@ -215,7 +203,7 @@ int grdma_reap(grdma_module_t *module)
         grdma_list_t dead = take_all(&module->dead);
         end_all(module, &dead, &result);
         finish_ending(module, begun);
-        warn_in_use(module);
+        grdma_warn_in_use(module);
     }
     free_spent(module);
     return result;

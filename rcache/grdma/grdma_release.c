@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* How regions are taken out of use: because their memory was released, or somebody wants their place. What is found idle
  * at once is ended at once, inside the hook if the provider allows it; the rest waits in limbo for grdma_reap(). */
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "framework/util/barrier.h"
 #include "rcache/grdma/grdma.h"
 
@@ -16,21 +13,6 @@ void grdma_unindex_locked(grdma_module_t *module, grdma_region_t *region)
                               region->super.cache_id);
         __atomic_fetch_and(&region->super.flags, ~GRDMA_INDEXED, __ATOMIC_RELAXED);
         page_filter_remove(&module->filter, grdma_first(region), grdma_last(region));
-    }
-}
-
-static void note_in_use(grdma_module_t *module, uint32_t count)
-{
-    grdma_count(&module->counters->invalidated_in_use, count);
-    if (module->resources.in_use_policy == MCA_RCACHE_IN_USE_WARN) {
-        atomic_store(&module->warn_in_use, true);
-        grdma_attend(module, GRDMA_ATTENTION_WORK);
-    } else if (module->resources.in_use_policy == MCA_RCACHE_IN_USE_ABORT) {
-        static const char text[] = "opalmem: error: memory was released that a registration in use covers "
-                                   "(rcache_base_in_use_policy is abort)\n";
-        ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
-        (void) ignored;
-        abort();
     }
 }
 
@@ -48,7 +30,7 @@ void grdma_batch_end_locked(grdma_module_t *module, opal_mem_hooks_cause_t cause
         grdma_count(&module->counters->invalidations[cause], batch->count);
     }
     if (batch->in_use != 0 && batch->is_certain) {
-        note_in_use(module, batch->in_use);
+        grdma_note_in_use_locked(module, batch, cause);
     }
 }
 
@@ -67,7 +49,10 @@ void grdma_retire_locked(grdma_module_t *module, uint32_t id, grdma_batch_t *bat
     __atomic_store_n(&region->super.cache_word, batch->now_us, __ATOMIC_RELAXED);
     const bool is_idle = grdma_is_idle(module, id);
     batch->count++;
-    batch->in_use += !is_idle;
+    if (!is_idle) {
+        batch->in_use++;
+        batch->first_in_use = id;
+    }
     grdma_list_add(module, is_idle && batch->is_alone ? &batch->idle : &module->limbo, id);
 }
 
@@ -246,7 +231,7 @@ static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_
     } else {
         /* Before it is posted: whoever handles it lowers it. */
         atomic_fetch_add(&module->attention, GRDMA_ATTENTION_POST);
-        grdma_pending_post(&module->pending, first, last - first + 1, cause);
+        grdma_pending_post(&module->pending, first, last - first + 1, cause, grdma_releaser(module));
         barrier_after_rmw();
     }
     while (grdma_pending_any(&module->pending) && pthread_mutex_trylock(&module->lock) == 0) {

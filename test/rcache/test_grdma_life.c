@@ -248,21 +248,19 @@ START_TEST(in_use_policy_abort_aborts)
 }
 END_TEST
 
-START_TEST(in_use_policy_warn_warns_once)
+START_TEST(in_use_policy_warn_warns_once_a_place)
 {
     resources.in_use_policy = MCA_RCACHE_IN_USE_WARN;
     make_again();
     mca_base_set_log(keep_message, NULL);
-    mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
-    release(0, 1);
-    ck_assert_str_eq(message, "");
-    put(reg);
-    ck_assert_ptr_nonnull(strstr(message, "fake"));
-    message[0] = '\0';
-    reg = get(0, 1, 0, 0);
-    release(0, 1);
-    put(reg);
-    ck_assert_str_eq(message, "");
+    for (int i = 0; i < 2; i++) {
+        mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
+        release(0, 1);
+        ck_assert_str_eq(message, "");
+        put(reg);
+        ck_assert_int_eq(strstr(message, "fake") != NULL, i == 0);
+        message[0] = '\0';
+    }
 }
 END_TEST
 
@@ -286,7 +284,7 @@ int main(void)
     tcase_add_test(tests, bad_creation_is_explained);
     tcase_add_test(tests, without_hooks_nothing_is_kept);
     tcase_add_test_raise_signal(tests, in_use_policy_abort_aborts, 6);
-    tcase_add_test(tests, in_use_policy_warn_warns_once);
+    tcase_add_test(tests, in_use_policy_warn_warns_once_a_place);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

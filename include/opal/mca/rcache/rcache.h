@@ -58,8 +58,9 @@ typedef struct mca_rcache_base_registration_t {
 typedef enum mca_rcache_in_use_policy_t {
     MCA_RCACHE_IN_USE_DEFAULT, /**< The variable rcache_base_in_use_policy. */
     MCA_RCACHE_IN_USE_IGNORE,
-    MCA_RCACHE_IN_USE_WARN, /**< One message for each cache, at the next call that may print. */
-    MCA_RCACHE_IN_USE_ABORT /**< abort(), after one line on stderr. */
+    MCA_RCACHE_IN_USE_WARN, /**< A message for each place that releases, with its stack and the one that registered; at the
+                             * next call that may print. */
+    MCA_RCACHE_IN_USE_ABORT /**< abort(), after a line and the stack on stderr. */
 } mca_rcache_in_use_policy_t;
 
 /** resources.flags: deregister_mem is one system call, takes no user-space lock and allocates nothing. */
