@@ -93,6 +93,9 @@ bench_bench_init_SOURCES = bench/bench_init.c
 bench_bench_init_LDADD = libopalmem.la
 bench_bench_stall_SOURCES = bench/bench_stall.c
 bench_bench_stall_LDADD = libopalmem.la
+bench_programs += bench/bench_overlap
+bench_bench_overlap_SOURCES = bench/rcache/bench_overlap.c
+bench_bench_overlap_LDADD = libopalmem.la
 # Below test/, because they time internal functions.
 bench_programs += test/rcache/time_index
 test_rcache_time_index_SOURCES = test/rcache/time_index.c
@@ -135,6 +138,7 @@ bench: $(bench_programs)
 	$(time_install)
 	$(tests_component_path) $(bench_peers)
 	$(tests_component_path) $(bench_rcache)
+	$(tests_component_path) bench/bench_overlap
 	$(tests_component_path) bench/bench_stall
 	test/rcache/time_index
 

@@ -5,6 +5,7 @@ dist_doc_DATA += docs/embedding.md
 dist_doc_DATA += docs/interposition.md
 dist_doc_DATA += docs/rcache-cost.md $(wildcard $(srcdir)/docs/rcache-*.svg)
 dist_doc_DATA += docs/rcache-limits.md
+dist_doc_DATA += docs/rcache-overlaps.md
 dist_doc_DATA += docs/rcache-protocol.md
 dist_doc_DATA += docs/release-paths.md
 dist_doc_DATA += docs/statistics.md

@@ -32,6 +32,12 @@ static const mca_base_var_enum_value_t policy_values[] = {
     { NULL, 0 },
 };
 
+static const mca_base_var_enum_value_t overlap_values[] = {
+    { "coexist", MCA_RCACHE_OVERLAP_COEXIST },
+    { "merge", MCA_RCACHE_OVERLAP_MERGE },
+    { NULL, 0 },
+};
+
 static const mca_base_var_def_t variables[] = {
     { .framework = "rcache",
       .component = "base",
@@ -87,6 +93,16 @@ static const mca_base_var_def_t variables[] = {
       .storage = &mca_rcache_base_settings.system_limits },
     { .framework = "rcache",
       .component = "base",
+      .name = "overlap",
+      .help = "What to do with idle registrations that a new one overlaps in part: coexist (leave them), merge "
+              "(register "
+              "the union in the place of all; where that fails, the new range alone).",
+      .type = MCA_BASE_VAR_TYPE_ENUM,
+      .info_level = 5,
+      .enumerator = overlap_values,
+      .storage = &mca_rcache_base_settings.overlap },
+    { .framework = "rcache",
+      .component = "base",
       .name = "in_use_policy",
       .help = "What to do when memory is released that a registration in use covers: ignore, warn, abort.",
       .type = MCA_BASE_VAR_TYPE_ENUM,
@@ -117,6 +133,7 @@ int mca_rcache_base_open(void)
     mca_rcache_base_settings = (mca_rcache_base_settings_t){
         .leave_pinned = -1,
         .system_limits = true,
+        .overlap = MCA_RCACHE_OVERLAP_COEXIST,
         .in_use_policy = MCA_RCACHE_IN_USE_WARN,
         .stats_page = true,
     };
@@ -136,8 +153,7 @@ int mca_rcache_base_open(void)
     if (rc == OPAL_SUCCESS) {
         mca_rcache_stats_open(mca_rcache_base_settings.stats_page);
         mca_rcache_limits_open(mca_rcache_base_settings.process_max_count,
-                               mca_rcache_base_settings.process_max_bytes,
-                               mca_rcache_base_settings.system_limits);
+                               mca_rcache_base_settings.process_max_bytes, mca_rcache_base_settings.system_limits);
         mca_rcache_list_open();
     }
     return rc;

@@ -8,6 +8,12 @@
 
 #include "opal/mca/rcache/rcache.h"
 
+/** What becomes of an idle registration that a new one overlaps. */
+typedef enum mca_rcache_overlap_t {
+    MCA_RCACHE_OVERLAP_COEXIST, /**< Both stay. The default: docs/rcache-overlaps.md. */
+    MCA_RCACHE_OVERLAP_MERGE    /**< The union takes the place of both. */
+} mca_rcache_overlap_t;
+
 /** Values of the variables rcache_base_*; constant between open and close. */
 typedef struct mca_rcache_base_settings_t {
     int leave_pinned; /**< -1 auto, 0, 1. */
@@ -17,8 +23,9 @@ typedef struct mca_rcache_base_settings_t {
     size_t process_max_count; /**< Of all caches together; 0: no limit. */
     size_t process_max_bytes;
     bool system_limits; /**< Heed RLIMIT_MEMLOCK and the cgroup? */
-    int in_use_policy; /**< mca_rcache_in_use_policy_t. */
-    bool stats_page;   /**< May others read the figures? */
+    int overlap;        /**< mca_rcache_overlap_t. */
+    int in_use_policy;  /**< mca_rcache_in_use_policy_t. */
+    bool stats_page;    /**< May others read the figures? */
 } mca_rcache_base_settings_t;
 extern mca_rcache_base_settings_t mca_rcache_base_settings;
 

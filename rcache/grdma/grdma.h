@@ -138,10 +138,10 @@ typedef struct grdma_report_t {
 typedef struct grdma_in_use_t {
     grdma_report_t report[GRDMA_REPORTS];
     uint32_t count;
-    uint32_t unknown;   /**< Causes of which a release was noted whose stack is not known. */
-    uint32_t posted;    /**< Stack of the release that is being handled, if is_posted. */
-    bool is_posted;     /**< It was another thread's. */
-    bool are_lost;      /**< There was no room for all. */
+    uint32_t unknown; /**< Causes of which a release was noted whose stack is not known. */
+    uint32_t posted;  /**< Stack of the release that is being handled, if is_posted. */
+    bool is_posted;   /**< It was another thread's. */
+    bool are_lost;    /**< There was no room for all. */
     atomic_bool are_any;
 } grdma_in_use_t;
 
@@ -179,7 +179,8 @@ struct grdma_module_t {
 
     /* Constant. */
     mca_rcache_base_resources_t resources __attribute__((aligned(64)));
-    uint32_t accounts; /**< MCA_RCACHE_LIMIT_*: bounds of the process that it shares; 0: none. */
+    bool merges;                     /**< Variable rcache_base_overlap. */
+    uint32_t accounts;               /**< MCA_RCACHE_LIMIT_*: bounds of the process that it shares; 0: none. */
     size_t mapped;                   /**< Bytes of this structure, with the name behind it. */
     mca_rcache_counters_t *counters; /**< `count` and `bytes` are raised only under the lock: limits are exact. */
 
@@ -197,15 +198,16 @@ struct grdma_module_t {
     _Atomic uint32_t owners; /**< Blocks that have an owner. Raised under the lock, before the block is used. */
     grdma_pending_t pending;
 
-    _Atomic uint32_t dead;         /**< To be deregistered and freed, outside hooks: a list's first. */
-    _Atomic uint32_t spent;        /**< To be freed, outside hooks; likewise. */
-    _Atomic uint32_t ending;       /**< Regions on their way out, that still count: threads that are at it. */
-    _Atomic bool is_tight;         /**< It has a limit, or the provider has met one: then hooks raise `ending`, too. */
+    _Atomic uint32_t dead;   /**< To be deregistered and freed, outside hooks: a list's first. */
+    _Atomic uint32_t spent;  /**< To be freed, outside hooks; likewise. */
+    _Atomic uint32_t ending; /**< Regions on their way out, that still count: threads that are at it. */
+    _Atomic bool is_tight;   /**< It has a limit, or the provider has met one: then hooks raise `ending`, too. */
     pthread_mutex_t provider_lock; /**< Held across after_fork, so that it is called once. No hook takes it. */
     grdma_in_use_t in_use;         /**< Under the lock. */
-    _Atomic uintptr_t makers[GRDMA_CHUNKS]; /**< As chunks: grdma_maker_t of each id. 0, too, where policy is not `warn`. */
-    grdma_module_t *left; /**< Of those that were destroyed with references out: the one before. */
-    char name[];          /**< resources.cache_name. */
+    _Atomic uintptr_t
+        makers[GRDMA_CHUNKS]; /**< As chunks: grdma_maker_t of each id. 0, too, where policy is not `warn`. */
+    grdma_module_t *left;     /**< Of those that were destroyed with references out: the one before. */
+    char name[];              /**< resources.cache_name. */
 };
 
 /* ---- For the base ------------------------------------------------------------------------------- */
@@ -374,7 +376,7 @@ typedef struct grdma_batch_t {
     uint32_t now_us; /**< When. */
     uint32_t in_use;
     uint32_t first_in_use; /**< Id of one of these. */
-    uint32_t count; /**< Of regions that were READY. */
+    uint32_t count;        /**< Of regions that were READY. */
 } grdma_batch_t;
 
 void grdma_batch_begin_locked(const grdma_module_t *module, bool is_certain, grdma_batch_t *batch);

@@ -44,15 +44,43 @@ static uint32_t containing_locked(const grdma_module_t *module, const grdma_wish
                                      wish->last >> module->page_shift, accept, &look);
 }
 
-/* If a registration would do but for its rights, the new one covers it, with the rights of both. */
+/* The wish covers the region, too, with the rights of both. */
+static void include(grdma_wish_t *wish, const grdma_region_t *region)
+{
+    wish->first = grdma_first(region) < wish->first ? grdma_first(region) : wish->first;
+    wish->last = grdma_last(region) > wish->last ? grdma_last(region) : wish->last;
+    wish->access |= region->super.access_flags;
+}
+
+typedef struct merge_t {
+    const grdma_module_t *module;
+    grdma_wish_t *wish;
+} merge_t;
+
+/* What is in use, stays: it would be pinned twice. */
+static bool include_idle(const interval_btree_entry_t *entry, void *arg)
+{
+    const merge_t *merge = arg;
+    const grdma_region_t *region = grdma_at(merge->module, entry->id);
+
+    if ((grdma_flags(region) & GRDMA_KEPT) == 0 && grdma_is_idle(merge->module, entry->id)) {
+        include(merge->wish, region);
+    }
+    return true;
+}
+
+/* If a registration would do but for its rights, the new one covers it, with the rights of both. Of those that overlap in
+ * part, if that is the policy: but not of those that overlap only the union. */
 static void widen_locked(const grdma_module_t *module, grdma_wish_t *wish)
 {
     const uint32_t id = containing_locked(module, wish, can_be_replaced);
+
     if (id != 0) {
-        const grdma_region_t *region = grdma_at(module, id);
-        wish->first = grdma_first(region);
-        wish->last = grdma_last(region);
-        wish->access |= region->super.access_flags;
+        include(wish, grdma_at(module, id));
+    } else if (module->merges) {
+        merge_t merge = { module, wish };
+        interval_btree_visit_overlapping(&module->index, wish->first >> module->page_shift,
+                                         wish->last >> module->page_shift, include_idle, &merge);
     }
 }
 
@@ -289,8 +317,9 @@ static bool may_change_soon(const miss_t *miss, bool of_process)
         return true;
     }
     grdma_lock(module);
-    const bool soon = containing_locked(module, &miss->exact, grants_soon) != 0 || atomic_load(&module->pinning) != 0
-                      || atomic_load(&module->ending) != 0 || (!of_process && grdma_fits_locked(module, length));
+    const bool soon = containing_locked(module, &miss->exact, grants_soon) != 0
+                      || atomic_load(&module->pinning) != 0 || atomic_load(&module->ending) != 0
+                      || (!of_process && grdma_fits_locked(module, length));
     grdma_unlock(module);
     return soon;
 }
@@ -310,7 +339,8 @@ static int make_room(miss_t *miss, bool of_process, grdma_wait_t *wait)
     if (grdma_evict(module, false) || (of_process && grdma_make_process_room(module))) {
         return OPAL_SUCCESS;
     }
-    return may_change_soon(miss, of_process) && grdma_wait_a_little(wait) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
+    return may_change_soon(miss, of_process) && grdma_wait_a_little(wait) ? OPAL_SUCCESS
+                                                                          : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
 /* @return OPAL_SUCCESS: try again. */

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "rcache/base/rcache_base.h"
 #include "rcache/grdma/grdma.h"
 
 static bool evict(mca_rcache_base_module_t *module)
@@ -200,6 +201,7 @@ static void set_constants(grdma_module_t *module, const mca_rcache_base_resource
     module->serial = new_serial();
     module->page_mask = page - 1;
     module->page_shift = (uint32_t) __builtin_ctzl(page);
+    module->merges = mca_rcache_base_settings.overlap == MCA_RCACHE_OVERLAP_MERGE;
     module->accounts = mca_rcache_limits_join(resources->flags);
     atomic_init(&module->is_tight,
                 module->accounts != 0 || resources->max_count != 0 || resources->max_bytes != 0);

@@ -43,7 +43,8 @@ int grdma_regions_grow(grdma_module_t *module, uint32_t needed)
     }
     for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk <= grdma_chunk_of(needed) && rc == OPAL_SUCCESS; chunk++) {
         if (atomic_load(&module->chunks[chunk]) == 0) {
-            rc = grdma_common_fit(module, chunk) && grdma_makers_fit(module, chunk) ? make_chunk(module, chunk) : OPAL_ERR_OUT_OF_RESOURCE;
+            rc = grdma_common_fit(module, chunk) && grdma_makers_fit(module, chunk) ? make_chunk(module, chunk)
+                                                                                    : OPAL_ERR_OUT_OF_RESOURCE;
         }
     }
     return rc;

@@ -20,10 +20,9 @@ static void resources_are_complete(scene_t *scene)
     REQUIRE(resources->sizeof_reg >= sizeof(mca_rcache_base_registration_t),
             "sizeof_reg is %zu, less than the %zu of a registration", resources->sizeof_reg,
             sizeof(mca_rcache_base_registration_t));
-    const uint32_t known = MCA_RCACHE_RESOURCES_HOOK_SAFE | MCA_RCACHE_RESOURCES_MEMLOCK_USER
-                           | MCA_RCACHE_RESOURCES_MEMLOCK_PROCESS;
-    REQUIRE((resources->flags & ~known) == 0, "flags has unknown bits: %#x",
-            resources->flags);
+    const uint32_t known =
+        MCA_RCACHE_RESOURCES_HOOK_SAFE | MCA_RCACHE_RESOURCES_MEMLOCK_USER | MCA_RCACHE_RESOURCES_MEMLOCK_PROCESS;
+    REQUIRE((resources->flags & ~known) == 0, "flags has unknown bits: %#x", resources->flags);
     for (size_t i = 0; i < sizeof(resources->reserved) / sizeof(resources->reserved[0]); i++) {
         REQUIRE(resources->reserved[i] == NULL, "reserved[%zu] is not NULL", i);
     }

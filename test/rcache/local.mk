@@ -2,7 +2,7 @@
 rcache_tests = test/rcache/test_interval_btree test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads \
 	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common \
-	test/rcache/test_rcache_limits test/rcache/test_grdma_in_use test/rcache/test_rcache_stack \
+	test/rcache/test_rcache_limits test/rcache/test_grdma_in_use test/rcache/test_rcache_stack test/rcache/test_grdma_overlap \
 	test/rcache/test_rcache_components test/rcache/test_rcache_finalize test/rcache/test_rcache_stats
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
@@ -108,6 +108,9 @@ test_rcache_test_rcache_stack_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_stack_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_rcache_stack_LDFLAGS = -export-dynamic
 
+test_rcache_test_grdma_overlap_SOURCES = test/rcache/test_grdma_overlap.c test/rcache/fake_provider.c
+test_rcache_test_grdma_overlap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_overlap_LDADD = libopalmem.la $(CHECK_LIBS)
 
 if HAVE_LIBURING
 uring_tests = test/rcache/test_uring test/rcache/test_uring_fork test/rcache/test_uring_stress \
