@@ -5,7 +5,8 @@
  * bound, and has been called once, so that what it sets up at its first call is there. Then it allocates nothing. To find
  * the tables of an object it asks _dl_find_object() of glibc 2.35, which takes no lock and is safe in signal handlers;
  * libgcc does that since version 12, which every system with that glibc has. Older ones call dl_iterate_phdr(), which waits
- * for the loader's lock: there, stacks are not taken in hooks.
+ * for the loader's lock: there, stacks are not taken in hooks. One lock is left: libgcc 12 takes its own where a program has
+ * registered tables for code that it makes at run time (__register_frame()); 13 does not.
  *
  * A stack that was taken once is known again by its return addresses: if that of our caller, and the place where it lies, are
  * the same, and in the place of each further one there is the same address, then each frame is of the same function, at the
@@ -101,7 +102,7 @@ void mca_rcache_stack_prepare(void)
     if (atomic_load(&backtrace_fn) != NULL) {
         return;
     }
-    void *unwinder = dlopen("libgcc_s.so.1", RTLD_NOW); /* Never closed. */
+    void *unwinder = dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE); /* Never closed. */
     if (unwinder == NULL) {
         return;
     }

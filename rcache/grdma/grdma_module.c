@@ -231,7 +231,9 @@ int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, 
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     set_constants(module, resources);
-    grdma_in_use_prepare(module);
+    if (caching) {
+        grdma_in_use_prepare(module); /* Else nothing is in the index that a release could find in use. */
+    }
     if (set_up(module) != OPAL_SUCCESS) {
         free_module(module);
         return OPAL_ERR_OUT_OF_RESOURCE;

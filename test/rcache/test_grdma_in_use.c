@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Memory that is released while a registration of it is in use: what the user is told, once for each place. */
+#include <gnu/libc-version.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -334,6 +335,10 @@ END_TEST
 
 int main(void)
 {
+    int minor = 0;
+    if (sscanf(gnu_get_libc_version(), "2.%d", &minor) != 1 || minor < 35) {
+        return test_skip("glibc 2.35: older ones have a lock that keeps stacks from being taken in hooks");
+    }
     Suite *suite = suite_create("grdma_in_use");
     TCase *tests = tcase_create("warn"), *alone = tcase_create("linux");
     tcase_add_checked_fixture(tests, begin, tear_down);

@@ -9,7 +9,7 @@
 #include "test/rcache/grdma_fixture.h"
 #include "test/sanitized.h"
 
-static volatile int not_a_tail_call;
+static _Atomic int not_a_tail_call;
 
 static __attribute__((noinline)) uint32_t take(void)
 {
@@ -174,9 +174,11 @@ START_TEST(release_that_finds_the_lock_taken_is_told_of_with_its_own_stack)
     grdma_unlock(grdma_of(cache)); /* Handles it, on this thread. */
     put(reg);
     ck_assert_ptr_nonnull(strstr(message, "released (munmap)"));
-    const char *found = strstr(message, "other_thread_releases+");
-    ck_assert_ptr_nonnull(found);
-    ck_assert(found < strstr(message, "registered, by"));
+    if (strstr(message, "cannot be taken there") == NULL) { /* glibc before 2.35. */
+        const char *found = strstr(message, "other_thread_releases+");
+        ck_assert_ptr_nonnull(found);
+        ck_assert(found < strstr(message, "registered, by"));
+    }
     tear_down();
 }
 END_TEST
