@@ -51,6 +51,7 @@
 #define grdma_is_idle OPALMEM_NAME(grdma_is_idle)
 #define grdma_leave OPALMEM_NAME(grdma_leave)
 #define grdma_lock OPALMEM_NAME(grdma_lock)
+#define grdma_look_again OPALMEM_NAME(grdma_look_again)
 #define grdma_make_process_room OPALMEM_NAME(grdma_make_process_room)
 #define grdma_make_provider_room OPALMEM_NAME(grdma_make_provider_room)
 #define grdma_makers_fit OPALMEM_NAME(grdma_makers_fit)

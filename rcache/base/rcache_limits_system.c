@@ -90,7 +90,7 @@ size_t mca_rcache_limits_cgroup(const char *membership, const char *root)
     }
     const size_t root_length = strlen(root);
     memcpy(folder, root, root_length);
-    strcpy(folder + root_length, path);
+    memcpy(folder + root_length, path, strlen(path) + 1);
     for (size_t length = strlen(folder); length >= root_length; length--) {
         if (length == root_length || folder[length] == '/' || folder[length] == '\0') {
             folder[length] = '\0';

@@ -475,7 +475,7 @@ void grdma_warn_in_use(grdma_module_t *module);
 typedef struct grdma_wait_t {
     uint64_t deadline; /**< 0: not set. */
     uint64_t ended_elsewhere;
-    unsigned steps;
+    unsigned steps, looks;
 } grdma_wait_t;
 
 /** Do the cache's own limits admit one more registration? */
@@ -486,6 +486,8 @@ bool grdma_reserve_locked(grdma_module_t *module, size_t length);
 bool grdma_may_ever_fit(const grdma_module_t *module, size_t length);
 /** @return false: it has waited for long enough. Not from hook context. */
 bool grdma_wait_a_little(grdma_wait_t *wait);
+/** Nothing was idle. @return false: it has been found so often enough. Not from hook context. */
+bool grdma_look_again(grdma_wait_t *wait);
 /** Evict in other caches of the process. Not from hook context. @return false: nothing is idle there. */
 bool grdma_make_process_room(grdma_module_t *module);
 /** At a limit of the process: may another attempt do better? Likewise. */

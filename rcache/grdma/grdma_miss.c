@@ -339,8 +339,10 @@ static int make_room(miss_t *miss, bool of_process, grdma_wait_t *wait)
     if (grdma_evict(module, false) || (of_process && grdma_make_process_room(module))) {
         return OPAL_SUCCESS;
     }
-    return may_change_soon(miss, of_process) && grdma_wait_a_little(wait) ? OPAL_SUCCESS
-                                                                          : OPAL_ERR_OUT_OF_RESOURCE;
+    if (may_change_soon(miss, of_process)) {
+        return grdma_wait_a_little(wait) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    return grdma_look_again(wait) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
 /* @return OPAL_SUCCESS: try again. */
