@@ -426,6 +426,7 @@
 #define opal_memory_base_always_ask OPALMEM_NAME(opal_memory_base_always_ask)
 #define opal_memory_base_close OPALMEM_NAME(opal_memory_base_close)
 #define opal_memory_base_composite_component OPALMEM_NAME(opal_memory_base_composite_component)
+#define opal_memory_base_constant_generation OPALMEM_NAME(opal_memory_base_constant_generation)
 #define opal_memory_base_null_component OPALMEM_NAME(opal_memory_base_null_component)
 #define opal_memory_base_open OPALMEM_NAME(opal_memory_base_open)
 #define opal_memory_base_reset_child OPALMEM_NAME(opal_memory_base_reset_child)

@@ -54,6 +54,8 @@ _Static_assert(sizeof(mca_rcache_base_registration_t) <= 64, "a hit reads one li
 #define GRDMA_WATCHED 0x00040000u /**< By the memory framework. */
 #define GRDMA_ASK 0x00080000u     /**< A component wants to be asked at each hit (SLOW_VALID). */
 #define GRDMA_LIMBO 0x00100000u   /**< INVALID, and in limbo until nobody refers to it. */
+#define GRDMA_TOLD \
+    0x00200000u /**< The kernel tells of its changes: a hit looks at opal_memory_changed() and the watch. */
 
 /** No lookup finds a region with one of these. */
 #define GRDMA_HIDDEN (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS | GRDMA_PINNING)
@@ -95,6 +97,18 @@ typedef struct grdma_count_t {
 typedef struct grdma_thread_t grdma_thread_t;
 typedef struct grdma_module_t grdma_module_t;
 
+/** The region where the last lookup of a thread in a page of 4 KiB ended. As with any hint, the region itself says whether it is
+ * what is wanted. The owner's alone. */
+typedef struct grdma_front_t {
+    uintptr_t page; /**< Its number; GRDMA_NO_PAGE: none. Stored last. */
+    grdma_region_t *region;
+    grdma_count_t *count; /**< That of the region. */
+} grdma_front_t;
+
+#define GRDMA_FRONT_SHIFT 12
+#define GRDMA_NO_PAGE UINTPTR_MAX
+#define GRDMA_FRONTS 128 /**< 3 KiB: a tenth of what a processor's first cache holds. */
+
 /** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. */
 typedef struct grdma_block_t {
     _Atomic uintptr_t counts[GRDMA_CHUNKS]; /**< Chunk k, less its first id; 0: not there yet. Set by the owner. */
@@ -103,6 +117,7 @@ typedef struct grdma_block_t {
     grdma_module_t *module;                 /**< Constant. */
     struct grdma_block_t *next;             /**< Of the cache; constant. */
     struct grdma_block_t *next_of_thread;   /**< Under the lock of threads. */
+    grdma_front_t front[GRDMA_FRONTS];      /**< By page number. */
 } grdma_block_t;
 
 /* ---- Ranges that hooks could not handle at once --------------------------------------------------- */
@@ -145,9 +160,10 @@ struct grdma_module_t {
     /* What a hit reads; written rarely. */
     _Atomic uint64_t attention __attribute__((aligned(64))); /**< GRDMA_ATTENTION_*. A hit looks here first. */
     uint32_t stride;                                         /**< From region to region, bytes. Constant. */
-    uint64_t serial;                        /**< No other cache of this process has it. Constant. */
-    uintptr_t page_mask;                    /**< Page size less 1. Constant. */
-    uint32_t page_shift;                    /**< Index and filter count in pages. Constant. */
+    uint64_t serial;     /**< No other cache of this process has it. Constant. */
+    uintptr_t recent;    /**< Where threads keep their short way to it: from the thread pointer. Constant. */
+    uintptr_t page_mask; /**< Page size less 1. Constant. */
+    uint32_t page_shift; /**< Index and filter count in pages. Constant. */
     _Atomic(grdma_hints_t *) hints;         /**< Replaced when it grows. */
     _Atomic uint32_t hint_levels;           /**< Bit k: there are hints of level k. */
     _Atomic uint32_t first_own;             /**< Ids below were a fork parent's: nothing of them is touched. */

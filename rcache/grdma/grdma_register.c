@@ -11,43 +11,65 @@
  * but is not handled yet has not marked its regions. */
 static inline bool is_quiet(const grdma_module_t *module)
 {
-    return opal_fork_is_known() && atomic_load_explicit(&module->attention, memory_order_acquire) == 0
-           && !opal_memory_changed();
+    return opal_fork_is_known() && atomic_load_explicit(&module->attention, memory_order_acquire) == 0;
 }
 
 typedef struct sought_t {
-    uintptr_t first, last;
+    uintptr_t start, last; /* Bytes. */
     int32_t access;
 } sought_t;
 
+/* Regions are whole pages: so the bytes need not be rounded. */
 static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t sought)
 {
-    return (uintptr_t) reg->base <= sought.first && (uintptr_t) reg->bound >= sought.last
-           && (sought.access & ~reg->access_flags) == 0;
+    return (uintptr_t) reg->base <= sought.start && (uintptr_t) reg->bound >= sought.last
+           && (reg->access_flags & sought.access) == sought.access;
 }
 
-/* Refer to the region, and then see whether it is what is wanted. If not, the reference is given back. Whoever wanted to end
- * the region meanwhile may have seen it, and leaves that to the next call that is not a hit. */
-static inline __attribute__((always_inline)) grdma_region_t *try(grdma_module_t *module, grdma_block_t *block,
-                                                                 uint32_t id, sought_t sought)
+/* The kernel tells of releases: has it told of none that is not handled, and does the region hold? The flags are read
+ * only then, since what was handled meanwhile has marked its regions. */
+static bool is_as_told(const grdma_region_t *region, sought_t sought)
 {
-    const unsigned chunk = grdma_chunk_of(id);
-    grdma_count_t *count = grdma_count_in_chunk(block, chunk, id);
-    grdma_region_t *region = grdma_in_chunk(module, chunk, id);
+    return !opal_memory_changed() && opal_memory_watch_holds(&region->super.watch)
+           && (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK)) == 0 && covers(&region->super, sought);
+}
 
-    if (__builtin_expect(count == NULL, 0)) {
-        return NULL;
-    }
-    grdma_take(count);
-    if (__builtin_expect((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK)) == 0 && covers(&region->super, sought)
-                             && opal_memory_watch_holds(&region->super.watch),
-                         1)) {
-        return region;
-    }
+/* Is it what is wanted, and nothing tells of it but hooks? */
+static inline bool is_wanted(const grdma_region_t *region, sought_t sought)
+{
+    return (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD)) == 0 && covers(&region->super, sought);
+}
+
+/* A reference was counted of a region that is not what is wanted: it is given back. Whoever wanted to end the region
+ * meanwhile may have seen it, and leaves that to the next call that is not a hit. */
+static void take_back(grdma_module_t *module, const grdma_region_t *region, grdma_count_t *count)
+{
     grdma_put(count);
     if ((grdma_flags(region) & GRDMA_LIMBO) != 0) {
         grdma_attend(module, GRDMA_ATTENTION_WORK);
     }
+}
+
+/* Refer to the region, and then see whether it is what is wanted. If it is, the next lookup finds it at once. */
+static inline __attribute__((always_inline)) grdma_region_t *try(grdma_module_t *module, grdma_block_t *block,
+                                                                 uint32_t id, sought_t sought)
+{
+    const unsigned chunk = grdma_chunk_of(id);
+    const uintptr_t counts = grdma_counts_in_chunk(block, chunk);
+
+    if (__builtin_expect(counts == 0, 0)) {
+        return NULL;
+    }
+    grdma_count_t *count = grdma_count_in(counts, id);
+    grdma_region_t *region = grdma_in_chunk(module, chunk, id);
+    grdma_take(count);
+    if (__builtin_expect(is_wanted(region, sought), 1) || is_as_told(region, sought)) {
+        const uintptr_t page = sought.start >> GRDMA_FRONT_SHIFT;
+
+        grdma_remember(grdma_front_of(block, page), page, region, count);
+        return region;
+    }
+    take_back(module, region, count);
     return NULL;
 }
 
@@ -55,7 +77,7 @@ static inline __attribute__((always_inline)) grdma_region_t *try(grdma_module_t 
 static inline __attribute__((always_inline)) grdma_region_t *hit(grdma_module_t *module, grdma_block_t *block,
                                                                  sought_t sought)
 {
-    const uint64_t hash = grdma_hint_hash(sought.first, 0);
+    const uint64_t hash = grdma_hint_hash(sought.start, 0);
     const uint32_t slot =
         atomic_load_explicit(grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash)
                                  + grdma_hint_start(hash),
@@ -68,7 +90,7 @@ static inline __attribute__((always_inline)) grdma_region_t *hit(grdma_module_t 
 /* Any slot of the bucket. */
 static grdma_region_t *follow_hints(grdma_module_t *module, grdma_block_t *block, unsigned level, sought_t sought)
 {
-    const uint64_t hash = grdma_hint_hash(sought.first, level);
+    const uint64_t hash = grdma_hint_hash(sought.start, level);
     _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
     grdma_region_t *region = NULL;
 
@@ -158,21 +180,38 @@ static __attribute__((noinline)) int register_slowly(grdma_module_t *module, voi
     return grdma_find_or_pin(module, wish, reg);
 }
 
-/* The hint is not in its first place. */
-static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module, void *addr, size_t size,
-                                                          int32_t access, mca_rcache_base_registration_t **reg)
+/* What the thread remembers is not it: hints, first where they are most often, then wherever they may be. */
+static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, grdma_block_t *block,
+                                                      uintptr_t start, uintptr_t last, int32_t access,
+                                                      mca_rcache_base_registration_t **reg)
 {
-    grdma_block_t *block = grdma_block_of(module);
-    const uintptr_t first = (uintptr_t) addr & ~module->page_mask;
-    const uintptr_t last = ((uintptr_t) addr + size - 1) | module->page_mask;
-    grdma_region_t *region = follow_all_hints(module, block, (sought_t){ first, last, access });
+    const sought_t sought = { start, last, access };
+    grdma_region_t *region = hit(module, block, sought);
 
-    if (region == NULL) {
-        return register_slowly(module, addr, size, 0, access, reg);
+    region = __builtin_expect(region != NULL, 1) ? region : follow_all_hints(module, block, sought);
+    if (__builtin_expect(region == NULL, 0)) {
+        return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
     }
     mca_rcache_stats_bump(&block->counters->hits);
     *reg = &region->super;
     return OPAL_SUCCESS;
+}
+
+/* A reference was counted to what the thread remembers of the page, and it takes a second look. */
+static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, grdma_block_t *block,
+                                                        uintptr_t start, uintptr_t last, int32_t access,
+                                                        mca_rcache_base_registration_t **reg)
+{
+    grdma_front_t *front = grdma_front_of(block, start >> GRDMA_FRONT_SHIFT);
+
+    if (is_as_told(front->region, (sought_t){ start, last, access })) {
+        mca_rcache_stats_bump(&block->counters->hits);
+        *reg = &front->region->super;
+        return OPAL_SUCCESS;
+    }
+    take_back(module, front->region, front->count);
+    front->page = GRDMA_NO_PAGE;
+    return register_by_hint(module, block, start, last, access, reg);
 }
 
 /* Other functions are only called to go on there: so this one saves no registers. */
@@ -180,16 +219,21 @@ int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t siz
                    mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    const uintptr_t end = (uintptr_t) addr + size;
-    grdma_block_t *block = grdma_block_of(module);
+    const uintptr_t start = (uintptr_t) addr, end = start + size, page = start >> GRDMA_FRONT_SHIFT;
+    const grdma_recent_t GRDMA_OF_THREAD *recent = grdma_recent_of(module);
 
-    if (__builtin_expect(flags != 0 || end <= (uintptr_t) addr || block == NULL || !is_quiet(module), 0)) {
+    if (__builtin_expect(recent->serial != module->serial || flags != 0 || end <= start || !is_quiet(module), 0)) {
         return register_slowly(module, addr, size, flags, access, reg);
     }
-    grdma_region_t *region = hit(
-        module, block, (sought_t){ (uintptr_t) addr & ~module->page_mask, (end - 1) | module->page_mask, access });
-    if (__builtin_expect(region == NULL, 0)) {
-        return register_by_any_hint(module, addr, size, access, reg);
+    grdma_block_t *block = recent->block;
+    const grdma_front_t *front = grdma_front_of(block, page);
+    if (__builtin_expect(front->page != page, 0)) {
+        return register_by_hint(module, block, start, end - 1, access, reg);
+    }
+    grdma_region_t *region = front->region;
+    grdma_take(front->count);
+    if (__builtin_expect(!is_wanted(region, (sought_t){ start, end - 1, access }), 0)) {
+        return register_otherwise(module, block, start, end - 1, access, reg);
     }
     mca_rcache_stats_bump(&block->counters->hits);
     *reg = &region->super;
@@ -214,10 +258,10 @@ int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
 
 /* ---- Giving back ------------------------------------------------------------------------------------ */
 
-/* A reference to a region that is INVALID has been given back. */
+/* A reference to a region that is INVALID has been given back. Nothing becomes of a fork parent's. */
 static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t id)
 {
-    if ((grdma_flags(grdma_at(module, id)) & GRDMA_LIMBO) != 0) {
+    if (!grdma_is_inherited(module, id) && (grdma_flags(grdma_at(module, id)) & GRDMA_LIMBO) != 0) {
         grdma_attend(module, GRDMA_ATTENTION_WORK);
         return grdma_reap(module);
     }
@@ -242,22 +286,23 @@ static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_re
     return was_for_once ? grdma_end_one(module, id) : care_for(module, id);
 }
 
+/* In a fork child that may not know it yet: a count of a parent's region says nothing to anybody. */
 int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_registration_t *reg)
 {
     grdma_module_t *module = grdma_of(base_module);
     grdma_region_t *region = (grdma_region_t *) reg;
     const uint32_t id = reg->cache_id;
-    grdma_block_t *block = grdma_block_of(module);
-    grdma_count_t *count = __builtin_expect(block != NULL, 1) ? grdma_count_of(block, id) : NULL;
+    const grdma_recent_t GRDMA_OF_THREAD *recent = grdma_recent_of(module);
 
-    if (__builtin_expect(count == NULL || !opal_fork_is_known()
-                             || id < atomic_load_explicit(&module->first_own, memory_order_relaxed)
-                             || (grdma_flags(region) & GRDMA_CARE) != 0,
-                         0)) {
+    if (__builtin_expect(recent->serial != module->serial, 0)) {
         return put_slowly(module, region);
     }
-    grdma_put(count);
-    if (__builtin_expect((grdma_flags(region) & GRDMA_CARE) != 0, 0)) {
+    const uintptr_t counts = grdma_counts_in_chunk(recent->block, grdma_chunk_of(id));
+    if (__builtin_expect(counts == 0 || (grdma_flags(region) & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0, 0)) {
+        return put_slowly(module, region);
+    }
+    grdma_put(grdma_count_in(counts, id));
+    if (__builtin_expect((grdma_flags(region) & MCA_RCACHE_FLAGS_INVALID) != 0, 0)) {
         return care_for(module, id);
     }
     return OPAL_SUCCESS;

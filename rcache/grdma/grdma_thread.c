@@ -134,6 +134,13 @@ typedef struct block_pages_t {
     grdma_count_t counts[(1u << FIRST_MAPPED) - GRDMA_ID_BIAS];
 } block_pages_t;
 
+static void forget(grdma_block_t *block)
+{
+    for (size_t i = 0; i < GRDMA_FRONTS; i++) {
+        block->front[i].page = GRDMA_NO_PAGE;
+    }
+}
+
 static void *map(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -156,6 +163,7 @@ static grdma_block_t *make_block(grdma_module_t *module)
     for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < FIRST_MAPPED; chunk++) {
         atomic_init(&pages->block.counts[chunk], biased(&pages->counts[grdma_chunk_start(chunk)], chunk));
     }
+    forget(&pages->block);
     pages->block.module = module;
     pages->block.counters = mca_rcache_stats_new_thread(module->counters);
     if (pages->block.counters == NULL) {
@@ -297,6 +305,7 @@ void grdma_blocks_reset_child(grdma_module_t *module)
 
     pthread_mutex_init(&threads_lock, NULL);
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
+        forget(block);
         if (atomic_load(&block->owner) == grdma_self.thread) {
             owners += grdma_self.thread != NULL;
         } else {
