@@ -100,16 +100,22 @@ typedef struct grdma_module_t grdma_module_t;
 /** The region where the last lookup of a thread in a page of 4 KiB ended. As with any hint, the region itself says whether it is
  * what is wanted. The owner's alone. */
 typedef struct grdma_front_t {
-    uintptr_t page; /**< Its number; GRDMA_NO_PAGE: none. Stored last. */
+    uintptr_t page; /**< grdma_front_page(); 0: none. Stored last. */
     grdma_region_t *region;
     grdma_count_t *count; /**< That of the region. */
 } grdma_front_t;
 
-#define GRDMA_FRONT_SHIFT 12
-#define GRDMA_NO_PAGE UINTPTR_MAX
 #define GRDMA_FRONTS 128 /**< 3 KiB: a tenth of what a processor's first cache holds. */
 
-/** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. */
+/** Never 0, which is what the kernel makes of fronts in a fork child. */
+static inline uintptr_t grdma_front_page(uintptr_t address)
+{
+    return ~(address >> 12);
+}
+
+/** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. Its fronts lie
+ * before it (grdma_front_of()), in a page that the kernel wipes in fork children: they are found nowhere there, before the
+ * child has noticed what it is. */
 typedef struct grdma_block_t {
     _Atomic uintptr_t counts[GRDMA_CHUNKS]; /**< Chunk k, less its first id; 0: not there yet. Set by the owner. */
     mca_rcache_thread_counters_t *counters; /**< The owner's to write. */
@@ -117,7 +123,7 @@ typedef struct grdma_block_t {
     grdma_module_t *module;                 /**< Constant. */
     struct grdma_block_t *next;             /**< Of the cache; constant. */
     struct grdma_block_t *next_of_thread;   /**< Under the lock of threads. */
-    grdma_front_t front[GRDMA_FRONTS];      /**< By page number. */
+    bool has_fronts;                        /**< The kernel wipes them; else nothing is remembered. */
 } grdma_block_t;
 
 /* ---- Ranges that hooks could not handle at once --------------------------------------------------- */

@@ -11,7 +11,7 @@
  * but is not handled yet has not marked its regions. */
 static inline bool is_quiet(const grdma_module_t *module)
 {
-    return opal_fork_is_known() && atomic_load_explicit(&module->attention, memory_order_acquire) == 0;
+    return atomic_load_explicit(&module->attention, memory_order_acquire) == 0;
 }
 
 typedef struct sought_t {
@@ -64,9 +64,7 @@ static inline __attribute__((always_inline)) grdma_region_t *try(grdma_module_t 
     grdma_region_t *region = grdma_in_chunk(module, chunk, id);
     grdma_take(count);
     if (__builtin_expect(is_wanted(region, sought), 1) || is_as_told(region, sought)) {
-        const uintptr_t page = sought.start >> GRDMA_FRONT_SHIFT;
-
-        grdma_remember(grdma_front_of(block, page), page, region, count);
+        grdma_remember(block, grdma_front_page(sought.start), region, count);
         return region;
     }
     take_back(module, region, count);
@@ -180,15 +178,18 @@ static __attribute__((noinline)) int register_slowly(grdma_module_t *module, voi
     return grdma_find_or_pin(module, wish, reg);
 }
 
-/* What the thread remembers is not it: hints, first where they are most often, then wherever they may be. */
+/* What the thread remembers is not it, or was wiped, because this is a fork child: hints, first where they are most often, then wherever they may be. */
 static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, grdma_block_t *block,
                                                       uintptr_t start, uintptr_t last, int32_t access,
                                                       mca_rcache_base_registration_t **reg)
 {
     const sought_t sought = { start, last, access };
-    grdma_region_t *region = hit(module, block, sought);
+    grdma_region_t *region = NULL;
 
-    region = __builtin_expect(region != NULL, 1) ? region : follow_all_hints(module, block, sought);
+    if (__builtin_expect(opal_fork_is_known(), 1)) {
+        region = hit(module, block, sought);
+        region = __builtin_expect(region != NULL, 1) ? region : follow_all_hints(module, block, sought);
+    }
     if (__builtin_expect(region == NULL, 0)) {
         return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
     }
@@ -202,7 +203,7 @@ static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, 
                                                         uintptr_t start, uintptr_t last, int32_t access,
                                                         mca_rcache_base_registration_t **reg)
 {
-    grdma_front_t *front = grdma_front_of(block, start >> GRDMA_FRONT_SHIFT);
+    grdma_front_t *front = grdma_front_of(block, grdma_front_page(start));
 
     if (is_as_told(front->region, (sought_t){ start, last, access })) {
         mca_rcache_stats_bump(&block->counters->hits);
@@ -210,7 +211,7 @@ static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, 
         return OPAL_SUCCESS;
     }
     take_back(module, front->region, front->count);
-    front->page = GRDMA_NO_PAGE;
+    front->page = 0;
     return register_by_hint(module, block, start, last, access, reg);
 }
 
@@ -219,7 +220,7 @@ int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t siz
                    mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    const uintptr_t start = (uintptr_t) addr, end = start + size, page = start >> GRDMA_FRONT_SHIFT;
+    const uintptr_t start = (uintptr_t) addr, end = start + size, page = grdma_front_page(start);
     const grdma_recent_t GRDMA_OF_THREAD *recent = grdma_recent_of(module);
 
     if (__builtin_expect(recent->serial != module->serial || flags != 0 || end <= start || !is_quiet(module), 0)) {

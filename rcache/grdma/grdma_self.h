@@ -73,22 +73,26 @@ static inline void grdma_remember_block(const grdma_module_t *module, grdma_bloc
     grdma_self.recent[grdma_recent_place(module)] = (grdma_recent_t){ module->serial, block };
 }
 
-/** Where a thread remembers what it found in this page. */
+/** Where a thread remembers what it found in this page, by grdma_front_page(). */
 static inline grdma_front_t *grdma_front_of(grdma_block_t *block, uintptr_t page)
 {
-    return &block->front[page % GRDMA_FRONTS];
+    return (grdma_front_t *) (void *) block - GRDMA_FRONTS + page % GRDMA_FRONTS;
 }
 
 /** Own thread only. A signal handler that comes in between finds no page. */
-static inline void grdma_remember(grdma_front_t *front, uintptr_t page, grdma_region_t *region,
+static inline void grdma_remember(grdma_block_t *block, uintptr_t page, grdma_region_t *region,
                                   grdma_count_t *count)
 {
-    front->page = GRDMA_NO_PAGE;
-    atomic_signal_fence(memory_order_seq_cst);
-    front->region = region;
-    front->count = count;
-    atomic_signal_fence(memory_order_seq_cst);
-    front->page = page;
+    grdma_front_t *front = grdma_front_of(block, page);
+
+    if (__builtin_expect(block->has_fronts, 1)) {
+        front->page = 0;
+        atomic_signal_fence(memory_order_seq_cst);
+        front->region = region;
+        front->count = count;
+        atomic_signal_fence(memory_order_seq_cst);
+        front->page = page;
+    }
 }
 
 /** The counts of the ids of a chunk, less the first id; 0: no memory yet. */

@@ -21,6 +21,10 @@ static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t key; /* Its destructor lets go of a thread's blocks. Under threads_lock until has_key. */
 static bool has_key;
 
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
 /* Chunks of counts from this one on are mappings of their own. */
 #define FIRST_MAPPED 9
 
@@ -134,13 +138,6 @@ typedef struct block_pages_t {
     grdma_count_t counts[(1u << FIRST_MAPPED) - GRDMA_ID_BIAS];
 } block_pages_t;
 
-static void forget(grdma_block_t *block)
-{
-    for (size_t i = 0; i < GRDMA_FRONTS; i++) {
-        block->front[i].page = GRDMA_NO_PAGE;
-    }
-}
-
 static void *map(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -153,9 +150,31 @@ static uintptr_t biased(const grdma_count_t *counts, unsigned chunk)
     return (uintptr_t) counts - (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t);
 }
 
+_Static_assert(GRDMA_FRONTS * sizeof(grdma_front_t) <= 4096, "they fit into the page before a block");
+
+static block_pages_t *map_block(const grdma_module_t *module)
+{
+    const size_t page = module->page_mask + 1;
+    char *memory = map(page + sizeof(block_pages_t));
+
+    if (memory == NULL) {
+        return NULL;
+    }
+    block_pages_t *pages = (block_pages_t *) (void *) (memory + page);
+    pages->block.has_fronts = madvise(memory, page, MADV_WIPEONFORK) == 0;
+    return pages;
+}
+
+static void unmap_block(const grdma_module_t *module, block_pages_t *pages)
+{
+    const size_t page = module->page_mask + 1;
+
+    munmap((char *) pages - page, page + sizeof(*pages));
+}
+
 static grdma_block_t *make_block(grdma_module_t *module)
 {
-    block_pages_t *pages = map(sizeof(*pages));
+    block_pages_t *pages = map_block(module);
 
     if (pages == NULL) {
         return NULL;
@@ -163,11 +182,10 @@ static grdma_block_t *make_block(grdma_module_t *module)
     for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < FIRST_MAPPED; chunk++) {
         atomic_init(&pages->block.counts[chunk], biased(&pages->counts[grdma_chunk_start(chunk)], chunk));
     }
-    forget(&pages->block);
     pages->block.module = module;
     pages->block.counters = mca_rcache_stats_new_thread(module->counters);
     if (pages->block.counters == NULL) {
-        munmap(pages, sizeof(*pages));
+        unmap_block(module, pages);
         return NULL;
     }
     return &pages->block;
@@ -183,7 +201,7 @@ static void free_block(grdma_block_t *block)
                    (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t));
         }
     }
-    munmap(block, sizeof(block_pages_t));
+    unmap_block(block->module, (block_pages_t *) block);
 }
 
 /* Both locks: whoever ends regions under the cache's lock either knows this owner, or has marked them before. */
@@ -295,6 +313,18 @@ void grdma_blocks_free(grdma_module_t *module)
     while ((block = list) != NULL) {
         list = block->next;
         free_block(block);
+    }
+}
+
+/* The kernel has wiped them, where it does what it is told. */
+static void forget(grdma_block_t *block)
+{
+    for (uintptr_t page = 0; page < GRDMA_FRONTS; page++) {
+        grdma_front_t *front = grdma_front_of(block, page);
+
+        if (front->page != 0) {
+            front->page = 0;
+        }
     }
 }
 
