@@ -7,36 +7,27 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define OWN_COUNTER_PORTABLE 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define OWN_COUNTER_PORTABLE 1
-#endif
-#endif
-#if !defined(__x86_64__) && !defined(OWN_COUNTER_PORTABLE)
-#define OWN_COUNTER_PORTABLE 1
-#endif
+#include "framework/util/sanitizers.h"
 
 /** Add one. Whatever this thread did before comes before (release); the compiler moves nothing across it, in either
  * direction. Only the thread that owns the counter. */
 static inline void own_counter_up(_Atomic uint32_t *counter)
 {
-#if defined(OWN_COUNTER_PORTABLE)
+#if defined(__x86_64__) && !IS_THREAD_SANITIZED
+    __asm__ volatile("incl %0" : "+m"(*(uint32_t *) (void *) counter) : : "memory", "cc");
+#else
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
-#else
-    __asm__ volatile("incl %0" : "+m"(*(uint32_t *) (void *) counter) : : "memory", "cc");
 #endif
 }
 
 /** Likewise, of a figure: in no order. */
 static inline void own_counter_up_relaxed(_Atomic uint64_t *counter)
 {
-#if defined(OWN_COUNTER_PORTABLE)
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
-#else
+#if defined(__x86_64__) && !IS_THREAD_SANITIZED
     __asm__ volatile("incq %0" : "+m"(*(uint64_t *) (void *) counter) : : "cc");
+#else
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 #endif
 }
 

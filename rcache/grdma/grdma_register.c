@@ -42,7 +42,8 @@ static inline bool is_wanted(const grdma_region_t *region, sought_t sought)
 
 /* A reference was counted of a region that is not what is wanted: it is given back. Whoever wanted to end the region
  * meanwhile may have seen it, and leaves that to the next call that is not a hit. */
-static void take_back(grdma_module_t *module, const grdma_region_t *region, grdma_count_t *count)
+static __attribute__((noinline)) void take_back(grdma_module_t *module, const grdma_region_t *region,
+                                                grdma_count_t *count)
 {
     grdma_put(count);
     if ((grdma_flags(region) & GRDMA_LIMBO) != 0) {
@@ -50,20 +51,17 @@ static void take_back(grdma_module_t *module, const grdma_region_t *region, grdm
     }
 }
 
-/* Refer to the region, and then see whether it is what is wanted. If it is, the next lookup finds it at once. */
-static inline __attribute__((always_inline)) grdma_region_t *try(grdma_module_t *module, grdma_block_t *block,
-                                                                 uint32_t id, sought_t sought)
+/* Refer to the region, and then see whether it is what is wanted. */
+static grdma_region_t *try(grdma_module_t *module, grdma_block_t *block, uint32_t id, sought_t sought)
 {
-    const unsigned chunk = grdma_chunk_of(id);
-    const uintptr_t counts = grdma_counts_in_chunk(block, chunk);
+    grdma_count_t *count = grdma_count_of(block, id);
+    grdma_region_t *region = grdma_at(module, id);
 
-    if (__builtin_expect(counts == 0, 0)) {
+    if (count == NULL) {
         return NULL;
     }
-    grdma_count_t *count = grdma_count_in(counts, id);
-    grdma_region_t *region = grdma_in_chunk(module, chunk, id);
     grdma_take(count);
-    if (__builtin_expect(is_wanted(region, sought), 1) || is_as_told(region, sought)) {
+    if (is_wanted(region, sought) || is_as_told(region, sought)) {
         grdma_remember(block, grdma_front_page(sought.start), region, count);
         return region;
     }
@@ -71,35 +69,24 @@ static inline __attribute__((always_inline)) grdma_region_t *try(grdma_module_t 
     return NULL;
 }
 
-/* The slot where a hint is, unless others were there before it. */
-static inline __attribute__((always_inline)) grdma_region_t *hit(grdma_module_t *module, grdma_block_t *block,
-                                                                 sought_t sought)
+/* The id in a slot that had the tag a moment ago: if it is another one's by now, the region will say so. */
+static inline uint32_t id_in(_Atomic uint32_t *slot)
 {
-    const uint64_t hash = grdma_hint_hash(sought.start, 0);
-    const uint32_t slot =
-        atomic_load_explicit(grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash)
-                                 + grdma_hint_start(hash),
-                             memory_order_acquire);
-    const uint32_t id = slot ^ grdma_hint_tag(hash);
-
-    return __builtin_expect(id - 1 < GRDMA_HINT_ID_MASK, 1) ? try(module, block, id, sought) : NULL;
+    return atomic_load_explicit(slot, memory_order_acquire) & GRDMA_HINT_ID_MASK;
 }
 
-/* Any slot of the bucket. */
+/* All slots of the bucket with the tag. */
 static grdma_region_t *follow_hints(grdma_module_t *module, grdma_block_t *block, unsigned level, sought_t sought)
 {
     const uint64_t hash = grdma_hint_hash(sought.start, level);
     _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
+    unsigned matches = grdma_hint_matches(bucket, grdma_hint_tag(hash));
     grdma_region_t *region = NULL;
 
-    for (unsigned i = 0; i < GRDMA_HINT_BUCKET && region == NULL; i++) {
-        const uint32_t slot =
-            atomic_load_explicit(&bucket[(grdma_hint_start(hash) + i) % GRDMA_HINT_BUCKET], memory_order_acquire);
-        const uint32_t id = slot ^ grdma_hint_tag(hash);
+    for (; matches != 0 && region == NULL; matches &= matches - 1) {
+        const uint32_t id = id_in(&bucket[__builtin_ctz(matches)]);
 
-        if (id - 1 < GRDMA_HINT_ID_MASK) {
-            region = try(module, block, id, sought);
-        }
+        region = id != 0 ? try(module, block, id, sought) : NULL;
     }
     return region;
 }
@@ -178,21 +165,45 @@ static __attribute__((noinline)) int register_slowly(grdma_module_t *module, voi
     return grdma_find_or_pin(module, wish, reg);
 }
 
-/* What the thread remembers is not it, or was wiped, because this is a fork child: hints, first where they are most often, then wherever they may be. */
+/* What the first hint leads to is not it, or takes a second look; or there is none for the page itself. */
+static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module, grdma_block_t *block,
+                                                          uintptr_t start, uintptr_t last, int32_t access,
+                                                          mca_rcache_base_registration_t **reg)
+{
+    grdma_region_t *region =
+        opal_fork_is_known() ? follow_all_hints(module, block, (sought_t){ start, last, access }) : NULL;
+
+    if (region == NULL) {
+        return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
+    }
+    mca_rcache_stats_bump(&block->counters->hits);
+    *reg = &region->super;
+    return OPAL_SUCCESS;
+}
+
+/* What the thread remembers is not it, or was wiped, because this is a fork child: the first hint of the page. */
 static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, grdma_block_t *block,
                                                       uintptr_t start, uintptr_t last, int32_t access,
                                                       mca_rcache_base_registration_t **reg)
 {
-    const sought_t sought = { start, last, access };
-    grdma_region_t *region = NULL;
+    const uint64_t hash = grdma_hint_hash(start, 0);
+    _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
+    const unsigned matches = grdma_hint_matches(bucket, grdma_hint_tag(hash));
+    const uint32_t id = id_in(&bucket[__builtin_ctz(matches | 1u << (GRDMA_HINT_BUCKET - 1))]);
+    const unsigned chunk = grdma_chunk_of(id);
 
-    if (__builtin_expect(opal_fork_is_known(), 1)) {
-        region = hit(module, block, sought);
-        region = __builtin_expect(region != NULL, 1) ? region : follow_all_hints(module, block, sought);
+    if (__builtin_expect(
+            matches == 0 || id == 0 || grdma_counts_in_chunk(block, chunk) == 0 || !opal_fork_is_known(), 0)) {
+        return register_by_any_hint(module, block, start, last, access, reg);
     }
-    if (__builtin_expect(region == NULL, 0)) {
-        return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
+    grdma_region_t *region = grdma_in_chunk(module, chunk, id);
+    grdma_count_t *count = grdma_count_in(grdma_counts_in_chunk(block, chunk), id);
+    grdma_take(count);
+    if (__builtin_expect(!is_wanted(region, (sought_t){ start, last, access }), 0)) {
+        take_back(module, region, count);
+        return register_by_any_hint(module, block, start, last, access, reg);
     }
+    grdma_remember(block, grdma_front_page(start), region, count);
     mca_rcache_stats_bump(&block->counters->hits);
     *reg = &region->super;
     return OPAL_SUCCESS;
