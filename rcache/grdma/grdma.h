@@ -76,6 +76,12 @@ static inline unsigned grdma_chunk_of(uint32_t id)
     return 31 ^ (unsigned) __builtin_clz(id + GRDMA_ID_BIAS);
 }
 
+/* Counts of the chunks before this one lie in the thread's block itself. */
+#define GRDMA_FIRST_FAR_CHUNK 12
+#define GRDMA_NEAR_IDS ((UINT32_C(1) << GRDMA_FIRST_FAR_CHUNK) - GRDMA_ID_BIAS)
+/** Set in super.cache_id of what is registered for one use: giving it back takes the long way. */
+#define GRDMA_ONCE (UINT32_C(1) << 31)
+
 /** First id of a chunk; of the first one it is 0, which no region has. */
 static inline uint32_t grdma_chunk_start(unsigned chunk)
 {
@@ -124,6 +130,7 @@ typedef struct grdma_block_t {
     struct grdma_block_t *next;             /**< Of the cache; constant. */
     struct grdma_block_t *next_of_thread;   /**< Under the lock of threads. */
     bool has_fronts;                        /**< The kernel wipes them; else nothing is remembered. */
+    grdma_count_t near[GRDMA_NEAR_IDS];     /**< Counts of the first ids, by id: found without looking where. */
 } grdma_block_t;
 
 /* ---- Ranges that hooks could not handle at once --------------------------------------------------- */

@@ -7,13 +7,6 @@
 
 /* ---- A hit: no lock, no store that another thread reads but to know whether a region is idle ------- */
 
-/* Nothing has happened that a call must care for first. Read before any region is looked at: a release that was posted
- * but is not handled yet has not marked its regions. */
-static inline bool is_quiet(const grdma_module_t *module)
-{
-    return atomic_load_explicit(&module->attention, memory_order_acquire) == 0;
-}
-
 typedef struct sought_t {
     uintptr_t start, last; /* Bytes. */
     int32_t access;
@@ -146,6 +139,14 @@ static bool is_deaf(const grdma_module_t *module)
            || opal_memory_base_sync() != OPAL_SUCCESS;
 }
 
+static int hand_out(int rc, mca_rcache_base_registration_t **reg)
+{
+    if (rc == OPAL_SUCCESS && ((*reg)->flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0) {
+        (*reg)->cache_id |= GRDMA_ONCE;
+    }
+    return rc;
+}
+
 static __attribute__((noinline)) int register_slowly(grdma_module_t *module, void *addr, size_t size,
                                                      uint32_t flags, int32_t access,
                                                      mca_rcache_base_registration_t **reg)
@@ -162,7 +163,7 @@ static __attribute__((noinline)) int register_slowly(grdma_module_t *module, voi
     if ((wish.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0) {
         grdma_count(&module->counters->bypasses, 1);
     }
-    return grdma_find_or_pin(module, wish, reg);
+    return hand_out(grdma_find_or_pin(module, wish, reg), reg);
 }
 
 /* What the first hint leads to is not it, or takes a second look; or there is none for the page itself. */
@@ -226,7 +227,8 @@ static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, 
     return register_by_hint(module, block, start, last, access, reg);
 }
 
-/* Other functions are only called to go on there: so this one saves no registers. */
+/* Attention is read before any region is looked at: a release that was posted but is not handled yet has not marked its
+ * regions. Other functions are only called to go on there: so this one saves no registers. */
 int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags, int32_t access,
                    mca_rcache_base_registration_t **reg)
 {
@@ -234,7 +236,9 @@ int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t siz
     const uintptr_t start = (uintptr_t) addr, end = start + size, page = grdma_front_page(start);
     const grdma_recent_t GRDMA_OF_THREAD *recent = grdma_recent_of(module);
 
-    if (__builtin_expect(recent->serial != module->serial || flags != 0 || end <= start || !is_quiet(module), 0)) {
+    if (__builtin_expect(recent->serial != module->serial || end <= start
+                             || (flags | atomic_load_explicit(&module->attention, memory_order_acquire)) != 0,
+                         0)) {
         return register_slowly(module, addr, size, flags, access, reg);
     }
     grdma_block_t *block = recent->block;
@@ -283,8 +287,8 @@ static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t i
 /* A thread that has used this cache not, or not lately. */
 static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_region_t *region)
 {
-    const uint32_t id = region->super.cache_id;
-    const bool was_for_once = (grdma_flags(region) & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0;
+    const uint32_t id = region->super.cache_id & ~GRDMA_ONCE;
+    const bool was_for_once = (region->super.cache_id & GRDMA_ONCE) != 0;
 
     if (grdma_is_inherited(module, id)) {
         return OPAL_SUCCESS;
@@ -298,6 +302,20 @@ static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_re
     return was_for_once ? grdma_end_one(module, id) : care_for(module, id);
 }
 
+/* A reference to a region far out. */
+static __attribute__((noinline)) int put_far(grdma_module_t *module, grdma_block_t *block, grdma_region_t *region)
+{
+    const uint32_t id = region->super.cache_id;
+    grdma_count_t *count = (id & GRDMA_ONCE) == 0 ? grdma_count_of(block, id) : NULL;
+
+    if (count == NULL) {
+        return put_slowly(module, region);
+    }
+    grdma_put(count);
+    return __builtin_expect((grdma_flags(region) & MCA_RCACHE_FLAGS_INVALID) == 0, 1) ? OPAL_SUCCESS
+                                                                                      : care_for(module, id);
+}
+
 /* In a fork child that may not know it yet: a count of a parent's region says nothing to anybody. */
 int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_registration_t *reg)
 {
@@ -309,11 +327,11 @@ int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_regi
     if (__builtin_expect(recent->serial != module->serial, 0)) {
         return put_slowly(module, region);
     }
-    const uintptr_t counts = grdma_counts_in_chunk(recent->block, grdma_chunk_of(id));
-    if (__builtin_expect(counts == 0 || (grdma_flags(region) & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0, 0)) {
-        return put_slowly(module, region);
+    grdma_block_t *block = recent->block;
+    if (__builtin_expect(id >= GRDMA_NEAR_IDS, 0)) {
+        return put_far(module, block, region);
     }
-    grdma_put(grdma_count_in(counts, id));
+    grdma_put(&block->near[id]);
     if (__builtin_expect((grdma_flags(region) & MCA_RCACHE_FLAGS_INVALID) != 0, 0)) {
         return care_for(module, id);
     }

@@ -25,9 +25,6 @@ static bool has_key;
 #define MADV_WIPEONFORK 18
 #endif
 
-/* Chunks of counts from this one on are mappings of their own. */
-#define FIRST_MAPPED 9
-
 /* ---- The barrier of all threads --------------------------------------------------------------------- */
 
 #ifndef MEMBARRIER_CMD_PRIVATE_EXPEDITED
@@ -131,13 +128,6 @@ static grdma_block_t *adopt_locked(grdma_module_t *module, grdma_thread_t *threa
     return NULL;
 }
 
-/* A block with the counts of the first chunks, in pages of its own: in memory that the program registers, a fork child
- * would find them as they were at another moment than the rest (the kernel copies pinned pages early). */
-typedef struct block_pages_t {
-    grdma_block_t block;
-    grdma_count_t counts[(1u << FIRST_MAPPED) - GRDMA_ID_BIAS];
-} block_pages_t;
-
 static void *map(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -152,48 +142,50 @@ static uintptr_t biased(const grdma_count_t *counts, unsigned chunk)
 
 _Static_assert(GRDMA_FRONTS * sizeof(grdma_front_t) <= 4096, "they fit into the page before a block");
 
-static block_pages_t *map_block(const grdma_module_t *module)
+/* Pages of its own: in memory that the program registers, a fork child would find counts as they were at another moment than
+ * the rest (the kernel copies pinned pages early). */
+static grdma_block_t *map_block(const grdma_module_t *module)
 {
     const size_t page = module->page_mask + 1;
-    char *memory = map(page + sizeof(block_pages_t));
+    char *memory = map(page + sizeof(grdma_block_t));
 
     if (memory == NULL) {
         return NULL;
     }
-    block_pages_t *pages = (block_pages_t *) (void *) (memory + page);
-    pages->block.has_fronts = madvise(memory, page, MADV_WIPEONFORK) == 0;
-    return pages;
+    grdma_block_t *block = (grdma_block_t *) (void *) (memory + page);
+    block->has_fronts = madvise(memory, page, MADV_WIPEONFORK) == 0;
+    return block;
 }
 
-static void unmap_block(const grdma_module_t *module, block_pages_t *pages)
+static void unmap_block(const grdma_module_t *module, grdma_block_t *block)
 {
     const size_t page = module->page_mask + 1;
 
-    munmap((char *) pages - page, page + sizeof(*pages));
+    munmap((char *) block - page, page + sizeof(*block));
 }
 
 static grdma_block_t *make_block(grdma_module_t *module)
 {
-    block_pages_t *pages = map_block(module);
+    grdma_block_t *block = map_block(module);
 
-    if (pages == NULL) {
+    if (block == NULL) {
         return NULL;
     }
-    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < FIRST_MAPPED; chunk++) {
-        atomic_init(&pages->block.counts[chunk], biased(&pages->counts[grdma_chunk_start(chunk)], chunk));
+    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_FIRST_FAR_CHUNK; chunk++) {
+        atomic_init(&block->counts[chunk], biased(&block->near[grdma_chunk_start(chunk)], chunk));
     }
-    pages->block.module = module;
-    pages->block.counters = mca_rcache_stats_new_thread(module->counters);
-    if (pages->block.counters == NULL) {
-        unmap_block(module, pages);
+    block->module = module;
+    block->counters = mca_rcache_stats_new_thread(module->counters);
+    if (block->counters == NULL) {
+        unmap_block(module, block);
         return NULL;
     }
-    return &pages->block;
+    return block;
 }
 
 static void free_block(grdma_block_t *block)
 {
-    for (unsigned chunk = FIRST_MAPPED; chunk < GRDMA_CHUNKS; chunk++) {
+    for (unsigned chunk = GRDMA_FIRST_FAR_CHUNK; chunk < GRDMA_CHUNKS; chunk++) {
         const uintptr_t counts = atomic_load(&block->counts[chunk]);
 
         if (counts != 0) {
@@ -201,7 +193,7 @@ static void free_block(grdma_block_t *block)
                    (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t));
         }
     }
-    unmap_block(block->module, (block_pages_t *) block);
+    unmap_block(block->module, block);
 }
 
 /* Both locks: whoever ends regions under the cache's lock either knows this owner, or has marked them before. */
