@@ -5,6 +5,8 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base_component.c \
 	rcache/base/rcache_base_create.c \
 	rcache/base/rcache_base_list.c \
+	rcache/base/rcache_helper.c \
+	rcache/base/rcache_helper.h \
 	rcache/base/rcache_base_list.h \
 	rcache/base/rcache_raw.h \
 	rcache/base/rcache_stats.c \

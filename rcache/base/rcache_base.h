@@ -16,6 +16,7 @@ typedef struct mca_rcache_base_settings_t {
     size_t max_bytes;
     int in_use_policy; /**< mca_rcache_in_use_policy_t. */
     bool stats_page;   /**< May others read the figures? */
+    bool helper;       /**< A thread that unpins? */
 } mca_rcache_base_settings_t;
 extern mca_rcache_base_settings_t mca_rcache_base_settings;
 

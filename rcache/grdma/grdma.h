@@ -34,6 +34,7 @@
 
 #include "framework/util/fork.h"
 #include "opal/mca/rcache/rcache.h"
+#include "rcache/base/rcache_helper.h"
 #include "rcache/base/rcache_stats.h"
 #include "rcache/grdma/grdma_hint.h"
 #include "rcache/grdma/interval_btree.h"
@@ -297,6 +298,7 @@ static inline uint32_t grdma_list_take(const grdma_module_t *module, grdma_list_
 static inline void grdma_attend(grdma_module_t *module, uint64_t why)
 {
     atomic_fetch_or_explicit(&module->attention, why, memory_order_release);
+    mca_rcache_helper_wake();
 }
 
 /** Add to one of the cache's counters. Every context. */

@@ -121,6 +121,7 @@ static void use_provider_anew(grdma_module_t *module)
         atomic_fetch_and(&module->attention, ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
     }
     pthread_mutex_unlock(&module->provider_lock);
+    mca_rcache_helper_start();
 }
 
 /* Before every call from outside hooks that is not a hit. */

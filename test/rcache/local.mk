@@ -2,6 +2,7 @@
 rcache_tests = test/rcache/test_interval_btree test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads \
 	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_front \
+	test/rcache/test_rcache_helper \
 	test/rcache/test_rcache_components test/rcache/test_rcache_finalize test/rcache/test_rcache_stats
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
@@ -85,6 +86,10 @@ test_rcache_test_grdma_hits_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_front_SOURCES = test/rcache/test_grdma_front.c test/rcache/fake_provider.c
 test_rcache_test_grdma_front_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_front_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+
+test_rcache_test_rcache_helper_SOURCES = test/rcache/test_rcache_helper.c test/rcache/fake_provider.c
+test_rcache_test_rcache_helper_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_rcache_helper_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_races_SOURCES = test/rcache/test_grdma_races.c test/rcache/fake_provider.c
 test_rcache_test_grdma_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
