@@ -389,6 +389,7 @@
 #define mca_rcache_list_reset_child OPALMEM_NAME(mca_rcache_list_reset_child)
 #define mca_rcache_list_take OPALMEM_NAME(mca_rcache_list_take)
 #define mca_rcache_list_visit OPALMEM_NAME(mca_rcache_list_visit)
+#define mca_rcache_list_visit_of OPALMEM_NAME(mca_rcache_list_visit_of)
 #define mca_rcache_list_while_open OPALMEM_NAME(mca_rcache_list_while_open)
 #define mca_rcache_provider_none OPALMEM_NAME(mca_rcache_provider_none)
 #define mca_rcache_provider_register_variables OPALMEM_NAME(mca_rcache_provider_register_variables)

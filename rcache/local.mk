@@ -8,6 +8,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_helper.c \
 	rcache/base/rcache_helper.h \
 	rcache/base/rcache_base_list.h \
+	rcache/base/rcache_base_void.c \
 	rcache/base/rcache_raw.h \
 	rcache/base/rcache_stats.c \
 	rcache/base/rcache_stats.h \

@@ -119,7 +119,7 @@ test_rcache_test_uring_adopt_LDADD = libopalmem.la $(CHECK_LIBS) $(LIBURING_LIBS
 endif
 
 if HAVE_IBVERBS
-verbs_tests = test/rcache/test_verbs test/rcache/test_verbs_register
+verbs_tests = test/rcache/test_verbs test/rcache/test_verbs_register test/rcache/test_verbs_lost
 check_PROGRAMS += $(verbs_tests)
 TESTS += $(verbs_tests)
 # What the tests load in place of libibverbs.
@@ -138,4 +138,7 @@ test_rcache_test_verbs_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_verbs_register_SOURCES = test/rcache/test_verbs_register.c
 test_rcache_test_verbs_register_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
 test_rcache_test_verbs_register_LDADD = libopalmem.la $(CHECK_LIBS)
+test_rcache_test_verbs_lost_SOURCES = test/rcache/test_verbs_lost.c
+test_rcache_test_verbs_lost_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
+test_rcache_test_verbs_lost_LDADD = libopalmem.la $(CHECK_LIBS) -lpthread
 endif
