@@ -5,10 +5,13 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base_component.c \
 	rcache/base/rcache_base_create.c \
 	rcache/base/rcache_base_list.c \
+	rcache/base/rcache_helper.c \
+	rcache/base/rcache_helper.h \
 	rcache/base/rcache_base_list.h \
 	rcache/base/rcache_limits.c \
 	rcache/base/rcache_limits.h \
 	rcache/base/rcache_limits_system.c \
+	rcache/base/rcache_base_void.c \
 	rcache/base/rcache_raw.h \
 	rcache/base/rcache_places.c \
 	rcache/base/rcache_places.h \

@@ -103,12 +103,16 @@ long bare_discard(void *address, size_t length)
     return bare(SYS_madvise, (long) address, (long) length, MADV_DONTNEED, 0, 0, 0);
 }
 
+/* From 64 GiB upwards, where the kernel puts nothing by itself: so holes stay holes. */
 static char *map(size_t length)
 {
-    void *place = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (place == MAP_FAILED) {
+    static uintptr_t next = UINT64_C(64) << 30;
+    void *place = mmap((void *) next, length, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (place != (void *) next) {
         fail("cannot map %zu MiB of address space", length >> 20);
     }
+    next += (length + PAGE - 1) / PAGE * PAGE + PAGE;
     return place;
 }
 

@@ -30,6 +30,9 @@ AC_DEFUN([OPALMEM_CHECK_PLATFORM], [
     AM_CONDITIONAL([LINUX_ARCH_X86_64], [test $opalmem_linux_arch = x86_64])
     AM_CONDITIONAL([LINUX_ARCH_AARCH64], [test $opalmem_linux_arch = aarch64])
     AM_CONDITIONAL([LINUX_ARCH], [test $opalmem_linux_arch != none])
+    # glibc 2.39: opalmem-run wraps it where it is.
+    AC_CHECK_FUNC([pidfd_spawn])
+    AM_CONDITIONAL([HAVE_PIDFD_SPAWN], [test $ac_cv_func_pidfd_spawn = yes])
     AX_PTHREAD_FLAGS
 ])
 

@@ -40,6 +40,17 @@ void opal_memory_base_set_counter(const volatile uint64_t *counter);
 /** Make opal_memory_changed() always true: a component without a counter is asked each time. */
 void opal_memory_base_always_ask(void);
 
+/** The word of watches whose component does not count. */
+extern const volatile uint32_t opal_memory_base_constant_generation;
+
+/** Does the kernel tell of changes of what was watched just now? Then a lookup looks at opal_memory_changed() and
+ * opal_memory_watch_holds(); else neither ever says anything. */
+static inline bool opal_memory_base_is_told(const opal_memory_watch_t *watch)
+{
+    return watch->generation != &opal_memory_base_constant_generation
+           || __atomic_load_n(&opal_memory_base_state.counter, __ATOMIC_ACQUIRE) != &opal_memory_base_state.seen;
+}
+
 /** In a fork child. Hook context. */
 void opal_memory_base_reset_child(void);
 

@@ -79,7 +79,7 @@ opal_memory_base_component_t opal_memory_base_composite_component = {
 
 /* ---- Watching ----------------------------------------------------------------------------------- */
 
-static const volatile uint32_t constant_generation;
+const volatile uint32_t opal_memory_base_constant_generation;
 
 static int watch_one(const opal_memory_base_active_t *active, void *base, size_t len, opal_memory_watch_t *watch)
 {
@@ -99,7 +99,7 @@ static int unwatch_one(const opal_memory_base_active_t *active, void *base, size
 
 int opal_memory_base_watch(void *base, size_t len, opal_memory_watch_t *watch)
 {
-    watch->generation = &constant_generation;
+    watch->generation = &opal_memory_base_constant_generation;
     watch->expected = 0;
     for (size_t i = 0; i < opal_memory_base_active_count; i++) {
         int rc = watch_one(&opal_memory_base_active[i], base, len, watch);

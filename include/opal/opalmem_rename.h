@@ -27,6 +27,7 @@
 #define mca_rcache_base_module_create OPALMEM_NAME(mca_rcache_base_module_create)
 #define mca_rcache_base_module_destroy OPALMEM_NAME(mca_rcache_base_module_destroy)
 #define mca_rcache_base_progress OPALMEM_NAME(mca_rcache_base_progress)
+#define mca_rcache_base_void OPALMEM_NAME(mca_rcache_base_void)
 #define mca_rcache_provider_close OPALMEM_NAME(mca_rcache_provider_close)
 #define mca_rcache_provider_open OPALMEM_NAME(mca_rcache_provider_open)
 #define mca_rcache_provider_resources OPALMEM_NAME(mca_rcache_provider_resources)

@@ -8,6 +8,7 @@
 #include "framework/hooks/hooks_internal.h"
 #include "opal/mca/base/base.h"
 #include "rcache/base/rcache_base_list.h"
+#include "rcache/base/rcache_helper.h"
 #include "rcache/base/rcache_limits.h"
 #include "rcache/base/rcache_stats.h"
 #include "rcache/providers/provider.h"
@@ -116,6 +117,15 @@ static const mca_base_var_def_t variables[] = {
       .type = MCA_BASE_VAR_TYPE_BOOL,
       .info_level = 5,
       .storage = &mca_rcache_base_settings.stats_page },
+    { .framework = "rcache",
+      .component = "base",
+      .name = "helper",
+      .help = "Have a thread unpin what was released within a millisecond, also where the program does not call "
+              "into its "
+              "caches for long (providers that may not be called in hooks, or several threads).",
+      .type = MCA_BASE_VAR_TYPE_BOOL,
+      .info_level = 5,
+      .storage = &mca_rcache_base_settings.helper },
 };
 
 static int register_synonyms(void)
@@ -205,6 +215,7 @@ int mca_rcache_base_close(void)
     opal_mem_hooks_window_t window;
     /* The list first: a cache that is made meanwhile is either seen here, or not handed out. */
     size_t left = mca_rcache_list_close();
+    mca_rcache_helper_stop();
     opal_mem_hooks_enter(&window); /* Keeps a cache that is destroyed meanwhile from being freed under us. */
     mca_rcache_list_visit(stop_one, NULL); /* Nobody will tell them of releases any more. */
     opal_mem_hooks_leave(&window);
@@ -226,6 +237,7 @@ static void reset_one(mca_rcache_base_module_t *module, void *arg)
 
 void mca_rcache_base_reset_child(void)
 {
+    mca_rcache_helper_reset_child();
     mca_rcache_stats_reset_child();
     mca_rcache_limits_reset_child();
     mca_rcache_list_reset_child();

@@ -26,6 +26,7 @@ typedef struct mca_rcache_base_settings_t {
     int overlap;        /**< mca_rcache_overlap_t. */
     int in_use_policy;  /**< mca_rcache_in_use_policy_t. */
     bool stats_page;    /**< May others read the figures? */
+    bool helper;        /**< A thread that unpins? */
 } mca_rcache_base_settings_t;
 extern mca_rcache_base_settings_t mca_rcache_base_settings;
 

@@ -210,9 +210,9 @@ static int report_refusal(const mca_rcache_base_order_t *order, size_t asked)
 
 /* Another thread may have stopped the library while the component made the cache: nobody would stop this one then, and it
  * would keep what nobody tells it to drop. */
-static int show(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching)
+static int show(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, const mca_rcache_base_order_t *order)
 {
-    if (mca_rcache_list_publish(entry, module, caching)) {
+    if (mca_rcache_list_publish(entry, module, order->caching, order->resources->reg_data)) {
         return OPAL_SUCCESS;
     }
     int rc = module->rcache_finalize(module);
@@ -237,7 +237,7 @@ int mca_rcache_base_make(const mca_rcache_base_order_t *order, mca_rcache_base_m
         }
         rc = ask(component, order, module);
         if (rc == OPAL_SUCCESS) {
-            rc = show(entry, *module, order->caching);
+            rc = show(entry, *module, order);
         } else {
             mca_rcache_list_give_back(entry, false);
         }

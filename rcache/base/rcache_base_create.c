@@ -6,6 +6,7 @@
 #include "opal/mca/base/base.h"
 #include "rcache/base/rcache_base.h"
 #include "rcache/base/rcache_base_list.h"
+#include "rcache/base/rcache_helper.h"
 
 /* Both: memory may come from the heap, or from a system call, and nobody says which. */
 static bool hooks_notice_releases(void)
@@ -88,6 +89,9 @@ mca_rcache_base_module_t *mca_rcache_base_module_create(const char *name, void *
         mca_rcache_base_module_destroy(module);
         mca_base_log(MCA_BASE_LOG_ERROR, "a registration cache cannot be made: %s", opal_strerror(rc));
         return NULL;
+    }
+    if (order.caching) {
+        mca_rcache_helper_start();
     }
     return module;
 }

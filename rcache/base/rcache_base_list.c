@@ -14,6 +14,7 @@ struct mca_rcache_entry_t {
     bool taken; /* The rest under list_lock. */
     bool caching;
     _Atomic(mca_rcache_base_module_t *) *slot;
+    const void *reg_data; /* Constant while the slot is filled, and until no dispatch sees the cache any more. */
     mca_base_component_item_t *owner; /* NULL once the list was closed: the component is kept then. */
 };
 
@@ -145,12 +146,14 @@ int mca_rcache_list_take(mca_rcache_list_pick_fn_t pick, void *arg, mca_rcache_e
     return rc;
 }
 
-bool mca_rcache_list_publish(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching)
+bool mca_rcache_list_publish(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching,
+                             const void *reg_data)
 {
     pthread_mutex_lock(&list_lock);
     bool open = entry->owner != NULL; /* Not is_open: it may have been closed and opened again. */
     if (open) {
         entry->caching = caching;
+        entry->reg_data = reg_data;
         atomic_store(entry->slot, module);
         atomic_fetch_add(&cache_count, 1);
     }
@@ -215,6 +218,19 @@ OPAL_MEM_HOOKS_PATH void mca_rcache_list_visit(void (*visit)(mca_rcache_base_mod
         for (size_t i = 0; i < used; i++) {
             mca_rcache_base_module_t *module = atomic_load_explicit(&chunk->slot[i], memory_order_acquire);
             if (module != NULL) {
+                visit(module, arg);
+            }
+        }
+    }
+}
+
+void mca_rcache_list_visit_of(const void *reg_data, void (*visit)(mca_rcache_base_module_t *module, void *arg),
+                              void *arg)
+{
+    for (struct chunk *chunk = &first_chunk; chunk != NULL; chunk = atomic_load(&chunk->next)) {
+        for (size_t i = 0; i < CHUNK_SLOTS; i++) {
+            mca_rcache_base_module_t *module = atomic_load(&chunk->slot[i]);
+            if (module != NULL && chunk->entry[i].reg_data == reg_data) {
                 visit(module, arg);
             }
         }

@@ -38,9 +38,10 @@ bool mca_rcache_list_while_open(void (*look)(void *arg), void *arg);
 int mca_rcache_list_take(mca_rcache_list_pick_fn_t pick, void *arg, mca_rcache_entry_t **entry,
                          const mca_rcache_base_component_t **component);
 
-/** Show the cache to hooks. @return false: the list was closed since the entry was taken, and nobody would tell the cache
+/** Show the cache, which registers with the provider of reg_data, to hooks. @return false: the list was closed since the entry was taken, and nobody would tell the cache
  * of releases; it is not shown. */
-bool mca_rcache_list_publish(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching);
+bool mca_rcache_list_publish(mca_rcache_entry_t *entry, mca_rcache_base_module_t *module, bool caching,
+                             const void *reg_data);
 
 /** Hide it from them again. @return Its entry, or NULL: there is no such cache. */
 mca_rcache_entry_t *mca_rcache_list_hide(const mca_rcache_base_module_t *module);
@@ -56,6 +57,10 @@ size_t mca_rcache_list_count(void);
 
 /** Call visit for each cache that can be seen. Hook context, if visit allows that. */
 void mca_rcache_list_visit(void (*visit)(mca_rcache_base_module_t *module, void *arg), void *arg);
+
+/** Likewise for the caches with that provider. Inside a dispatch, so that none of them ends meanwhile. */
+void mca_rcache_list_visit_of(const void *reg_data, void (*visit)(mca_rcache_base_module_t *module, void *arg),
+                              void *arg);
 
 /** In a fork child: nobody is changing the list. Hook context. */
 void mca_rcache_list_reset_child(void);

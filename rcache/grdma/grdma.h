@@ -34,6 +34,7 @@
 
 #include "framework/util/fork.h"
 #include "opal/mca/rcache/rcache.h"
+#include "rcache/base/rcache_helper.h"
 #include "rcache/base/rcache_limits.h"
 #include "rcache/base/rcache_stats.h"
 #include "rcache/grdma/grdma_hint.h"
@@ -55,6 +56,8 @@ _Static_assert(sizeof(mca_rcache_base_registration_t) <= 64, "a hit reads one li
 #define GRDMA_WATCHED 0x00040000u /**< By the memory framework. */
 #define GRDMA_ASK 0x00080000u     /**< A component wants to be asked at each hit (SLOW_VALID). */
 #define GRDMA_LIMBO 0x00100000u   /**< INVALID, and in limbo until nobody refers to it. */
+#define GRDMA_TOLD \
+    0x00200000u /**< The kernel tells of its changes: a hit looks at opal_memory_changed() and the watch. */
 
 /** No lookup finds a region with one of these. */
 #define GRDMA_HIDDEN (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS | GRDMA_PINNING)
@@ -74,6 +77,12 @@ static inline unsigned grdma_chunk_of(uint32_t id)
 {
     return 31 ^ (unsigned) __builtin_clz(id + GRDMA_ID_BIAS);
 }
+
+/* Counts of the chunks before this one lie in the thread's block itself. */
+#define GRDMA_FIRST_FAR_CHUNK 12
+#define GRDMA_NEAR_IDS ((UINT32_C(1) << GRDMA_FIRST_FAR_CHUNK) - GRDMA_ID_BIAS)
+/** Set in super.cache_id of what is registered for one use: giving it back takes the long way. */
+#define GRDMA_ONCE (UINT32_C(1) << 31)
 
 /** First id of a chunk; of the first one it is 0, which no region has. */
 static inline uint32_t grdma_chunk_start(unsigned chunk)
@@ -96,7 +105,25 @@ typedef struct grdma_count_t {
 typedef struct grdma_thread_t grdma_thread_t;
 typedef struct grdma_module_t grdma_module_t;
 
-/** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. */
+/** The region where the last lookup of a thread in a page of 4 KiB ended. As with any hint, the region itself says whether it is
+ * what is wanted. The owner's alone. */
+typedef struct grdma_front_t {
+    uintptr_t page; /**< grdma_front_page(); 0: none. Stored last. */
+    grdma_region_t *region;
+    grdma_count_t *count; /**< That of the region. */
+} grdma_front_t;
+
+#define GRDMA_FRONTS 128 /**< 3 KiB: a tenth of what a processor's first cache holds. */
+
+/** Never 0, which is what the kernel makes of fronts in a fork child. */
+static inline uintptr_t grdma_front_page(uintptr_t address)
+{
+    return ~(address >> 12);
+}
+
+/** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. Its fronts lie
+ * before it (grdma_front_of()), in a page that the kernel wipes in fork children: they are found nowhere there, before the
+ * child has noticed what it is. */
 typedef struct grdma_block_t {
     _Atomic uintptr_t counts[GRDMA_CHUNKS]; /**< Chunk k, less its first id; 0: not there yet. Set by the owner. */
     mca_rcache_thread_counters_t *counters; /**< The owner's to write. */
@@ -104,6 +131,8 @@ typedef struct grdma_block_t {
     grdma_module_t *module;                 /**< Constant. */
     struct grdma_block_t *next;             /**< Of the cache; constant. */
     struct grdma_block_t *next_of_thread;   /**< Under the lock of threads. */
+    bool has_fronts;                        /**< The kernel wipes them; else nothing is remembered. */
+    grdma_count_t near[GRDMA_NEAR_IDS];     /**< Counts of the first ids, by id: found without looking where. */
 } grdma_block_t;
 
 /* ---- Ranges that hooks could not handle at once --------------------------------------------------- */
@@ -169,9 +198,10 @@ struct grdma_module_t {
     /* What a hit reads; written rarely. */
     _Atomic uint64_t attention __attribute__((aligned(64))); /**< GRDMA_ATTENTION_*. A hit looks here first. */
     uint32_t stride;                                         /**< From region to region, bytes. Constant. */
-    uint64_t serial;                        /**< No other cache of this process has it. Constant. */
-    uintptr_t page_mask;                    /**< Page size less 1. Constant. */
-    uint32_t page_shift;                    /**< Index and filter count in pages. Constant. */
+    uint64_t serial;     /**< No other cache of this process has it. Constant. */
+    uintptr_t recent;    /**< Where threads keep their short way to it: from the thread pointer. Constant. */
+    uintptr_t page_mask; /**< Page size less 1. Constant. */
+    uint32_t page_shift; /**< Index and filter count in pages. Constant. */
     _Atomic(grdma_hints_t *) hints;         /**< Replaced when it grows. */
     _Atomic uint32_t hint_levels;           /**< Bit k: there are hints of level k. */
     _Atomic uint32_t first_own;             /**< Ids below were a fork parent's: nothing of them is touched. */
@@ -297,6 +327,7 @@ static inline uint32_t grdma_list_take(const grdma_module_t *module, grdma_list_
 static inline void grdma_attend(grdma_module_t *module, uint64_t why)
 {
     atomic_fetch_or_explicit(&module->attention, why, memory_order_release);
+    mca_rcache_helper_wake();
 }
 
 /** Add to one of the cache's counters. Every context. */

@@ -11,6 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "framework/util/sanitizers.h"
+
+#if defined(__SSE2__) && !IS_THREAD_SANITIZED
+#include <emmintrin.h>
+#endif
+
 #define GRDMA_HINT_ID_BITS 24
 #define GRDMA_HINT_ID_MASK ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - 1)
 #define GRDMA_HINT_BUCKET 8
@@ -40,10 +46,10 @@ static inline uint64_t grdma_hint_hash(uintptr_t address, unsigned level)
     return mixed ^ mixed >> 32; /* The low bits are as good as the high ones. */
 }
 
-/** A slot without its id. */
+/** A slot without its id. Never 0: an empty slot has no tag. */
 static inline uint32_t grdma_hint_tag(uint64_t hash)
 {
-    return (uint32_t) hash & ~GRDMA_HINT_ID_MASK;
+    return ((uint32_t) hash & ~GRDMA_HINT_ID_MASK) | UINT32_C(1) << GRDMA_HINT_ID_BITS;
 }
 
 /** The slots that a hint with this hash may be in: one bucket. */
@@ -52,10 +58,25 @@ static inline _Atomic uint32_t *grdma_hint_bucket(grdma_hints_t *hints, uint64_t
     return &hints->slot[(hash >> hints->shift) * GRDMA_HINT_BUCKET];
 }
 
-/** Where in the bucket to begin. */
-static inline unsigned grdma_hint_start(uint64_t hash)
+/** Bit i: slot i of the bucket has this tag. Which of the slots a hint is in cannot be predicted, so all are looked at. */
+static inline unsigned grdma_hint_matches(_Atomic uint32_t *bucket, uint32_t tag)
 {
-    return (unsigned) hash % GRDMA_HINT_BUCKET;
+#if defined(__SSE2__) && !IS_THREAD_SANITIZED
+    const __m128i *slots = (const __m128i *) (void *) bucket,
+                  tags = _mm_set1_epi32((int) (tag >> GRDMA_HINT_ID_BITS));
+    const __m128i low = _mm_cmpeq_epi32(_mm_srli_epi32(_mm_load_si128(slots), GRDMA_HINT_ID_BITS), tags);
+    const __m128i high = _mm_cmpeq_epi32(_mm_srli_epi32(_mm_load_si128(slots + 1), GRDMA_HINT_ID_BITS), tags);
+
+    return (unsigned) _mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128()));
+#else
+    unsigned matches = 0;
+
+    for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
+        const uint32_t slot = atomic_load_explicit(&bucket[i], memory_order_relaxed);
+        matches |= (unsigned) ((slot ^ tag) <= GRDMA_HINT_ID_MASK) << i;
+    }
+    return matches;
+#endif
 }
 
 /** Make a table of at least `slots` slots; NULL: no memory. Not from hook context. */

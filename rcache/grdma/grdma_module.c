@@ -6,6 +6,7 @@
 
 #include "rcache/base/rcache_base.h"
 #include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_self.h"
 
 static bool evict(mca_rcache_base_module_t *module)
 {
@@ -199,6 +200,7 @@ static void set_constants(grdma_module_t *module, const mca_rcache_base_resource
     module->resources.cache_name = module->name;
     module->stride = (uint32_t) round_to_lines(resources->sizeof_reg);
     module->serial = new_serial();
+    module->recent = grdma_recent_distance(module);
     module->page_mask = page - 1;
     module->page_shift = (uint32_t) __builtin_ctzl(page);
     module->merges = mca_rcache_base_settings.overlap == MCA_RCACHE_OVERLAP_MERGE;

@@ -100,13 +100,19 @@ static uint32_t asks(void)
     return 0;
 }
 
+static uint32_t tells(const opal_memory_watch_t *watch)
+{
+    return opal_memory_base_is_told(watch) ? GRDMA_TOLD : 0;
+}
+
 /* Watching must begin before pinning: what happens from then on is known. */
 static int watch(grdma_region_t *region)
 {
     region->super.watch.cookie = opal_memory_base_new_cookie() | UINT64_C(1) << 63;
     const int rc = opal_memory_base_watch(region->super.base, grdma_length(region), &region->super.watch);
     if (rc == OPAL_SUCCESS) {
-        __atomic_fetch_or(&region->super.flags, GRDMA_WATCHED | asks(), __ATOMIC_RELAXED);
+        __atomic_fetch_or(&region->super.flags, GRDMA_WATCHED | asks() | tells(&region->super.watch),
+                          __ATOMIC_RELAXED);
     }
     return rc;
 }
@@ -115,7 +121,7 @@ static void unwatch(grdma_region_t *region)
 {
     if ((grdma_flags(region) & GRDMA_WATCHED) != 0) {
         opal_memory_base_unwatch(region->super.base, grdma_length(region), &region->super.watch);
-        __atomic_fetch_and(&region->super.flags, ~(GRDMA_WATCHED | GRDMA_ASK), __ATOMIC_RELAXED);
+        __atomic_fetch_and(&region->super.flags, ~(GRDMA_WATCHED | GRDMA_ASK | GRDMA_TOLD), __ATOMIC_RELAXED);
     }
 }
 

@@ -106,28 +106,26 @@ static bool is_stale(const grdma_module_t *module, uint32_t slot)
 
 /* The slot for a hint: where it is already, or one with this tag that leads nowhere (whoever follows that one first pays for
  * it); else an empty one, one that leads nowhere, or any. */
-static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, unsigned start,
-                                     uint32_t value)
+static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint32_t value)
 {
     _Atomic uint32_t *empty = NULL, *stale = NULL;
 
     for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
-        _Atomic uint32_t *slot = &bucket[(start + i) % GRDMA_HINT_BUCKET];
-        const uint32_t held = atomic_load_explicit(slot, memory_order_acquire);
+        const uint32_t held = atomic_load_explicit(&bucket[i], memory_order_acquire);
 
         if (held == value) {
-            return slot;
+            return &bucket[i];
         }
         if (held == 0) {
-            empty = empty == NULL ? slot : empty;
+            empty = empty == NULL ? &bucket[i] : empty;
         } else if (is_stale(module, held)) {
             if ((held ^ value) <= GRDMA_HINT_ID_MASK) {
-                return slot;
+                return &bucket[i];
             }
-            stale = stale == NULL ? slot : stale;
+            stale = stale == NULL ? &bucket[i] : stale;
         }
     }
-    return empty != NULL ? empty : stale != NULL ? stale : &bucket[start];
+    return empty != NULL ? empty : stale != NULL ? stale : &bucket[value % GRDMA_HINT_BUCKET];
 }
 
 static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t address, const grdma_region_t *region)
@@ -136,8 +134,7 @@ static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t addres
     const uint64_t hash = grdma_hint_hash(address, level);
     const uint32_t value = grdma_hint_tag(hash) | region->super.cache_id;
 
-    atomic_store_explicit(choose_slot(module, grdma_hint_bucket(hints, hash), grdma_hint_start(hash), value),
-                          value, memory_order_release);
+    atomic_store_explicit(choose_slot(module, grdma_hint_bucket(hints, hash), value), value, memory_order_release);
     if ((atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & 1u << level) == 0) {
         atomic_fetch_or_explicit(&module->hint_levels, 1u << level, memory_order_relaxed);
     }

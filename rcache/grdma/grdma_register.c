@@ -7,79 +7,79 @@
 
 /* ---- A hit: no lock, no store that another thread reads but to know whether a region is idle ------- */
 
-/* Nothing has happened that a call must care for first. Read before any region is looked at: a release that was posted
- * but is not handled yet has not marked its regions. */
-static inline bool is_quiet(const grdma_module_t *module)
-{
-    return opal_fork_is_known() && atomic_load_explicit(&module->attention, memory_order_acquire) == 0
-           && !opal_memory_changed();
-}
-
 typedef struct sought_t {
-    uintptr_t first, last;
+    uintptr_t start, last; /* Bytes. */
     int32_t access;
 } sought_t;
 
+/* Regions are whole pages: so the bytes need not be rounded. */
 static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t sought)
 {
-    return (uintptr_t) reg->base <= sought.first && (uintptr_t) reg->bound >= sought.last
-           && (sought.access & ~reg->access_flags) == 0;
+    return (uintptr_t) reg->base <= sought.start && (uintptr_t) reg->bound >= sought.last
+           && (reg->access_flags & sought.access) == sought.access;
 }
 
-/* Refer to the region, and then see whether it is what is wanted. If not, the reference is given back. Whoever wanted to end
- * the region meanwhile may have seen it, and leaves that to the next call that is not a hit. */
-static inline __attribute__((always_inline)) grdma_region_t *try(grdma_module_t *module, grdma_block_t *block,
-                                                                 uint32_t id, sought_t sought)
+/* The kernel tells of releases: has it told of none that is not handled, and does the region hold? The flags are read
+ * only then, since what was handled meanwhile has marked its regions. */
+static bool is_as_told(const grdma_region_t *region, sought_t sought)
 {
-    const unsigned chunk = grdma_chunk_of(id);
-    grdma_count_t *count = grdma_count_in_chunk(block, chunk, id);
-    grdma_region_t *region = grdma_in_chunk(module, chunk, id);
+    return !opal_memory_changed() && opal_memory_watch_holds(&region->super.watch)
+           && (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK)) == 0 && covers(&region->super, sought);
+}
 
-    if (__builtin_expect(count == NULL, 0)) {
-        return NULL;
-    }
-    grdma_take(count);
-    if (__builtin_expect((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK)) == 0 && covers(&region->super, sought)
-                             && opal_memory_watch_holds(&region->super.watch),
-                         1)) {
-        return region;
-    }
+/* Is it what is wanted, and nothing tells of it but hooks? */
+static inline bool is_wanted(const grdma_region_t *region, sought_t sought)
+{
+    return (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD)) == 0 && covers(&region->super, sought);
+}
+
+/* A reference was counted of a region that is not what is wanted: it is given back. Whoever wanted to end the region
+ * meanwhile may have seen it, and leaves that to the next call that is not a hit. */
+static __attribute__((noinline)) void take_back(grdma_module_t *module, const grdma_region_t *region,
+                                                grdma_count_t *count)
+{
     grdma_put(count);
     if ((grdma_flags(region) & GRDMA_LIMBO) != 0) {
         grdma_attend(module, GRDMA_ATTENTION_WORK);
     }
+}
+
+/* Refer to the region, and then see whether it is what is wanted. */
+static grdma_region_t *try(grdma_module_t *module, grdma_block_t *block, uint32_t id, sought_t sought)
+{
+    grdma_count_t *count = grdma_count_of(block, id);
+    grdma_region_t *region = grdma_at(module, id);
+
+    if (count == NULL) {
+        return NULL;
+    }
+    grdma_take(count);
+    if (is_wanted(region, sought) || is_as_told(region, sought)) {
+        grdma_remember(block, grdma_front_page(sought.start), region, count);
+        return region;
+    }
+    take_back(module, region, count);
     return NULL;
 }
 
-/* The slot where a hint is, unless others were there before it. */
-static inline __attribute__((always_inline)) grdma_region_t *hit(grdma_module_t *module, grdma_block_t *block,
-                                                                 sought_t sought)
+/* The id in a slot that had the tag a moment ago: if it is another one's by now, the region will say so. */
+static inline uint32_t id_in(_Atomic uint32_t *slot)
 {
-    const uint64_t hash = grdma_hint_hash(sought.first, 0);
-    const uint32_t slot =
-        atomic_load_explicit(grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash)
-                                 + grdma_hint_start(hash),
-                             memory_order_acquire);
-    const uint32_t id = slot ^ grdma_hint_tag(hash);
-
-    return __builtin_expect(id - 1 < GRDMA_HINT_ID_MASK, 1) ? try(module, block, id, sought) : NULL;
+    return atomic_load_explicit(slot, memory_order_acquire) & GRDMA_HINT_ID_MASK;
 }
 
-/* Any slot of the bucket. */
+/* All slots of the bucket with the tag. */
 static grdma_region_t *follow_hints(grdma_module_t *module, grdma_block_t *block, unsigned level, sought_t sought)
 {
-    const uint64_t hash = grdma_hint_hash(sought.first, level);
+    const uint64_t hash = grdma_hint_hash(sought.start, level);
     _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
+    unsigned matches = grdma_hint_matches(bucket, grdma_hint_tag(hash));
     grdma_region_t *region = NULL;
 
-    for (unsigned i = 0; i < GRDMA_HINT_BUCKET && region == NULL; i++) {
-        const uint32_t slot =
-            atomic_load_explicit(&bucket[(grdma_hint_start(hash) + i) % GRDMA_HINT_BUCKET], memory_order_acquire);
-        const uint32_t id = slot ^ grdma_hint_tag(hash);
+    for (; matches != 0 && region == NULL; matches &= matches - 1) {
+        const uint32_t id = id_in(&bucket[__builtin_ctz(matches)]);
 
-        if (id - 1 < GRDMA_HINT_ID_MASK) {
-            region = try(module, block, id, sought);
-        }
+        region = id != 0 ? try(module, block, id, sought) : NULL;
     }
     return region;
 }
@@ -121,6 +121,7 @@ static void use_provider_anew(grdma_module_t *module)
         atomic_fetch_and(&module->attention, ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
     }
     pthread_mutex_unlock(&module->provider_lock);
+    mca_rcache_helper_start();
 }
 
 /* Before every call from outside hooks that is not a hit. */
@@ -139,6 +140,14 @@ static bool is_deaf(const grdma_module_t *module)
            || opal_memory_base_sync() != OPAL_SUCCESS;
 }
 
+static int hand_out(int rc, mca_rcache_base_registration_t **reg)
+{
+    if (rc == OPAL_SUCCESS && ((*reg)->flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0) {
+        (*reg)->cache_id |= GRDMA_ONCE;
+    }
+    return rc;
+}
+
 static __attribute__((noinline)) int register_slowly(grdma_module_t *module, void *addr, size_t size,
                                                      uint32_t flags, int32_t access,
                                                      mca_rcache_base_registration_t **reg)
@@ -155,41 +164,93 @@ static __attribute__((noinline)) int register_slowly(grdma_module_t *module, voi
     if ((wish.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0) {
         grdma_count(&module->counters->bypasses, 1);
     }
-    return grdma_find_or_pin(module, wish, reg);
+    return hand_out(grdma_find_or_pin(module, wish, reg), reg);
 }
 
-/* The hint is not in its first place. */
-static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module, void *addr, size_t size,
-                                                          int32_t access, mca_rcache_base_registration_t **reg)
+/* What the first hint leads to is not it, or takes a second look; or there is none for the page itself. */
+static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module, grdma_block_t *block,
+                                                          uintptr_t start, uintptr_t last, int32_t access,
+                                                          mca_rcache_base_registration_t **reg)
 {
-    grdma_block_t *block = grdma_block_of(module);
-    const uintptr_t first = (uintptr_t) addr & ~module->page_mask;
-    const uintptr_t last = ((uintptr_t) addr + size - 1) | module->page_mask;
-    grdma_region_t *region = follow_all_hints(module, block, (sought_t){ first, last, access });
+    grdma_region_t *region =
+        opal_fork_is_known() ? follow_all_hints(module, block, (sought_t){ start, last, access }) : NULL;
 
     if (region == NULL) {
-        return register_slowly(module, addr, size, 0, access, reg);
+        return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
     }
     mca_rcache_stats_bump(&block->counters->hits);
     *reg = &region->super;
     return OPAL_SUCCESS;
 }
 
-/* Other functions are only called to go on there: so this one saves no registers. */
+/* What the thread remembers is not it, or was wiped, because this is a fork child: the first hint of the page. */
+static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, grdma_block_t *block,
+                                                      uintptr_t start, uintptr_t last, int32_t access,
+                                                      mca_rcache_base_registration_t **reg)
+{
+    const uint64_t hash = grdma_hint_hash(start, 0);
+    _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
+    const unsigned matches = grdma_hint_matches(bucket, grdma_hint_tag(hash));
+    const uint32_t id = id_in(&bucket[__builtin_ctz(matches | 1u << (GRDMA_HINT_BUCKET - 1))]);
+    const unsigned chunk = grdma_chunk_of(id);
+
+    if (__builtin_expect(
+            matches == 0 || id == 0 || grdma_counts_in_chunk(block, chunk) == 0 || !opal_fork_is_known(), 0)) {
+        return register_by_any_hint(module, block, start, last, access, reg);
+    }
+    grdma_region_t *region = grdma_in_chunk(module, chunk, id);
+    grdma_count_t *count = grdma_count_in(grdma_counts_in_chunk(block, chunk), id);
+    grdma_take(count);
+    if (__builtin_expect(!is_wanted(region, (sought_t){ start, last, access }), 0)) {
+        take_back(module, region, count);
+        return register_by_any_hint(module, block, start, last, access, reg);
+    }
+    grdma_remember(block, grdma_front_page(start), region, count);
+    mca_rcache_stats_bump(&block->counters->hits);
+    *reg = &region->super;
+    return OPAL_SUCCESS;
+}
+
+/* A reference was counted to what the thread remembers of the page, and it takes a second look. */
+static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, grdma_block_t *block,
+                                                        uintptr_t start, uintptr_t last, int32_t access,
+                                                        mca_rcache_base_registration_t **reg)
+{
+    grdma_front_t *front = grdma_front_of(block, grdma_front_page(start));
+
+    if (is_as_told(front->region, (sought_t){ start, last, access })) {
+        mca_rcache_stats_bump(&block->counters->hits);
+        *reg = &front->region->super;
+        return OPAL_SUCCESS;
+    }
+    take_back(module, front->region, front->count);
+    front->page = 0;
+    return register_by_hint(module, block, start, last, access, reg);
+}
+
+/* Attention is read before any region is looked at: a release that was posted but is not handled yet has not marked its
+ * regions. Other functions are only called to go on there: so this one saves no registers. */
 int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags, int32_t access,
                    mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    const uintptr_t end = (uintptr_t) addr + size;
-    grdma_block_t *block = grdma_block_of(module);
+    const uintptr_t start = (uintptr_t) addr, end = start + size, page = grdma_front_page(start);
+    const grdma_recent_t GRDMA_OF_THREAD *recent = grdma_recent_of(module);
 
-    if (__builtin_expect(flags != 0 || end <= (uintptr_t) addr || block == NULL || !is_quiet(module), 0)) {
+    if (__builtin_expect(recent->serial != module->serial || end <= start
+                             || (flags | atomic_load_explicit(&module->attention, memory_order_acquire)) != 0,
+                         0)) {
         return register_slowly(module, addr, size, flags, access, reg);
     }
-    grdma_region_t *region = hit(
-        module, block, (sought_t){ (uintptr_t) addr & ~module->page_mask, (end - 1) | module->page_mask, access });
-    if (__builtin_expect(region == NULL, 0)) {
-        return register_by_any_hint(module, addr, size, access, reg);
+    grdma_block_t *block = recent->block;
+    const grdma_front_t *front = grdma_front_of(block, page);
+    if (__builtin_expect(front->page != page, 0)) {
+        return register_by_hint(module, block, start, end - 1, access, reg);
+    }
+    grdma_region_t *region = front->region;
+    grdma_take(front->count);
+    if (__builtin_expect(!is_wanted(region, (sought_t){ start, end - 1, access }), 0)) {
+        return register_otherwise(module, block, start, end - 1, access, reg);
     }
     mca_rcache_stats_bump(&block->counters->hits);
     *reg = &region->super;
@@ -214,10 +275,10 @@ int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
 
 /* ---- Giving back ------------------------------------------------------------------------------------ */
 
-/* A reference to a region that is INVALID has been given back. */
+/* A reference to a region that is INVALID has been given back. Nothing becomes of a fork parent's. */
 static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t id)
 {
-    if ((grdma_flags(grdma_at(module, id)) & GRDMA_LIMBO) != 0) {
+    if (!grdma_is_inherited(module, id) && (grdma_flags(grdma_at(module, id)) & GRDMA_LIMBO) != 0) {
         grdma_attend(module, GRDMA_ATTENTION_WORK);
         return grdma_reap(module);
     }
@@ -227,8 +288,8 @@ static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t i
 /* A thread that has used this cache not, or not lately. */
 static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_region_t *region)
 {
-    const uint32_t id = region->super.cache_id;
-    const bool was_for_once = (grdma_flags(region) & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0;
+    const uint32_t id = region->super.cache_id & ~GRDMA_ONCE;
+    const bool was_for_once = (region->super.cache_id & GRDMA_ONCE) != 0;
 
     if (grdma_is_inherited(module, id)) {
         return OPAL_SUCCESS;
@@ -243,22 +304,37 @@ static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_re
     return was_for_once ? grdma_end_one(module, id) : care_for(module, id);
 }
 
+/* A reference to a region far out. */
+static __attribute__((noinline)) int put_far(grdma_module_t *module, grdma_block_t *block, grdma_region_t *region)
+{
+    const uint32_t id = region->super.cache_id;
+    grdma_count_t *count = (id & GRDMA_ONCE) == 0 ? grdma_count_of(block, id) : NULL;
+
+    if (count == NULL) {
+        return put_slowly(module, region);
+    }
+    grdma_put(count);
+    return __builtin_expect((grdma_flags(region) & MCA_RCACHE_FLAGS_INVALID) == 0, 1) ? OPAL_SUCCESS
+                                                                                      : care_for(module, id);
+}
+
+/* In a fork child that may not know it yet: a count of a parent's region says nothing to anybody. */
 int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_registration_t *reg)
 {
     grdma_module_t *module = grdma_of(base_module);
     grdma_region_t *region = (grdma_region_t *) reg;
     const uint32_t id = reg->cache_id;
-    grdma_block_t *block = grdma_block_of(module);
-    grdma_count_t *count = __builtin_expect(block != NULL, 1) ? grdma_count_of(block, id) : NULL;
+    const grdma_recent_t GRDMA_OF_THREAD *recent = grdma_recent_of(module);
 
-    if (__builtin_expect(count == NULL || !opal_fork_is_known()
-                             || id < atomic_load_explicit(&module->first_own, memory_order_relaxed)
-                             || (grdma_flags(region) & GRDMA_CARE) != 0,
-                         0)) {
+    if (__builtin_expect(recent->serial != module->serial, 0)) {
         return put_slowly(module, region);
     }
-    grdma_put(count);
-    if (__builtin_expect((grdma_flags(region) & GRDMA_CARE) != 0, 0)) {
+    grdma_block_t *block = recent->block;
+    if (__builtin_expect(id >= GRDMA_NEAR_IDS, 0)) {
+        return put_far(module, block, region);
+    }
+    grdma_put(&block->near[id]);
+    if (__builtin_expect((grdma_flags(region) & MCA_RCACHE_FLAGS_INVALID) != 0, 0)) {
         return care_for(module, id);
     }
     return OPAL_SUCCESS;

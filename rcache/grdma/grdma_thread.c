@@ -23,8 +23,9 @@ static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t key; /* Its destructor lets go of a thread's blocks. Under threads_lock until has_key. */
 static bool has_key;
 
-/* Chunks of counts from this one on are mappings of their own. */
-#define FIRST_MAPPED 9
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
 
 /* ---- The barrier of all threads --------------------------------------------------------------------- */
 
@@ -129,13 +130,6 @@ static grdma_block_t *adopt_locked(grdma_module_t *module, grdma_thread_t *threa
     return NULL;
 }
 
-/* A block with the counts of the first chunks, in pages of its own: in memory that the program registers, a fork child
- * would find them as they were at another moment than the rest (the kernel copies pinned pages early). */
-typedef struct block_pages_t {
-    grdma_block_t block;
-    grdma_count_t counts[(1u << FIRST_MAPPED) - GRDMA_ID_BIAS];
-} block_pages_t;
-
 static void *map(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -148,28 +142,52 @@ static uintptr_t biased(const grdma_count_t *counts, unsigned chunk)
     return (uintptr_t) counts - (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t);
 }
 
+_Static_assert(GRDMA_FRONTS * sizeof(grdma_front_t) <= 4096, "they fit into the page before a block");
+
+/* Pages of its own: in memory that the program registers, a fork child would find counts as they were at another moment than
+ * the rest (the kernel copies pinned pages early). */
+static grdma_block_t *map_block(const grdma_module_t *module)
+{
+    const size_t page = module->page_mask + 1;
+    char *memory = map(page + sizeof(grdma_block_t));
+
+    if (memory == NULL) {
+        return NULL;
+    }
+    grdma_block_t *block = (grdma_block_t *) (void *) (memory + page);
+    block->has_fronts = madvise(memory, page, MADV_WIPEONFORK) == 0;
+    return block;
+}
+
+static void unmap_block(const grdma_module_t *module, grdma_block_t *block)
+{
+    const size_t page = module->page_mask + 1;
+
+    munmap((char *) block - page, page + sizeof(*block));
+}
+
 static grdma_block_t *make_block(grdma_module_t *module)
 {
-    block_pages_t *pages = map(sizeof(*pages));
+    grdma_block_t *block = map_block(module);
 
-    if (pages == NULL) {
+    if (block == NULL) {
         return NULL;
     }
-    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < FIRST_MAPPED; chunk++) {
-        atomic_init(&pages->block.counts[chunk], biased(&pages->counts[grdma_chunk_start(chunk)], chunk));
+    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_FIRST_FAR_CHUNK; chunk++) {
+        atomic_init(&block->counts[chunk], biased(&block->near[grdma_chunk_start(chunk)], chunk));
     }
-    pages->block.module = module;
-    pages->block.counters = mca_rcache_stats_new_thread(module->counters);
-    if (pages->block.counters == NULL) {
-        munmap(pages, sizeof(*pages));
+    block->module = module;
+    block->counters = mca_rcache_stats_new_thread(module->counters);
+    if (block->counters == NULL) {
+        unmap_block(module, block);
         return NULL;
     }
-    return &pages->block;
+    return block;
 }
 
 static void free_block(grdma_block_t *block)
 {
-    for (unsigned chunk = FIRST_MAPPED; chunk < GRDMA_CHUNKS; chunk++) {
+    for (unsigned chunk = GRDMA_FIRST_FAR_CHUNK; chunk < GRDMA_CHUNKS; chunk++) {
         const uintptr_t counts = atomic_load(&block->counts[chunk]);
 
         if (counts != 0) {
@@ -177,7 +195,7 @@ static void free_block(grdma_block_t *block)
                    (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t));
         }
     }
-    munmap(block, sizeof(block_pages_t));
+    unmap_block(block->module, block);
 }
 
 /* Both locks: whoever ends regions under the cache's lock either knows this owner, or has marked them before. */
@@ -294,6 +312,18 @@ void grdma_blocks_free(grdma_module_t *module)
     }
 }
 
+/* The kernel has wiped them, where it does what it is told. */
+static void forget(grdma_block_t *block)
+{
+    for (uintptr_t page = 0; page < GRDMA_FRONTS; page++) {
+        grdma_front_t *front = grdma_front_of(block, page);
+
+        if (front->page != 0) {
+            front->page = 0;
+        }
+    }
+}
+
 /* Only this thread is left. */
 void grdma_blocks_reset_child(grdma_module_t *module)
 {
@@ -301,9 +331,13 @@ void grdma_blocks_reset_child(grdma_module_t *module)
 
     pthread_mutex_init(&threads_lock, NULL);
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
+        if (atomic_load(&block->owner) == &grdma_nobody) {
+            continue; /* No thread remembers anything there, and there is no page before it. */
+        }
+        forget(block);
         if (atomic_load(&block->owner) == grdma_self.thread) {
             owners += grdma_self.thread != NULL;
-        } else if (atomic_load(&block->owner) != &grdma_nobody) {
+        } else {
             atomic_store(&block->owner, NULL);
         }
     }

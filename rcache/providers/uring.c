@@ -23,6 +23,7 @@ static uring_provider_t *of(void *provider)
 int uring_descriptor_lost(uring_provider_t *provider, const uring_table_t *table)
 {
     if (!atomic_exchange(&provider->lost, true)) {
+        mca_rcache_base_void(provider);
         mca_base_log(MCA_BASE_LOG_WARN,
                      "the io_uring descriptor %d was closed or replaced by this program%s: nothing is "
                      "registered any more",
@@ -170,6 +171,13 @@ static int register_mem(void *reg_data, void *base, size_t size, mca_rcache_base
     return rc;
 }
 
+/* Hook context. Once a descriptor was lost, all of them may lead to what is not ours: nothing is changed there any more. The
+ * pages go with the mappings, when the provider is closed. */
+static bool can_deregister(const uring_provider_t *provider)
+{
+    return uring_is_ours(provider) && !atomic_load_explicit(&provider->lost, memory_order_relaxed);
+}
+
 /* Hook context. Otherwise it is of the parent's ring. */
 static bool is_live(const uring_provider_t *provider, const mca_rcache_uring_registration_t *own)
 {
@@ -181,7 +189,7 @@ static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
 {
     uring_provider_t *provider = of(reg_data);
     const mca_rcache_uring_registration_t *own = own_part(reg);
-    if (!uring_is_ours(provider) || !is_live(provider, own)) {
+    if (!can_deregister(provider) || !is_live(provider, own)) {
         return OPAL_SUCCESS;
     }
     int saved_errno = errno;
@@ -228,7 +236,7 @@ static int deregister_many(void *reg_data, mca_rcache_base_registration_t **regs
     uring_provider_t *provider = of(reg_data);
     uint32_t keys[URING_BATCH], count = 0;
     int saved_errno = errno, result = OPAL_SUCCESS;
-    if (!uring_is_ours(provider)) {
+    if (!can_deregister(provider)) {
         return OPAL_SUCCESS;
     }
     for (size_t i = 0; i < n; i++) {

@@ -25,10 +25,11 @@ static bool is_ours(const verbs_provider_t *provider)
     return atomic_load_explicit(&provider->made_for, memory_order_acquire) == 2 * opal_fork_generation() + 1;
 }
 
-/* Says once why nothing can be registered any more. */
+/* Says once why nothing can be registered any more; what is cached goes. */
 static int lose(verbs_provider_t *provider, const char *why)
 {
     if (!atomic_exchange(&provider->lost, true)) {
+        mca_rcache_base_void(provider);
         mca_base_log(MCA_BASE_LOG_WARN, "provider verbs: %s%s%s: nothing is registered any more",
                      provider->device_name[0] != '\0' ? "RDMA device " : "", provider->device_name, why);
     }
@@ -243,6 +244,7 @@ void mca_rcache_verbs_async_event(mca_rcache_provider_t *provider, const struct 
     if (provider->ops == &mca_rcache_provider_verbs && event->event_type == IBV_EVENT_DEVICE_FATAL
         && is_ours(of(provider))) {
         lose(of(provider), " was removed, or has failed");
+        mca_rcache_base_progress(); /* Gives back what nobody uses: the program may not call a cache again. */
     }
 }
 

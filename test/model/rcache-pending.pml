@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Ranges that hooks post while the cache's lock is held, against a hit that takes no lock. Source: is_quiet() in
+/* Ranges that hooks post while the cache's lock is held, against a hit that takes no lock. Source: grdma_register() in
  * rcache/grdma/grdma_register.c, invalidate_in_hook() in grdma_release.c, grdma_pending.c, grdma_lock.c.
  *
  * Two hooks release a page each, which a READY region covers; one caller outside hooks holds the lock for a while; one

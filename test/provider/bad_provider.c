@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "opal/mca/rcache/provider.h"
+
 #define ENTRIES 15000 /* Within the suite's reach. */
 
 typedef struct device_entry_t {
@@ -32,6 +34,7 @@ typedef struct provider_t {
     device_t *device;
     pid_t process;
     _Atomic long ended;
+    atomic_bool lost;
     _Atomic int kept; /* FAULT_KEEPS_ONE: entry + 1. */
     void *note;
 } provider_t;
@@ -132,6 +135,9 @@ static void mistreat(bad_registration_t *own)
 static int refusal(provider_t *provider, void *base, size_t size, const mca_rcache_base_registration_t *reg)
 {
     size_t page = (size_t) sysconf(_SC_PAGESIZE);
+    if (atomic_load(&provider->lost)) {
+        return fault == FAULT_LOST_IS_FULL ? OPAL_ERR_OUT_OF_RESOURCE : OPAL_ERR_UNREACH;
+    }
     if (!is_there(base, size)) {
         if (fault == FAULT_LEAKS_REFUSED) {
             count(provider->device, size, 0);
@@ -231,6 +237,9 @@ static int deregister_mem(void *reg_data, mca_rcache_base_registration_t *reg)
     if (forgets(provider, own)) {
         return OPAL_SUCCESS;
     }
+    if (fault == FAULT_LOST_ENDS_NOTHING && atomic_load(&provider->lost)) {
+        return OPAL_ERROR;
+    }
     if (fault == FAULT_LIES_WHEN_ENDED && provider->ended % 10 == 0) {
         return OPAL_ERROR;
     }
@@ -296,6 +305,15 @@ static bool works(void *state, mca_rcache_base_registration_t *reg)
     return entry->base == (char *) reg->base && entry->size == (size_t) (reg->bound - reg->base) + 1;
 }
 
+static void lose(void *state)
+{
+    provider_t *provider = state;
+    atomic_store(&provider->lost, true);
+    if (fault != FAULT_LOSS_IS_NOT_TOLD) {
+        mca_rcache_base_void(provider);
+    }
+}
+
 static int open_provider(void **state, mca_rcache_base_resources_t *resources)
 {
     provider_t *provider = calloc(1, sizeof(*provider));
@@ -341,6 +359,7 @@ provider_suite_t bad_provider(fault_t which)
         .close = close_provider,
         .registered = registered,
         .works = works,
+        .lose = lose,
         .largest = (size_t) 4 << 20,
         .settle_ms = which == FAULT_NONE ? 0 : 10, /* It ends at once, or never. */
         .hang_s = which == FAULT_NONE ? 0 : 3,

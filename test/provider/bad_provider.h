@@ -41,6 +41,9 @@ typedef enum fault_t {
     FAULT_LEAKS_ONE_IN_1000, /* Seen only by who makes thousands. */
     FAULT_ENDS_TOO_MANY,     /* A failed registration ends another one. */
     FAULT_LIES_WHEN_ENDED,   /* Deregistration tells of an error, and has left it registered. */
+    FAULT_LOSS_IS_NOT_TOLD,  /* The device is lost, and no cache hears of it. */
+    FAULT_LOST_IS_FULL,      /* A lost device is said to be full. */
+    FAULT_LOST_ENDS_NOTHING, /* Deregistration from a lost device is an error. */
     FAULT_COUNT
 } fault_t;
 

@@ -12,6 +12,9 @@ provider_tests = test/provider/test_provider_suite test/provider/test_provider_n
 if HAVE_LIBURING
 provider_tests += test/provider/test_provider_uring test/provider/test_provider_example examples/provider/demo
 endif
+if HAVE_IBVERBS
+provider_tests += test/provider/test_provider_verbs
+endif
 check_PROGRAMS += $(provider_tests)
 TESTS += $(provider_tests) test/provider/test_provider_kit.sh
 EXTRA_DIST += test/provider/test_provider_kit.sh
@@ -27,6 +30,9 @@ test_provider_test_provider_none_LDADD = $(provider_suite_libs)
 test_provider_test_provider_uring_SOURCES = test/provider/test_provider_uring.c $(provider_suite)
 test_provider_test_provider_uring_CFLAGS = $(AM_CFLAGS)
 test_provider_test_provider_uring_LDADD = $(provider_suite_libs)
+test_provider_test_provider_verbs_SOURCES = test/provider/test_provider_verbs.c $(provider_suite)
+test_provider_test_provider_verbs_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)
+test_provider_test_provider_verbs_LDADD = $(provider_suite_libs)
 test_provider_test_provider_fake_SOURCES = test/provider/test_provider_fake.c test/rcache/fake_provider.c \
 	$(provider_suite)
 test_provider_test_provider_fake_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

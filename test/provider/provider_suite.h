@@ -25,6 +25,8 @@ typedef struct provider_suite_t {
     size_t (*registered)(void *state);
     /** Can the device use all of the registration? The memory is mapped, and may be written. NULL: not asked. */
     bool (*works)(void *state, mca_rcache_base_registration_t *reg);
+    /** Take its device away, and let the provider notice: it has to call mca_rcache_base_void(). NULL: it cannot be done. */
+    void (*lose)(void *state);
     bool counts_nothing; /**< `registered` stays 0 whatever is registered: leaks cannot be seen. */
     size_t largest;      /**< A registration of that many bytes must be possible; 0: 1 MiB. */
     size_t many;         /**< So many pages must be registered at once; 0: 1000. */

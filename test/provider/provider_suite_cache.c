@@ -235,6 +235,43 @@ static void deregistration_fails(scene_t *scene)
     stop(scene);
 }
 
+/* ---- A device that goes ------------------------------------------------------------------------- */
+
+static void must_be_lost(scene_t *scene, mca_rcache_base_module_t *cache, char *memory)
+{
+    for (size_t i = 0; i < RANGES; i++) {
+        mca_rcache_base_registration_t *found = NULL;
+        cache->rcache_find(cache, range(scene, memory, i), scene->page, &found);
+        REQUIRE(found == NULL, "range %zu is still found in the cache", i);
+        int rc = use(cache, range(scene, memory, i), scene->page);
+        REQUIRE(rc == OPAL_ERR_UNREACH, "range %zu: the cache returned %d, not %d", i, rc, OPAL_ERR_UNREACH);
+    }
+}
+
+static void device_is_lost(scene_t *scene)
+{
+    mca_rcache_base_registration_t *held = NULL;
+    if (scene->suite->lose == NULL) {
+        suite_skip("the suite was not told how the device is lost");
+    }
+    start(scene);
+    char *memory = suite_map(RANGES * 2 * scene->page);
+    mca_rcache_base_module_t *cache = new_cache(scene);
+    use_ranges(scene, cache, memory, 0, RANGES);
+    int rc = cache->rcache_register(cache, memory, scene->page, 0, MCA_RCACHE_ACCESS_LOCAL_WRITE, &held);
+    REQUIRE(rc == OPAL_SUCCESS, "the cache returned %d", rc);
+    scene->suite->lose(scene->state);
+    must_be_lost(scene, cache, memory);
+    REQUIRE(layer.live <= 1, "%ld registrations that nobody uses outlived the device", layer.live - 1);
+    REQUIRE(layer.live == 1, "a registration was ended in use");
+    rc = cache->rcache_deregister(cache, held);
+    REQUIRE(rc == OPAL_SUCCESS, "giving back what was in use returned %d", rc);
+    REQUIRE(layer.live == 0, "%ld registrations outlived the device", layer.live);
+    REQUIRE(mca_rcache_base_module_destroy(cache) == OPAL_SUCCESS, "the cache cannot be destroyed");
+    scene->suite->close(scene->state);
+    REQUIRE(opalmem_finalize() == OPAL_SUCCESS, "opalmem_finalize failed");
+}
+
 /* ---- Many caches, and children ------------------------------------------------------------------ */
 
 static void thousands_of_caches(scene_t *scene)
@@ -303,6 +340,7 @@ const scene_entry_t suite_cache_scenes[] = {
     { "registration_fails_for_want_of_room", registration_fails_for_want_of_room },
     { "registration_fails_otherwise", registration_fails_otherwise },
     { "deregistration_fails", deregistration_fails },
+    { "device_is_lost", device_is_lost },
     { "thousands_of_caches", thousands_of_caches },
     { "fork_child_lives_on_with_the_cache", fork_child_lives_on_with_the_cache },
     { NULL, NULL },

@@ -53,6 +53,9 @@ static const twin_t twins[] = {
     { "registration_fails_for_want_of_room", FAULT_LEAKS },
     { "registration_fails_otherwise", FAULT_LEAKS },
     { "deregistration_fails", FAULT_LEAKS },
+    { "device_is_lost", FAULT_LOSS_IS_NOT_TOLD },
+    { "device_is_lost", FAULT_LOST_IS_FULL },
+    { "device_is_lost", FAULT_LOST_ENDS_NOTHING },
     { "thousands_of_caches", FAULT_LEAKS_ONE_IN_1000 },
     { "fork_child_lives_on_with_the_cache", FAULT_CHILD_ENDS_PARENTS },
 };

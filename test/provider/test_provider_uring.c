@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The provider uring through the conformance suite: a registration works if the
  * bytes that its device writes to a file are those in memory. */
+#include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -41,6 +43,30 @@ static bool works(void *state, mca_rcache_base_registration_t *reg)
     return good;
 }
 
+static void close_rings(void)
+{
+    char target[32];
+    DIR *folder = opendir("/proc/self/fd");
+    for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        ssize_t length = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target));
+        if (length > 0 && strncmp(target, "anon_inode:[io_uring]", (size_t) length) == 0) {
+            close(atoi(entry->d_name));
+        }
+    }
+    closedir(folder);
+}
+
+/* As a program does that closes all descriptors; the next registration notices. */
+static void lose(void *state)
+{
+    static char page[1 << 16] __attribute__((aligned(1 << 16)));
+    mca_rcache_uring_registration_t reg;
+    mca_rcache_base_resources_t resources;
+    close_rings();
+    mca_rcache_provider_resources(state, &resources);
+    resources.register_mem(state, page, sizeof(page), &reg.super);
+}
+
 int main(int argc, char **argv)
 {
     const provider_suite_t suite = {
@@ -48,6 +74,7 @@ int main(int argc, char **argv)
         .open = open_uring,
         .close = close_uring,
         .works = works,
+        .lose = lose,
     };
     return provider_suite_main(&suite, argc, argv);
 }

@@ -174,9 +174,12 @@ static struct ibv_mr *make(struct ibv_pd *pd, void *addr, size_t length, unsigne
         return NULL;
     }
     mr->owner = getpid();
-    mr->mr.lkey = (uint32_t) ++fake_verbs.registered;
+    mr->mr.lkey = (uint32_t) __atomic_add_fetch(&fake_verbs.registered, 1, __ATOMIC_RELAXED);
     mr->mr.rkey = mr->mr.lkey + 1000;
     mr->mr.pd = pd;
+    if (fake_verbs.during != NULL) {
+        fake_verbs.during();
+    }
     return &mr->mr;
 }
 
@@ -191,7 +194,7 @@ EXPORT int ibv_dereg_mr(struct ibv_mr *mr)
     if (fake_verbs.dereg_error != 0) {
         return fake_verbs.dereg_error;
     }
-    fake_verbs.deregistered++;
+    __atomic_add_fetch(&fake_verbs.deregistered, 1, __ATOMIC_RELAXED);
     free(mr);
     return 0;
 }

@@ -26,6 +26,7 @@ typedef struct fake_verbs_t {
     bool has_on_demand;
     int dereg_error;
     int fork_status, fork_error;
+    void (*during)(void); /* Called when memory has been registered, before the caller hears of it. */
 
     /* Seen. */
     unsigned access; /* Of the last registration that was tried. */

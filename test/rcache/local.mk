@@ -3,6 +3,7 @@ rcache_tests = test/rcache/test_interval_btree test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads \
 	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common \
 	test/rcache/test_rcache_limits test/rcache/test_grdma_in_use test/rcache/test_rcache_stack test/rcache/test_grdma_overlap \
+	test/rcache/test_grdma_front test/rcache/test_rcache_helper \
 	test/rcache/test_rcache_components test/rcache/test_rcache_finalize test/rcache/test_rcache_stats
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
@@ -83,6 +84,14 @@ test_rcache_test_grdma_hits_SOURCES = test/rcache/test_grdma_hits.c test/rcache/
 test_rcache_test_grdma_hits_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_hits_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
+test_rcache_test_grdma_front_SOURCES = test/rcache/test_grdma_front.c test/rcache/fake_provider.c
+test_rcache_test_grdma_front_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_front_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+
+test_rcache_test_rcache_helper_SOURCES = test/rcache/test_rcache_helper.c test/rcache/fake_provider.c
+test_rcache_test_rcache_helper_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_rcache_helper_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+
 test_rcache_test_grdma_races_SOURCES = test/rcache/test_grdma_races.c test/rcache/fake_provider.c
 test_rcache_test_grdma_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_races_LDADD = libopalmem_internal.la $(CHECK_LIBS)
@@ -135,7 +144,7 @@ test_rcache_test_uring_adopt_LDADD = libopalmem.la $(CHECK_LIBS) $(LIBURING_LIBS
 endif
 
 if HAVE_IBVERBS
-verbs_tests = test/rcache/test_verbs test/rcache/test_verbs_register
+verbs_tests = test/rcache/test_verbs test/rcache/test_verbs_register test/rcache/test_verbs_lost
 check_PROGRAMS += $(verbs_tests)
 TESTS += $(verbs_tests)
 # What the tests load in place of libibverbs.
@@ -154,4 +163,7 @@ test_rcache_test_verbs_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_verbs_register_SOURCES = test/rcache/test_verbs_register.c
 test_rcache_test_verbs_register_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
 test_rcache_test_verbs_register_LDADD = libopalmem.la $(CHECK_LIBS)
+test_rcache_test_verbs_lost_SOURCES = test/rcache/test_verbs_lost.c
+test_rcache_test_verbs_lost_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
+test_rcache_test_verbs_lost_LDADD = libopalmem.la $(CHECK_LIBS) -lpthread
 endif

@@ -109,7 +109,9 @@ static int play(const scene_t *scenes, const char *name, const char *file)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3 || (!play(call_scenes, argv[1], argv[2]) && !play(process_scenes, argv[1], argv[2]))) {
+    if (argc != 3
+        || (!play(call_scenes, argv[1], argv[2]) && !play(process_scenes, argv[1], argv[2])
+            && !play(reason_scenes, argv[1], argv[2]))) {
         fputs("usage: run_scenes SCENE FILE\n", stderr);
         return 98;
     }

@@ -18,7 +18,7 @@ typedef struct scene_t {
     void (*play)(const char *file);
 } scene_t;
 
-extern const scene_t call_scenes[], process_scenes[]; /* End with a name NULL. */
+extern const scene_t call_scenes[], process_scenes[], reason_scenes[]; /* End with a name NULL. */
 
 /** Print a result, errno after -1, the sum of the buffer and, of fd >= 0, the position. */
 void say(const char *what, ssize_t result, const void *buffer, size_t size, int fd);

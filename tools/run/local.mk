@@ -18,7 +18,7 @@ dist_man_MANS += man/opalmem-run.1
 dist_doc_DATA += docs/opalmem-run.md
 
 run_preload_LTLIBRARIES = opalmem_run_preload.la
-opalmem_run_preload_la_SOURCES = \
+run_preload_sources = \
 	tools/run/preload/preload.h \
 	tools/run/preload/preload_cache.c \
 	tools/run/preload/preload_calls.c \
@@ -32,8 +32,13 @@ opalmem_run_preload_la_SOURCES = \
 	tools/run/preload/preload_transfer.c \
 	tools/run/preload/preload_transfer.h \
 	tools/run/preload/preload_verify.c
+opalmem_run_preload_la_SOURCES = $(run_preload_sources)
+if HAVE_PIDFD_SPAWN
+opalmem_run_preload_la_SOURCES += tools/run/preload/preload_spawn.c
+endif
 # What is wrapped must not be fortified: that would be inline functions of the same names. -fexceptions: a handler, or
 # the cancellation of a thread, may unwind through a wrapper.
 opalmem_run_preload_la_CFLAGS = $(AM_CFLAGS) -fexceptions -U_FORTIFY_SOURCE
-opalmem_run_preload_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,now -Wl,-z,nodelete -Wl,-Bsymbolic-functions
+run_preload_ldflags = -module -avoid-version -shared -Wl,-z,now -Wl,-z,nodelete -Wl,-Bsymbolic-functions
+opalmem_run_preload_la_LDFLAGS = $(run_preload_ldflags)
 opalmem_run_preload_la_LIBADD = libopalmem.la -ldl -lpthread

@@ -53,6 +53,10 @@ typedef struct preload_real_t {
     int (*posix_spawn)(void *pid, const void *path, const void *actions, const void *attr, void *argv, void *envp);
     int (*posix_spawnp)(void *pid, const void *path, const void *actions, const void *attr, void *argv,
                         void *envp);
+    int (*pidfd_spawn)(void *pidfd, const void *path, const void *actions, const void *attr, void *argv,
+                       void *envp); /**< Since glibc 2.39, as is the next; else NULL, and not wrapped. */
+    int (*pidfd_spawnp)(void *pidfd, const void *path, const void *actions, const void *attr, void *argv,
+                        void *envp);
     int (*system)(const char *command);
     void *(*popen)(const char *command, const char *type);
     ssize_t (*sendmsg)(int fd, const void *message, int flags);
@@ -103,6 +107,19 @@ void preload_descriptor_forget(int fd);
 int preload_descriptor_copied(int fd, int copy);
 /** @retval RUN_REASONS  No other process has the open file. @retval RUN_INHERITED, RUN_SHARED  Not proven. */
 run_reason_t preload_descriptor_reason(int fd, const struct stat *status);
+
+/* ---- Rules that make a call plain ---- */
+
+#ifdef PRELOAD_TEST
+/** In the build of the tests: may be switched off there. */
+bool preload_rule_is_on(run_reason_t reason);
+#else
+static inline bool preload_rule_is_on(run_reason_t reason)
+{
+    (void) reason;
+    return true;
+}
+#endif
 
 /* ---- preload_signals.c ---- */
 

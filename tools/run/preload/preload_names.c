@@ -189,14 +189,14 @@ PRELOAD_EXPORT int fcntl(int fd, int command, ...)
 
 /* fork() itself is noted by pthread_atfork(), vfork() in preload_real.c. */
 
-#if !__GLIBC_PREREQ(2, 34)
-pid_t _Fork(void);
-#endif
+/* Where libc has it: programs may ask by name. */
+#if __GLIBC_PREREQ(2, 34)
 PRELOAD_EXPORT pid_t _Fork(void)
 {
     preload_share_all();
     return preload_libc()->Fork();
 }
+#endif
 
 PRELOAD_EXPORT int wordexp(const char *words, wordexp_t *result, int flags)
 {

@@ -12,12 +12,12 @@ preload_real_t preload_real;
 
 /* In the order of preload_real_t. */
 static const char *const names[] = {
-    "read",     "write",         "pread64",      "pwrite64",     "__read_chk",  "__pread64_chk",
-    "open64",   "openat64",      "__open64_2",   "__openat64_2", "creat64",     "close",
-    "dup",      "dup2",          "dup3",         "fcntl64",      "syscall",     "prctl",
-    "mprotect", "pkey_mprotect", "sigaction",    "signal",       "sysv_signal", "sigset",
-    "clone",    "posix_spawn",   "posix_spawnp", "system",       "popen",       "sendmsg",
-    "sendmmsg", "recvmsg",       "recvmmsg",     "wordexp",      "_Fork",       "vfork",
+    "read",         "write",       "pread64",      "pwrite64", "__read_chk",  "__pread64_chk", "open64",
+    "openat64",     "__open64_2",  "__openat64_2", "creat64",  "close",       "dup",           "dup2",
+    "dup3",         "fcntl64",     "syscall",      "prctl",    "mprotect",    "pkey_mprotect", "sigaction",
+    "signal",       "sysv_signal", "sigset",       "clone",    "posix_spawn", "posix_spawnp",  "pidfd_spawn",
+    "pidfd_spawnp", "system",      "popen",        "sendmsg",  "sendmmsg",    "recvmsg",       "recvmmsg",
+    "wordexp",      "_Fork",       "vfork",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == sizeof(preload_real_t) / sizeof(void *), "a name for each");
 

@@ -29,10 +29,10 @@ static run_reason_t check_context(void)
     if (busy || preload_in_release()) {
         return RUN_NESTED;
     }
-    if (atomic_load_explicit(&preload_forbidden, memory_order_relaxed)) {
+    if (atomic_load_explicit(&preload_forbidden, memory_order_relaxed) && preload_rule_is_on(RUN_FORBIDDEN)) {
         return RUN_FORBIDDEN;
     }
-    if (preload_in_handler()) {
+    if (preload_in_handler() && preload_rule_is_on(RUN_IN_HANDLER)) {
         return RUN_IN_HANDLER;
     }
     return preload_is_own_process() ? RUN_REASONS : RUN_IN_VFORK;
@@ -53,10 +53,10 @@ static run_reason_t check_write(const operation_t *operation)
     if (flags < 0) {
         return RUN_ARGUMENT;
     }
-    if ((flags & O_APPEND) != 0) {
+    if ((flags & O_APPEND) != 0 && preload_rule_is_on(RUN_APPEND)) {
         return RUN_APPEND;
     }
-    return has_file_limit() ? RUN_FILE_LIMIT : RUN_REASONS;
+    return has_file_limit() && preload_rule_is_on(RUN_FILE_LIMIT) ? RUN_FILE_LIMIT : RUN_REASONS;
 }
 
 /* No more than the file has is asked for, and pinned. */
@@ -68,14 +68,14 @@ static run_reason_t check_read(operation_t *operation)
     if ((uint64_t) (operation->file_size - operation->offset) < operation->count) {
         operation->count = (size_t) (operation->file_size - operation->offset);
     }
-    return operation->count < preload_threshold ? RUN_END : RUN_REASONS;
+    return operation->count < preload_threshold && preload_rule_is_on(RUN_END) ? RUN_END : RUN_REASONS;
 }
 
 static run_reason_t check_position(operation_t *operation, const struct stat *status)
 {
     const run_reason_t reason = preload_descriptor_reason(operation->fd, status);
 
-    if (reason != RUN_REASONS) {
+    if (reason != RUN_REASONS && preload_rule_is_on(reason)) {
         return reason;
     }
     operation->offset = PRELOAD_RAW(SYS_lseek, operation->fd, 0, SEEK_CUR);
@@ -91,7 +91,7 @@ static run_reason_t check_file(operation_t *operation)
         || PRELOAD_RAW(SYS_fstat, operation->fd, (long) &status) != 0) {
         return RUN_ARGUMENT;
     }
-    if (!S_ISREG(status.st_mode)) {
+    if (!S_ISREG(status.st_mode) && preload_rule_is_on(RUN_NOT_REGULAR)) {
         return RUN_NOT_REGULAR;
     }
     operation->file_size = status.st_size;

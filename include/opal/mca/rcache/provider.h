@@ -58,6 +58,23 @@ OPAL_DECLSPEC void mca_rcache_provider_close(mca_rcache_provider_t *provider);
 OPAL_DECLSPEC void mca_rcache_provider_resources(mca_rcache_provider_t *provider,
                                                  mca_rcache_base_resources_t *resources);
 
+/** For whoever writes a provider: nothing that was registered is good any more, because its device was lost.
+ *
+ * Every cache whose resources have this reg_data drops all registrations, as for a release of the whole address space: none
+ * is found any more. Those in use go with their last reference; the rest with the next call of the cache, or with
+ * mca_rcache_base_progress(). If the provider is HOOK_SAFE, they may be deregistered before this function returns.
+ * Memory was not released, so no in-use policy applies. The caches go on, with what register_mem says from now on.
+ *
+ * @param[in] reg_data  As in the resources that the caches were made with; caches that were made with NULL are told together.
+ * @return Number of caches that were told.
+ *
+ * The provider first notes the loss (with a store that register_mem reads atomically), so that register_mem fails, with
+ * OPAL_ERR_UNREACH, and then calls this: no registration that was being made meanwhile stays in a cache.
+ * Thread-safe, and waits for nobody. Any thread of the provider's own may call it, register_mem and deregister_mem too; not
+ * from hook context, and holding no lock that deregister_mem takes. The library may be stopped.
+ */
+OPAL_DECLSPEC size_t mca_rcache_base_void(const void *reg_data);
+
 /* ---- Provider uring ----------------------------------------------------------------------------
  *
  * It registers memory that is mapped writable, up to 1 GiB at once, as much as RLIMIT_MEMLOCK allows the user in all
@@ -67,8 +84,8 @@ OPAL_DECLSPEC void mca_rcache_provider_resources(mca_rcache_provider_t *provider
  *   OPAL_ERR_VALUE_OUT_OF_BOUNDS  More than 1 GiB. Register pieces: one transfer never crosses registrations.
  *   OPAL_ERR_BAD_PARAM            Part of the memory is not mapped.
  *   OPAL_ERR_PERM                 It is mapped, but not writable, or a mapped file that must not be pinned.
- *   OPAL_ERR_UNREACH              The program has closed the descriptor of the ring (there is one message), or a fork
- *                                 child could make none.
+ *   OPAL_ERR_UNREACH              The program has closed the descriptor of the ring (there is one message, and caches
+ *                                 drop what they have), or a fork child could make none.
  * On Linux before 6.3, pages stay pinned for up to a second after deregistration: nothing moves through them then.
  */
 
@@ -141,8 +158,8 @@ OPAL_DECLSPEC struct ibv_pd *mca_rcache_verbs_pd(mca_rcache_provider_t *provider
 
 /** Tell of an event that the program has read with ibv_get_async_event() from the domain's context.
  *
- * After IBV_EVENT_DEVICE_FATAL nothing is registered any more (OPAL_ERR_UNREACH); others are passed over. Without it the
- * loss is noticed by the next registration that fails. The provider never reads events: those of the program's queue
+ * After IBV_EVENT_DEVICE_FATAL caches drop what they have, and nothing is registered any more (OPAL_ERR_UNREACH); others are
+ * passed over. Without it the loss is noticed by the next registration that fails, and until then cached ones are found. The provider never reads events: those of the program's queue
  * pairs are among them.
  * @param[in] event  Not acknowledged here.
  * Thread-safe. */
