@@ -21,9 +21,7 @@ rc=0
 run=()
 if [ "$name" = valgrind ]; then
     command -v valgrind >/dev/null || { echo "check-variant: valgrind is missing (Debian package: valgrind)" >&2; exit 1; }
-    # Only the Check programs, not the scripts. Code is patched below valgrind's feet: hence --smc-check.
-    run=("LOG_COMPILER=$PWD/libtool --mode=execute valgrind -q --smc-check=all --error-exitcode=9
-        --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite")
+    run=("LOG_COMPILER=$top/config/under-valgrind.sh")
     export OPALMEM_TEST_VALGRIND=1 CK_TIMEOUT_MULTIPLIER=20
 fi
 make -j"$(nproc)" check "${run[@]}" > check.out 2>&1 || rc=$?

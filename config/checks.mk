@@ -1,6 +1,6 @@
 # Helper targets beside make check; `make help` lists them.
 EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/check-headers.sh \
-	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/check-aarch64.sh \
+	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/under-valgrind.sh config/check-aarch64.sh \
 	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
 .PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
