@@ -19,11 +19,12 @@ static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t so
            && (reg->access_flags & sought.access) == sought.access;
 }
 
-/* The kernel tells of releases: has it told of none that is not handled, and does the region hold? The flags are read
- * only then, since what was handled meanwhile has marked its regions. */
+/* A region that the kernel tells of: has it told of nothing that is not handled, and does the region hold? The flags are
+ * read before, since of others there may be no watch, and after, since what was handled meanwhile has marked its regions. */
 static bool is_as_told(const grdma_region_t *region, sought_t sought)
 {
-    return !opal_memory_changed() && opal_memory_watch_holds(&region->super.watch)
+    return (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD)) == GRDMA_TOLD && !opal_memory_changed()
+           && opal_memory_watch_holds(&region->super.watch)
            && (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK)) == 0 && covers(&region->super, sought);
 }
 
@@ -142,7 +143,7 @@ static bool is_deaf(const grdma_module_t *module)
 
 static int hand_out(int rc, mca_rcache_base_registration_t **reg)
 {
-    if (rc == OPAL_SUCCESS && ((*reg)->flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0) {
+    if (rc == OPAL_SUCCESS && (grdma_flags((grdma_region_t *) *reg) & MCA_RCACHE_FLAGS_CACHE_BYPASS) != 0) {
         (*reg)->cache_id |= GRDMA_ONCE;
     }
     return rc;

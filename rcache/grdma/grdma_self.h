@@ -4,6 +4,7 @@
 #define RCACHE_GRDMA_GRDMA_SELF_H
 
 #include "framework/util/own_counter.h"
+#include "framework/util/sanitizers.h"
 #include "rcache/grdma/grdma.h"
 
 #define GRDMA_RECENT 8
@@ -23,7 +24,7 @@ extern _Thread_local grdma_self_t grdma_self __attribute__((tls_model("initial-e
 
 /* Where this thread keeps its way to a cache's block: module->recent is the distance from the thread pointer, which x86-64
  * adds for nothing. */
-#if defined(__x86_64__) && defined(__SEG_FS)
+#if defined(__x86_64__) && defined(__SEG_FS) && !IS_SANITIZED
 #define GRDMA_OF_THREAD __seg_fs
 
 static inline uintptr_t grdma_thread_pointer(void)
