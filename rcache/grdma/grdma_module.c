@@ -129,13 +129,14 @@ static void reset_child(mca_rcache_base_module_t *base_module)
     atomic_store(&module->first_own, module->high);
     interval_btree_reset(&module->index);
     page_filter_reset(&module->filter);
+    module->filter_done = 0;
     grdma_hints_empty(atomic_load(&module->hints));
     module->limbo.first = module->free.first = 0;
     module->live = 0;
-    atomic_store(&module->pinning, 0);
     atomic_store(&module->ending, 0);
     atomic_store(&module->dead, 0);
     atomic_store(&module->spent, 0);
+    atomic_store(&module->returned, 0);
     memset(&module->pending, 0, sizeof(module->pending));
     grdma_blocks_reset_child(module);
     atomic_store(&module->attention, deaf | GRDMA_ATTENTION_PROVIDER);
@@ -225,6 +226,7 @@ int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, 
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     set_constants(module, resources);
+    grdma_clock_start();
     if (set_up(module) != OPAL_SUCCESS) {
         free_module(module);
         return OPAL_ERR_OUT_OF_RESOURCE;
