@@ -23,6 +23,8 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_stats_map.h \
 	rcache/grdma/grdma.h \
 	rcache/grdma/grdma_common.c \
+	rcache/grdma/grdma_clock.c \
+	rcache/grdma/grdma_clock.h \
 	rcache/grdma/grdma_component.c \
 	rcache/grdma/grdma_evict.c \
 	rcache/grdma/grdma_hint.c \

@@ -16,6 +16,7 @@
  * message instead of a figure, and fails the run.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>

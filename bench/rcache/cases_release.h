@@ -39,12 +39,16 @@ static void measure_unrelated(const char *name, char *place)
 
 /* ---- One release over all regions -------------------------------------------------------------- */
 
-/* What a cache has left for later is done at its next miss. */
+/* What a cache has left for later is done at its next miss, or has been begun by the other thread: that one may have
+ * been interrupted meanwhile. */
 static bool settle(side_counts_t before)
 {
-    for (int i = 0; i < 100 && side_counts().deregistrations - before.deregistrations < scene->regions; i++) {
+    for (int i = 0; i < 10000 && side_counts().deregistrations - before.deregistrations < scene->regions; i++) {
         side_settle();
         get_and_put(spare(), PAGE);
+        if (i >= 100) {
+            sched_yield();
+        }
     }
     if (side_counts().deregistrations - before.deregistrations == scene->regions) {
         return true;

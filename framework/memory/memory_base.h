@@ -40,6 +40,9 @@ void opal_memory_base_set_counter(const volatile uint64_t *counter);
 /** Make opal_memory_changed() always true: a component without a counter is asked each time. */
 void opal_memory_base_always_ask(void);
 
+/** Cookies that nobody else has: the first of `count` that follow each other. Every context. */
+uint64_t opal_memory_base_new_cookies(uint64_t count);
+
 /** The word of watches whose component does not count. */
 extern const volatile uint32_t opal_memory_base_constant_generation;
 

@@ -91,10 +91,15 @@ int opal_memory_base_sync(void)
     return OPAL_ERR_WOULD_BLOCK;
 }
 
-uint64_t opal_memory_base_new_cookie(void)
+uint64_t opal_memory_base_new_cookies(uint64_t count)
 {
     static _Atomic uint64_t last;
-    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+    return atomic_fetch_add_explicit(&last, count, memory_order_relaxed) + 1;
+}
+
+uint64_t opal_memory_base_new_cookie(void)
+{
+    return opal_memory_base_new_cookies(1);
 }
 
 void opal_memory_base_reset_child(void)

@@ -32,11 +32,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "framework/util/barrier.h"
 #include "framework/util/fork.h"
 #include "opal/mca/rcache/rcache.h"
 #include "rcache/base/rcache_helper.h"
 #include "rcache/base/rcache_limits.h"
 #include "rcache/base/rcache_stats.h"
+#include "rcache/grdma/grdma_clock.h"
 #include "rcache/grdma/grdma_hint.h"
 #include "rcache/grdma/interval_btree.h"
 #include "rcache/grdma/page_filter.h"
@@ -132,7 +134,8 @@ typedef struct grdma_block_t {
     struct grdma_block_t *next;             /**< Of the cache; constant. */
     struct grdma_block_t *next_of_thread;   /**< Under the lock of threads. */
     bool has_fronts;                        /**< The kernel wipes them; else nothing is remembered. */
-    grdma_count_t near[GRDMA_NEAR_IDS];     /**< Counts of the first ids, by id: found without looking where. */
+    _Atomic uint32_t pinning; /**< Registrations of the owner that are on their way; the owner's to write. */
+    grdma_count_t near[GRDMA_NEAR_IDS]; /**< Counts of the first ids, by id: found without looking where. */
 } grdma_block_t;
 
 /* ---- Ranges that hooks could not handle at once --------------------------------------------------- */
@@ -212,26 +215,29 @@ struct grdma_module_t {
     bool merges;                     /**< Variable rcache_base_overlap. */
     uint32_t accounts;               /**< MCA_RCACHE_LIMIT_*: bounds of the process that it shares; 0: none. */
     size_t mapped;                   /**< Bytes of this structure, with the name behind it. */
-    mca_rcache_counters_t *counters; /**< `count` and `bytes` are raised only under the lock: limits are exact. */
+    mca_rcache_counters_t *counters; /**< Written under the lock, but for bypasses, registrations and sizes. */
 
     pthread_mutex_t lock __attribute__((aligned(64))); /**< Lowest rank. Protects the following, as said above. */
     interval_btree_t index;
     page_filter_t filter; /**< Read by hooks without the lock. */
+    uint32_t filter_done; /**< While it grows: regions with ids below are in the new table, too. Else 0. */
     grdma_list_t limbo, free;
-    _Atomic uint32_t high;    /**< Ids from here on have never been used. */
-    uint32_t hand;            /**< Where the clock of grdma_evict.c stands. */
-    _Atomic uint32_t live;    /**< Ids in use; decides how many hints there should be. */
-    _Atomic uint32_t pinning; /**< Registrations on their way. */
+    _Atomic uint32_t high;   /**< Ids from here on have never been used. */
+    uint32_t hand;           /**< Where the clock of grdma_evict.c stands. */
+    _Atomic uint32_t live;   /**< Ids in use; decides how many hints there should be. */
+    _Atomic uint32_t ending; /**< Threads that have regions on their way out, which still count. */
+    uint64_t cookie,
+        cookies_left; /**< Of memory that is watched: the last one used, and how many come after it. */
 
     _Atomic(grdma_block_t *) blocks; /**< All; pushed under the lock, read without. */
     _Atomic(grdma_block_t *) common; /**< Of the threads that get no memory for one: grdma_common.c. */
     _Atomic uint32_t owners; /**< Blocks that have an owner. Raised under the lock, before the block is used. */
     grdma_pending_t pending;
 
-    _Atomic uint32_t dead;   /**< To be deregistered and freed, outside hooks: a list's first. */
-    _Atomic uint32_t spent;  /**< To be freed, outside hooks; likewise. */
-    _Atomic uint32_t ending; /**< Regions on their way out, that still count: threads that are at it. */
-    _Atomic bool is_tight;   /**< It has a limit, or the provider has met one: then hooks raise `ending`, too. */
+    _Atomic uint32_t dead;     /**< To be deregistered and freed, outside hooks: a list's first. */
+    _Atomic uint32_t spent;    /**< To be unwatched and freed, outside hooks; likewise. */
+    _Atomic uint32_t returned; /**< Deregistered in hooks that did not get the lock then: to be accounted for. */
+    _Atomic bool is_tight;     /**< It has a limit, or the provider has met one: then `ending` is kept. */
     pthread_mutex_t provider_lock; /**< Held across after_fork, so that it is called once. No hook takes it. */
     grdma_in_use_t in_use;         /**< Under the lock. */
     _Atomic uintptr_t
@@ -302,6 +308,23 @@ static inline bool grdma_is_inherited(const grdma_module_t *module, uint32_t id)
     return id < atomic_load_explicit(&module->first_own, memory_order_relaxed);
 }
 
+/* The page filter, under the lock. */
+static inline void grdma_filter_add_locked(grdma_module_t *module, const grdma_region_t *region)
+{
+    page_filter_add(&module->filter, grdma_first(region), grdma_last(region));
+    if (__builtin_expect(region->super.cache_id < module->filter_done, 0)) {
+        page_filter_grow_add(&module->filter, grdma_first(region), grdma_last(region));
+    }
+}
+
+static inline void grdma_filter_remove_locked(grdma_module_t *module, const grdma_region_t *region)
+{
+    page_filter_remove(&module->filter, grdma_first(region), grdma_last(region));
+    if (__builtin_expect(region->super.cache_id < module->filter_done, 0)) {
+        page_filter_grow_remove(&module->filter, grdma_first(region), grdma_last(region));
+    }
+}
+
 /* Lists: whoever has the list has its regions. */
 static inline uint32_t grdma_next(const grdma_module_t *module, uint32_t id)
 {
@@ -330,7 +353,13 @@ static inline void grdma_attend(grdma_module_t *module, uint64_t why)
     mca_rcache_helper_wake();
 }
 
-/** Add to one of the cache's counters. Every context. */
+/** Add to one of the cache's counters that are written under the lock. */
+static inline void grdma_add_locked(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/** Add to one of those that are written without it. Every context. */
 static inline void grdma_count(_Atomic uint64_t *counter, uint64_t by)
 {
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
@@ -392,10 +421,39 @@ void grdma_common_free(grdma_module_t *module);
 
 /* grdma_lock.c: the lock, and what happens when it is let go. */
 
-/** Take the lock and handle what hooks have posted. Not from hook context. */
-void grdma_lock(grdma_module_t *module);
-/** Let go, and handle what was posted meanwhile. Not from hook context. */
-void grdma_unlock(grdma_module_t *module);
+/** Handle what hooks have left to the holder of the lock. Regions found idle go to the next grdma_reap(). */
+void grdma_mail_handle_locked(grdma_module_t *module);
+/** The same, by whoever sees it and gets the lock. Outside hooks: inside, see grdma_release.c. */
+void grdma_mail_handle(grdma_module_t *module);
+
+/** Has a hook posted a range, or returned a region, that nobody has handled yet? Without the lock `handled` may be old:
+ * then the answer is true too often, never too seldom. */
+static inline bool grdma_has_mail(const grdma_module_t *module)
+{
+    return atomic_load(&module->pending.posted) != __atomic_load_n(&module->pending.handled, __ATOMIC_RELAXED)
+           || atomic_load(&module->returned) != 0;
+}
+
+/** Take the lock and handle what hooks have left. Not from hook context. */
+static inline void grdma_lock(grdma_module_t *module)
+{
+    pthread_mutex_lock(&module->lock);
+    if (__builtin_expect(grdma_has_mail(module), 0)) {
+        grdma_mail_handle_locked(module);
+    }
+}
+
+/** Let go, and handle what was left meanwhile. A hook that posts while we hold the lock tries it again after posting:
+ * either that attempt comes after our unlock and succeeds, or we see here what it posted. (glibc unlocks by an atomic
+ * exchange.) Not from hook context. */
+static inline void grdma_unlock(grdma_module_t *module)
+{
+    pthread_mutex_unlock(&module->lock);
+    barrier_after_rmw();
+    if (__builtin_expect(grdma_has_mail(module), 0)) {
+        grdma_mail_handle(module);
+    }
+}
 
 /* grdma_release.c: what happens to regions when memory goes. */
 
@@ -404,13 +462,16 @@ typedef struct grdma_batch_t {
     grdma_list_t idle;
     bool is_alone;   /**< Their idleness can be told now. */
     bool is_certain; /**< Their memory was released, so in_use_policy applies. */
-    uint32_t now_us; /**< When. */
+    uint32_t ticks;  /**< When, by grdma_clock.h; 0: nobody has had to know. */
     uint32_t in_use;
     uint32_t first_in_use; /**< Id of one of these. */
+    uint32_t unsure;       /**< In limbo, and whether they are idle takes settling. */
     uint32_t count;        /**< Of regions that were READY. */
 } grdma_batch_t;
 
 void grdma_batch_begin_locked(const grdma_module_t *module, bool is_certain, grdma_batch_t *batch);
+/** Raise WORK, if anything of the batch waits for grdma_reap() in limbo. */
+void grdma_batch_attend_locked(grdma_module_t *module, const grdma_batch_t *batch);
 void grdma_batch_end_locked(grdma_module_t *module, opal_mem_hooks_cause_t cause, grdma_batch_t *batch);
 /** Take a region that was READY out of use: marked first, then out of the page filter. It has left the index. */
 void grdma_retire_locked(grdma_module_t *module, uint32_t id, grdma_batch_t *batch);
@@ -428,29 +489,35 @@ void grdma_pending_handle_locked(grdma_module_t *module, grdma_list_t *idle);
 #define GRDMA_AT_ONCE 32
 /** Have the provider deregister up to GRDMA_AT_ONCE regions of a list that nobody refers to.
  * @param[in,out] id  The first one; then the next that is left, or 0.
- * @param[out] count,bytes  What that was.
+ * @param[out] count  How many that were.
  * @return the provider's first error. Hook context, if the provider is HOOK_SAFE. */
-int grdma_deregister_list(const grdma_module_t *module, uint32_t *id, size_t *count, size_t *bytes);
+int grdma_deregister_list(const grdma_module_t *module, uint32_t *id, size_t *count);
 /** End idle regions as far as hook context may go. */
 void grdma_end_in_hook(grdma_module_t *module, grdma_list_t *idle);
-/** Leave idle regions to the next grdma_reap(). Every context. */
+/** Leave idle regions, which have just been retired, to the next grdma_reap(). Every context. */
 void grdma_leave(grdma_module_t *module, grdma_list_t *idle);
+/** Regions of a list are deregistered: they count no more, and their ids are free, or those that are watched are to be
+ * unwatched first, outside hooks. */
+void grdma_account_locked(grdma_module_t *module, grdma_list_t *ended);
+/** What hooks have returned. */
+void grdma_returned_handle_locked(grdma_module_t *module);
+/** Take over a stack that others push to. */
+grdma_list_t grdma_take_all(_Atomic uint32_t *stack);
 
 /* grdma_reap.c */
 
 /** End what nobody refers to any more. Not from hook context. @return the provider's first error. */
 int grdma_reap(grdma_module_t *module);
+/** The same for whoever has given a reference back and found the region in limbo: he need not raise WORK first. */
+int grdma_reap_limbo(grdma_module_t *module);
 /** End one region that is in no list, and to which nobody refers. Likewise. */
 int grdma_end_one(grdma_module_t *module, uint32_t id);
-/** Microseconds of the monotonic clock; wraps after 71 minutes; never 0. Hook context. */
-uint32_t grdma_now_us(void);
 
 /* grdma_pending.c: ranges from hooks that did not get the lock. */
 
 /** Hook context. */
 void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length, opal_mem_hooks_cause_t cause,
                         uint32_t releaser);
-bool grdma_pending_any(const grdma_pending_t *pending);
 
 /* grdma_register.c */
 int grdma_register(mca_rcache_base_module_t *module, void *addr, size_t size, uint32_t flags, int32_t access,
@@ -535,6 +602,11 @@ static inline void grdma_give_room(const grdma_module_t *module, size_t count, s
         mca_rcache_limits_release(module->accounts, count, bytes);
     }
 }
+
+/** Nor do these. Every context. */
+void grdma_give_room_of(const grdma_module_t *module, const grdma_list_t *ended);
+/** Is a registration on its way? */
+bool grdma_is_any_pinning(const grdma_module_t *module);
 
 /* grdma_evict.c */
 

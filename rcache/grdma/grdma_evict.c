@@ -78,10 +78,8 @@ static void hunt_once(hunt_t *hunt, bool only_one)
         hunt->wanted = share < MAX_BATCH ? (uint32_t) share : MAX_BATCH;
     }
     hunt_locked(hunt);
-    grdma_count(&module->counters->evictions, hunt->batch.count);
-    if (module->limbo.first != 0) {
-        grdma_attend(module, GRDMA_ATTENTION_WORK);
-    }
+    grdma_add_locked(&module->counters->evictions, hunt->batch.count);
+    grdma_batch_attend_locked(module, &hunt->batch);
     grdma_leave(module, &hunt->batch.idle);
     grdma_unlock(module);
 }

@@ -119,7 +119,7 @@ void grdma_note_in_use_locked(grdma_module_t *module, const grdma_batch_t *batch
 {
     const mca_rcache_in_use_policy_t policy = module->resources.in_use_policy;
 
-    grdma_count(&module->counters->invalidated_in_use, batch->in_use);
+    grdma_add_locked(&module->counters->invalidated_in_use, batch->in_use);
     if (policy == MCA_RCACHE_IN_USE_IGNORE) {
         return;
     }

@@ -44,6 +44,15 @@ static uint32_t containing_locked(const grdma_module_t *module, const grdma_wish
                                      wish->last >> module->page_shift, accept, &look);
 }
 
+/* Mostly the page filter knows that there is none: it has counted all that the index has. */
+static bool has_overlap_locked(const grdma_module_t *module, const grdma_wish_t *wish)
+{
+    return page_filter_may_hold(&module->filter, wish->first, wish->last)
+           && interval_btree_overlapping(&module->index, wish->first >> module->page_shift,
+                                         wish->last >> module->page_shift)
+                  != 0;
+}
+
 /* The wish covers the region, too, with the rights of both. */
 static void include(grdma_wish_t *wish, const grdma_region_t *region)
 {
@@ -173,9 +182,10 @@ int grdma_find_slowly(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
 
 /* ---- Room ----------------------------------------------------------------------------------------- */
 
-static void unreserve(grdma_module_t *module, size_t length)
+static void unreserve_locked(grdma_module_t *module, size_t length)
 {
-    mca_rcache_stats_shrink(module->counters, length);
+    grdma_add_locked(&module->counters->bytes, -length);
+    grdma_add_locked(&module->counters->count, UINT64_MAX);
     grdma_give_room(module, 1, length);
 }
 
@@ -204,6 +214,12 @@ static int grow(grdma_module_t *module)
 
 /* ---- A miss --------------------------------------------------------------------------------------- */
 
+/* To a counter that this thread alone writes. */
+static void add_to_own(_Atomic uint32_t *counter, uint32_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_release);
+}
+
 /* What became of a look under the lock. */
 typedef enum look_result_t { FOUND, ANNOUNCED, AT_LIMIT, AT_PROCESS_LIMIT, NEEDS_MEMORY } look_result_t;
 
@@ -213,6 +229,7 @@ typedef struct miss_t {
     grdma_wish_t exact, wish; /* As asked for, and perhaps wider. */
     bool is_wide, may_widen;
     bool has_neighbours;  /* Others overlap it. */
+    bool is_counted;      /* As a miss. */
     unsigned filter_bits; /* Of a better page filter; 0: this one is good. */
     uint32_t id;
 } miss_t;
@@ -225,7 +242,7 @@ static bool is_sought(const grdma_wish_t *wish)
 static void choose_wish_locked(miss_t *miss)
 {
     miss->wish = miss->exact;
-    if (miss->may_widen && (miss->exact.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
+    if (miss->may_widen && miss->has_neighbours && (miss->exact.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
         widen_locked(miss->module, &miss->wish);
     }
     miss->is_wide = miss->wish.first != miss->exact.first || miss->wish.last != miss->exact.last
@@ -236,9 +253,13 @@ static look_result_t look_locked(miss_t *miss)
 {
     grdma_module_t *module = miss->module;
 
-    if (is_sought(&miss->exact) && (miss->id = containing_locked(module, &miss->exact, grants)) != 0) {
+    miss->has_neighbours = has_overlap_locked(module, &miss->exact);
+    if (miss->has_neighbours && is_sought(&miss->exact)
+        && (miss->id = containing_locked(module, &miss->exact, grants)) != 0) {
         return take(miss->block, miss->id) ? FOUND : NEEDS_MEMORY;
     }
+    grdma_add_locked(&module->counters->misses, !miss->is_counted);
+    miss->is_counted = true;
     choose_wish_locked(miss);
     if (interval_btree_lacks(&module->index, 1) != 0) {
         return NEEDS_MEMORY;
@@ -260,13 +281,10 @@ static look_result_t look_locked(miss_t *miss)
     }
     grdma_fill_in(module, miss->id, &miss->wish);
     if ((miss->wish.flags & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0) {
-        miss->has_neighbours = interval_btree_overlapping(&module->index, miss->wish.first >> module->page_shift,
-                                                          miss->wish.last >> module->page_shift)
-                               != 0;
         grdma_announce_locked(module, miss->id);
         miss->filter_bits = page_filter_wants(&module->filter);
     }
-    atomic_fetch_add_explicit(&module->pinning, 1, memory_order_relaxed);
+    add_to_own(&miss->block->pinning, 1);
     return ANNOUNCED;
 }
 
@@ -284,8 +302,8 @@ static void give_up(grdma_module_t *module, uint32_t id)
     grdma_lock(module);
     __atomic_store_n(&grdma_at(module, id)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
     grdma_id_give_locked(module, id);
+    unreserve_locked(module, length);
     grdma_unlock(module);
-    unreserve(module, length);
 }
 
 /* The region has been announced. */
@@ -298,12 +316,22 @@ static int pin(miss_t *miss)
     const int rc = grdma_pin(module, grdma_at(module, miss->id), miss->block, miss->has_neighbours);
 
     if (!grdma_is_inherited(module, miss->id)) {
-        atomic_fetch_sub_explicit(&module->pinning, 1, memory_order_relaxed);
         if (rc != OPAL_SUCCESS) {
             give_up(module, miss->id);
         }
+        add_to_own(&miss->block->pinning, UINT32_MAX);
     }
     return rc;
+}
+
+bool grdma_is_any_pinning(const grdma_module_t *module)
+{
+    bool is_any = false;
+
+    for (const grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
+        is_any |= atomic_load(&block->pinning) != 0;
+    }
+    return is_any;
 }
 
 /* At a limit: may another attempt do better? Somebody registers, or has just registered, what would do; or a
@@ -317,9 +345,8 @@ static bool may_change_soon(const miss_t *miss, bool of_process)
         return true;
     }
     grdma_lock(module);
-    const bool soon = containing_locked(module, &miss->exact, grants_soon) != 0
-                      || atomic_load(&module->pinning) != 0 || atomic_load(&module->ending) != 0
-                      || (!of_process && grdma_fits_locked(module, length));
+    const bool soon = containing_locked(module, &miss->exact, grants_soon) != 0 || grdma_is_any_pinning(module)
+                      || atomic_load(&module->ending) != 0 || (!of_process && grdma_fits_locked(module, length));
     grdma_unlock(module);
     return soon;
 }
@@ -367,12 +394,20 @@ static bool try_pin(miss_t *miss, int *rc, mca_rcache_base_registration_t **reg)
     return true;
 }
 
+/* Room for counts is made when it turns out to be missing. */
+static grdma_block_t *block_at_hand(grdma_module_t *module)
+{
+    grdma_block_t *block = grdma_block_of(module);
+
+    return block != NULL ? block : grdma_block_get(module);
+}
+
 int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg)
 {
-    miss_t miss = { .module = module, .block = grdma_block_get(module), .exact = wish, .may_widen = true };
+    miss_t miss = { .module = module, .block = block_at_hand(module), .exact = wish, .may_widen = true };
     grdma_wait_t wait = { 0 };
     int rc = miss.block != NULL ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
-    bool is_counted = false, is_over = rc != OPAL_SUCCESS;
+    bool is_over = rc != OPAL_SUCCESS;
 
     while (!is_over) {
         const look_result_t result = look(&miss);
@@ -383,10 +418,6 @@ int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
                 return OPAL_SUCCESS;
             }
             continue;
-        }
-        if (!is_counted) {
-            grdma_count(&module->counters->misses, 1);
-            is_counted = true;
         }
         if (result == ANNOUNCED) {
             is_over = try_pin(&miss, &rc, reg);

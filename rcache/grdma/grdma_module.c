@@ -132,13 +132,14 @@ static void reset_child(mca_rcache_base_module_t *base_module)
     atomic_store(&module->first_own, module->high);
     interval_btree_reset(&module->index);
     page_filter_reset(&module->filter);
+    module->filter_done = 0;
     grdma_hints_empty(atomic_load(&module->hints));
     module->limbo.first = module->free.first = 0;
     module->live = 0;
-    atomic_store(&module->pinning, 0);
     atomic_store(&module->ending, 0);
     atomic_store(&module->dead, 0);
     atomic_store(&module->spent, 0);
+    atomic_store(&module->returned, 0);
     memset(&module->pending, 0, sizeof(module->pending));
     memset(&module->in_use, 0, sizeof(module->in_use));
     grdma_blocks_reset_child(module);
@@ -236,6 +237,7 @@ int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, 
     if (caching) {
         grdma_in_use_prepare(module); /* Else nothing is in the index that a release could find in use. */
     }
+    grdma_clock_start();
     if (set_up(module) != OPAL_SUCCESS) {
         free_module(module);
         return OPAL_ERR_OUT_OF_RESOURCE;

@@ -34,12 +34,6 @@ void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length
     atomic_fetch_add(&pending->posted, 1);
 }
 
-bool grdma_pending_any(const grdma_pending_t *pending)
-{
-    /* Without the lock `handled` may be old: then the answer is true too often, never too seldom. */
-    return atomic_load(&pending->posted) != __atomic_load_n(&pending->handled, __ATOMIC_RELAXED);
-}
-
 static uintptr_t last_of(const struct grdma_pending_cell_t *cell)
 {
     return cell->length > UINTPTR_MAX - cell->start ? UINTPTR_MAX : cell->start + cell->length - 1;
@@ -53,7 +47,7 @@ void grdma_pending_handle_locked(grdma_module_t *module, grdma_list_t *idle)
         return;
     }
     if (atomic_exchange(&pending->overflow, false)) {
-        grdma_count(&module->counters->queue_overflows, 1);
+        grdma_add_locked(&module->counters->queue_overflows, 1);
         grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, idle);
     }
     for (size_t i = 0; i < GRDMA_PENDING_CELLS; i++) {

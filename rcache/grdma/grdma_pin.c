@@ -24,6 +24,18 @@ uint64_t grdma_now_ms(void)
 
 /* ---- The region ----------------------------------------------------------------------------------- */
 
+#define COOKIES 1024 /* Taken at once from those of the process. */
+
+static uint64_t new_cookie_locked(grdma_module_t *module)
+{
+    if (module->cookies_left == 0) {
+        module->cookie = opal_memory_base_new_cookies(COOKIES) | UINT64_C(1) << 63;
+        module->cookies_left = COOKIES;
+    }
+    module->cookies_left--;
+    return module->cookie++;
+}
+
 void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish)
 {
     mca_rcache_base_registration_t *reg = &grdma_at(module, id)->super;
@@ -33,7 +45,10 @@ void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish
     reg->bound = (unsigned char *) wish->last;
     reg->access_flags = wish->access;
     reg->cache_id = id;
-    memset(reg + 1, 0, module->resources.sizeof_reg - sizeof(*reg));
+    reg->watch.cookie = new_cookie_locked(module);
+    if (module->resources.sizeof_reg != sizeof(*reg)) {
+        memset(reg + 1, 0, module->resources.sizeof_reg - sizeof(*reg));
+    }
     __atomic_store_n(&reg->flags, wish->flags | GRDMA_PINNING, __ATOMIC_RELAXED);
 }
 
@@ -42,15 +57,15 @@ static bool is_cached(const grdma_region_t *region)
     return (grdma_flags(region) & MCA_RCACHE_FLAGS_CACHE_BYPASS) == 0;
 }
 
-/* Make the region visible to hooks. The compiler is not to store its flags later. */
+/* Make the region visible to hooks: before, its flags are the maker's alone. The compiler is not to store them later. */
 void grdma_announce_locked(grdma_module_t *module, uint32_t id)
 {
     grdma_region_t *region = grdma_at(module, id);
 
-    __atomic_fetch_or(&region->super.flags, GRDMA_INDEXED, __ATOMIC_RELAXED);
-    __atomic_fetch_and(&region->super.flags, ~MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
+    __atomic_store_n(&region->super.flags, (grdma_flags(region) | GRDMA_INDEXED) & ~MCA_RCACHE_FLAGS_INVALID,
+                     __ATOMIC_RELAXED);
     interval_btree_insert(&module->index, grdma_first_page(module, region), grdma_last_page(module, region), id);
-    page_filter_add(&module->filter, grdma_first(region), grdma_last(region));
+    grdma_filter_add_locked(module, region);
 }
 
 /* Wait until no release of the region's pages is between its callbacks and its system call. */
@@ -89,71 +104,69 @@ static int call_provider(grdma_module_t *module, grdma_region_t *region)
     return rc;
 }
 
-static uint32_t asks(void)
+/* What is to be done with what the active components watch: asked at each hit, unwatched. */
+static uint32_t duties(void)
 {
+    uint32_t flags = 0;
+
     for (size_t i = 0; i < opal_memory_base_active_count; i++) {
-        const opal_memory_base_module_t *module = opal_memory_base_active[i].module;
+        const opal_memory_base_active_t *active = &opal_memory_base_active[i];
+        const opal_memory_base_module_t *module = active->module;
+
         if (module != NULL && (module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) != 0) {
-            return GRDMA_ASK;
+            flags |= GRDMA_ASK;
+        }
+        if ((module != NULL && module->unwatch != NULL)
+            || active->component->memoryc_deregister != opal_memory_base_component_deregister_empty) {
+            flags |= GRDMA_WATCHED;
         }
     }
-    return 0;
-}
-
-static uint32_t tells(const opal_memory_watch_t *watch)
-{
-    return opal_memory_base_is_told(watch) ? GRDMA_TOLD : 0;
+    return flags;
 }
 
 /* Watching must begin before pinning: what happens from then on is known. */
-static int watch(grdma_region_t *region)
+static bool watch(grdma_region_t *region, uint32_t *flags)
 {
-    region->super.watch.cookie = opal_memory_base_new_cookie() | UINT64_C(1) << 63;
-    const int rc = opal_memory_base_watch(region->super.base, grdma_length(region), &region->super.watch);
-    if (rc == OPAL_SUCCESS) {
-        __atomic_fetch_or(&region->super.flags, GRDMA_WATCHED | asks() | tells(&region->super.watch),
-                          __ATOMIC_RELAXED);
+    if (opal_memory_base_watch(region->super.base, grdma_length(region), &region->super.watch) != OPAL_SUCCESS) {
+        return false;
     }
-    return rc;
-}
-
-static void unwatch(grdma_region_t *region)
-{
-    if ((grdma_flags(region) & GRDMA_WATCHED) != 0) {
-        opal_memory_base_unwatch(region->super.base, grdma_length(region), &region->super.watch);
-        __atomic_fetch_and(&region->super.flags, ~(GRDMA_WATCHED | GRDMA_ASK | GRDMA_TOLD), __ATOMIC_RELAXED);
-    }
+    *flags = duties() | (opal_memory_base_is_told(&region->super.watch) ? GRDMA_TOLD : 0);
+    return true;
 }
 
 /* The region is pinned: hand it out, unless its memory was released meanwhile. The maker's reference is counted before
  * anybody else can find, or end, the region. */
-static bool make_ready(const grdma_module_t *module, grdma_region_t *region, grdma_block_t *block)
+static bool make_ready(const grdma_module_t *module, grdma_region_t *region, grdma_block_t *block,
+                       uint32_t watched)
 {
+    grdma_count_t *count = grdma_count_of(block, region->super.cache_id);
     uint32_t flags = grdma_flags(region);
 
-    grdma_take(grdma_count_of(block, region->super.cache_id));
+    grdma_take(count);
     __atomic_store_n(&region->super.cache_word, grdma_gets(module, region->super.cache_id), __ATOMIC_RELAXED);
     while ((flags & MCA_RCACHE_FLAGS_INVALID) == 0) {
-        if (__atomic_compare_exchange_n(&region->super.flags, &flags, flags & ~GRDMA_PINNING, false,
+        if (__atomic_compare_exchange_n(&region->super.flags, &flags, (flags & ~GRDMA_PINNING) | watched, false,
                                         __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
             return true;
         }
     }
-    grdma_put(grdma_count_of(block, region->super.cache_id));
+    grdma_put(count);
     return false;
 }
 
-static void withdraw(grdma_module_t *module, grdma_region_t *region)
+static void withdraw(grdma_module_t *module, grdma_region_t *region, bool was_pinned)
 {
     grdma_lock(module);
     grdma_unindex_locked(module, region);
+    grdma_add_locked(&module->counters->deregistrations, was_pinned);
+    grdma_add_locked(&module->counters->retries, was_pinned);
     grdma_unlock(module);
 }
 
 /* A release of its pages never ends: good for this caller, whose own bytes are not being released; not for a later one. */
 static void make_used_once(grdma_module_t *module, grdma_region_t *region)
 {
-    withdraw(module, region);
+    withdraw(module, region, false);
     __atomic_fetch_and(&region->super.flags, ~MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
     __atomic_fetch_or(&region->super.flags, MCA_RCACHE_FLAGS_CACHE_BYPASS, __ATOMIC_RELAXED);
 }
@@ -161,22 +174,26 @@ static void make_used_once(grdma_module_t *module, grdma_region_t *region)
 /* One attempt. OPAL_ERR_RESOURCE_BUSY: the memory was released meanwhile. */
 static int pin_once(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block)
 {
-    if (is_cached(region) && (!windows_settle(region) || watch(region) != OPAL_SUCCESS)) {
+    uint32_t watched = 0;
+    bool was_released = false;
+
+    if (is_cached(region) && (!windows_settle(region) || !watch(region, &watched))) {
         make_used_once(module, region);
     }
     int rc = call_provider(module, region);
     if (grdma_is_inherited(module, region->super.cache_id)) {
         return OPAL_ERR_NOT_AVAILABLE; /* Forked in the middle, and this is the child: the region is the parent's. */
     }
-    if (rc == OPAL_SUCCESS && !make_ready(module, region, block)) {
+    if (rc == OPAL_SUCCESS && !make_ready(module, region, block, watched)) {
         module->resources.deregister_mem(module->resources.reg_data, &region->super);
-        grdma_count(&module->counters->deregistrations, 1);
-        grdma_count(&module->counters->retries, 1);
         rc = OPAL_ERR_RESOURCE_BUSY;
+        was_released = true;
     }
     if (rc != OPAL_SUCCESS) {
-        withdraw(module, region);
-        unwatch(region);
+        withdraw(module, region, was_released);
+        if ((watched & GRDMA_WATCHED) != 0) {
+            opal_memory_base_unwatch(region->super.base, grdma_length(region), &region->super.watch);
+        }
     }
     return rc;
 }
@@ -184,6 +201,7 @@ static int pin_once(grdma_module_t *module, grdma_region_t *region, grdma_block_
 static void announce_again(grdma_module_t *module, grdma_region_t *region)
 {
     grdma_lock(module);
+    region->super.watch.cookie = new_cookie_locked(module);
     grdma_announce_locked(module, region->super.cache_id);
     grdma_unlock(module);
 }
@@ -218,11 +236,9 @@ static void supersede(grdma_module_t *module, const grdma_region_t *region)
         grdma_region_t *old = grdma_at(module, id);
         interval_btree_remove(&module->index, grdma_first_page(module, old), grdma_last_page(module, old), id);
         grdma_retire_locked(module, id, &batch);
-        grdma_count(&module->counters->merges, 1);
+        grdma_add_locked(&module->counters->merges, 1);
     }
-    if (module->limbo.first != 0) {
-        grdma_attend(module, GRDMA_ATTENTION_WORK);
-    }
+    grdma_batch_attend_locked(module, &batch);
     grdma_leave(module, &batch.idle);
     grdma_unlock(module);
     grdma_reap(module);

@@ -1,103 +1,95 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Outside hooks: ends the regions that nobody refers to any more, and has said what hooks could not say. */
-#include <time.h>
 
 #include "rcache/grdma/grdma.h"
 
-/* Of the monotonic clock; wraps after 71 minutes, and is never 0. */
-uint32_t grdma_now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint32_t) ((uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000) | 1;
-}
-
 /* ---- Ending regions ------------------------------------------------------------------------------ */
 
-static void note_latency(grdma_module_t *module, const grdma_region_t *region, uint32_t now_us)
+static void note_latency_locked(grdma_module_t *module, const grdma_region_t *region, uint32_t now)
 {
-    const uint64_t ns = (uint64_t) (now_us - __atomic_load_n(&region->super.cache_word, __ATOMIC_RELAXED)) * 1000;
+    const uint64_t ns = grdma_clock_ns(now - __atomic_load_n(&region->super.cache_word, __ATOMIC_RELAXED));
 
-    grdma_count(&module->counters->unpin_ns[mca_rcache_stats_bucket(ns, MCA_RCACHE_STATS_LATENCIES)], 1);
+    grdma_add_locked(&module->counters->unpin_ns[mca_rcache_stats_bucket(ns, MCA_RCACHE_STATS_LATENCIES)], 1);
 }
 
 static void unwatch(grdma_region_t *region)
 {
-    if ((grdma_flags(region) & GRDMA_WATCHED) != 0) {
+    const uint32_t flags = grdma_flags(region);
+
+    if ((flags & GRDMA_WATCHED) != 0) {
         opal_memory_base_unwatch(region->super.base, grdma_length(region), &region->super.watch);
+        __atomic_store_n(&region->super.flags, flags & ~GRDMA_WATCHED, __ATOMIC_RELAXED);
     }
 }
 
-static void free_ids(grdma_module_t *module, grdma_list_t *list)
+static void unwatch_all(const grdma_module_t *module, const grdma_list_t *list)
 {
-    grdma_lock(module);
-    for (uint32_t id; (id = grdma_list_take(module, list)) != 0;) {
-        __atomic_store_n(&grdma_at(module, id)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
-        grdma_id_give_locked(module, id);
-    }
-    grdma_unlock(module);
-}
-
-static void note_latencies(grdma_module_t *module, const grdma_list_t *list)
-{
-    const uint32_t now_us = grdma_now_us();
-
     for (uint32_t id = list->first; id != 0; id = grdma_next(module, id)) {
-        note_latency(module, grdma_at(module, id), now_us);
+        unwatch(grdma_at(module, id));
+    }
+}
+
+static void note_latencies_locked(grdma_module_t *module, const grdma_list_t *list, uint32_t now)
+{
+    for (uint32_t id = list->first; id != 0; id = grdma_next(module, id)) {
+        note_latency_locked(module, grdma_at(module, id), now);
     }
 }
 
 /* @return false: forked in the middle, and this is the child: all of it is the parent's. */
-static bool deregister_all(grdma_module_t *module, const grdma_list_t *list, size_t *all, int *result)
+static bool deregister_all(const grdma_module_t *module, const grdma_list_t *list, size_t *errors, int *result)
 {
-    *all = 0;
     for (uint32_t id = list->first; id != 0;) {
-        size_t count, bytes;
-        const int rc = grdma_deregister_list(module, &id, &count, &bytes);
+        size_t count;
+        const int rc = grdma_deregister_list(module, &id, &count);
 
         if (grdma_is_inherited(module, list->first)) {
             return false;
         }
         *result = *result == OPAL_SUCCESS ? rc : *result;
-        grdma_count(&module->counters->provider_errors, rc != OPAL_SUCCESS);
-        grdma_count(&module->counters->deregistrations, count);
-        atomic_fetch_sub(&module->counters->bytes, bytes);
-        grdma_give_room(module, count, bytes);
-        *all += count;
+        *errors += rc != OPAL_SUCCESS;
     }
     return true;
 }
 
-/* All are idle, and the caller's. */
-static void end_all(grdma_module_t *module, grdma_list_t *idle, int *result)
+/* All are idle, and the caller's. The lock is held when it is over, unless there was a fork. */
+static bool end_and_lock(grdma_module_t *module, grdma_list_t *idle, int *result)
 {
-    size_t count;
+    const uint32_t now = idle->first != 0 ? grdma_clock_ticks() : 0;
+    size_t errors = 0;
 
-    if (idle->first == 0) {
-        return;
+    if (!deregister_all(module, idle, &errors, result)) {
+        return false;
     }
-    note_latencies(module, idle);
-    if (deregister_all(module, idle, &count, result)) {
-        for (uint32_t id = idle->first; id != 0; id = grdma_next(module, id)) {
-            unwatch(grdma_at(module, id));
-        }
-        free_ids(module, idle);
-        atomic_fetch_sub(&module->counters->count, count);
-    }
+    grdma_give_room_of(module, idle);
+    unwatch_all(module, idle);
+    grdma_lock(module);
+    note_latencies_locked(module, idle, now);
+    grdma_add_locked(&module->counters->provider_errors, errors);
+    grdma_account_locked(module, idle);
+    return true;
 }
 
-/* From before the regions leave the lists to after they have stopped to count. In a fork child that began in between,
- * nothing is on its way. */
-static uint32_t begin_ending(grdma_module_t *module)
+/* At a limit others wait for what is on its way out: from before it leaves the lists to after it has stopped to count. In a
+ * fork child that began in between, nothing is on its way. */
+typedef struct ending_t {
+    bool is_kept;
+    uint32_t first_own;
+} ending_t;
+
+static ending_t begin_ending(grdma_module_t *module)
 {
-    atomic_fetch_add(&module->ending, 1);
-    return atomic_load(&module->first_own);
+    const bool is_kept = atomic_load_explicit(&module->is_tight, memory_order_relaxed);
+
+    if (is_kept) {
+        atomic_fetch_add(&module->ending, 1);
+    }
+    return (ending_t){ is_kept, atomic_load_explicit(&module->first_own, memory_order_relaxed) };
 }
 
-static void finish_ending(grdma_module_t *module, uint32_t begun)
+static void finish_ending(grdma_module_t *module, ending_t ending)
 {
-    if (atomic_load(&module->first_own) == begun) {
+    if (ending.is_kept && atomic_load(&module->first_own) == ending.first_own) {
         atomic_fetch_sub(&module->ending, 1);
     }
 }
@@ -107,33 +99,31 @@ int grdma_end_one(grdma_module_t *module, uint32_t id)
     grdma_list_t one = { 0 };
     int result = OPAL_SUCCESS;
 
-    __atomic_store_n(&grdma_at(module, id)->super.cache_word, grdma_now_us(), __ATOMIC_RELAXED);
+    __atomic_store_n(&grdma_at(module, id)->super.cache_word, grdma_clock_ticks(), __ATOMIC_RELAXED);
     grdma_list_add(module, &one, id);
-    const uint32_t begun = begin_ending(module);
-    end_all(module, &one, &result);
-    finish_ending(module, begun);
+    const ending_t ending = begin_ending(module);
+    if (end_and_lock(module, &one, &result)) {
+        grdma_unlock(module);
+    }
+    finish_ending(module, ending);
     return result;
 }
 
-/* Take over a stack. */
-static grdma_list_t take_all(_Atomic uint32_t *stack)
-{
-    const uint32_t any = atomic_load_explicit(stack, memory_order_relaxed);
-
-    return (grdma_list_t){ any != 0 ? atomic_exchange(stack, 0) : 0 };
-}
-
+/* Those that hooks have deregistered. */
 static void free_spent(grdma_module_t *module)
 {
-    grdma_list_t spent = take_all(&module->spent);
+    grdma_list_t spent = grdma_take_all(&module->spent);
 
     if (spent.first == 0) {
         return;
     }
-    for (uint32_t id = spent.first; id != 0; id = grdma_next(module, id)) {
-        unwatch(grdma_at(module, id));
+    unwatch_all(module, &spent);
+    grdma_lock(module);
+    for (uint32_t id; (id = grdma_list_take(module, &spent)) != 0;) {
+        __atomic_store_n(&grdma_at(module, id)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
+        grdma_id_give_locked(module, id);
     }
-    free_ids(module, &spent);
+    grdma_unlock(module);
 }
 
 /* ---- Limbo --------------------------------------------------------------------------------------- */
@@ -168,43 +158,72 @@ static void keep_for_good(grdma_module_t *module, grdma_list_t *limbo)
     grdma_unlock(module);
 }
 
-static void empty_limbo(grdma_module_t *module, int *result)
+/* Others use the cache, too. */
+static void settle_and_sort(grdma_module_t *module, grdma_list_t *limbo, grdma_list_t *idle)
 {
-    grdma_list_t idle = { 0 }, busy = { 0 };
+    grdma_list_t busy = { 0 };
 
-    grdma_lock(module);
-    grdma_list_t limbo = module->limbo;
-    module->limbo.first = 0;
-    grdma_unlock(module);
-    if (limbo.first == 0) {
+    if (limbo->first == 0) {
         return;
     }
     if (grdma_settle(module)) {
-        sort_out(module, &limbo, &idle, &busy);
-        put_back(module, &busy, &idle);
+        sort_out(module, limbo, idle, &busy);
+        put_back(module, &busy, idle);
     } else {
-        keep_for_good(module, &limbo);
+        keep_for_good(module, limbo);
     }
-    end_all(module, &idle, result);
+}
+
+/* What is found idle at once, and, in *limbo, what takes settling to know of. */
+static bool take_work(grdma_module_t *module, grdma_list_t *idle, grdma_list_t *limbo)
+{
+    grdma_lock(module);
+    *idle = grdma_take_all(&module->dead);
+    *limbo = module->limbo;
+    module->limbo.first = 0;
+    if (limbo->first != 0 && grdma_is_alone_locked(module)) {
+        sort_out(module, limbo, idle, &module->limbo);
+    }
+    grdma_unlock(module);
+    return idle->first != 0 || limbo->first != 0;
+}
+
+static void end_work(grdma_module_t *module, int *result)
+{
+    grdma_list_t idle, limbo;
+
+    if (!take_work(module, &idle, &limbo)) {
+        return;
+    }
+    settle_and_sort(module, &limbo, &idle);
+    if (end_and_lock(module, &idle, result)) {
+        grdma_unlock(module);
+    }
 }
 
 /* ---- Everything ---------------------------------------------------------------------------------- */
 
-int grdma_reap(grdma_module_t *module)
+int grdma_reap_limbo(grdma_module_t *module)
 {
     int result = OPAL_SUCCESS;
+    /* First: whoever finds nothing idle because it is on its way out, sees this, or WORK. */
+    const ending_t ending = begin_ending(module);
 
     if ((atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0) {
-        /* First: whoever finds nothing idle because it is on its way out, sees this, or WORK. */
-        const uint32_t begun = begin_ending(module);
         atomic_fetch_and(&module->attention,
                          ~(uint64_t) GRDMA_ATTENTION_WORK); /* What comes from here on sets it again. */
-        empty_limbo(module, &result);
-        grdma_list_t dead = take_all(&module->dead);
-        end_all(module, &dead, &result);
-        finish_ending(module, begun);
-        grdma_warn_in_use(module);
     }
+    end_work(module, &result);
+    finish_ending(module, ending);
+    grdma_warn_in_use(module);
+    return result;
+}
+
+int grdma_reap(grdma_module_t *module)
+{
+    const uint64_t attention = atomic_load_explicit(&module->attention, memory_order_relaxed);
+    const int result = (attention & GRDMA_ATTENTION_WORK) != 0 ? grdma_reap_limbo(module) : OPAL_SUCCESS;
+
     free_spent(module);
     return result;
 }

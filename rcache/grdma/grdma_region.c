@@ -180,14 +180,37 @@ void grdma_hints_fit(grdma_module_t *module)
 
 /* ---- The page filter ----------------------------------------------------------------------------- */
 
-static void count_all_locked(grdma_module_t *module)
+/* Regions in one hold of the lock: each may take a fresh page of the table, and hooks cannot get the lock meanwhile. */
+#define STEPS_A_HOLD 64
+
+/* @return Is it over? */
+static bool count_some_locked(grdma_module_t *module)
 {
-    for (uint32_t id = atomic_load(&module->first_own); id < module->high; id++) {
+    uint32_t id = module->filter_done;
+
+    for (; id < module->high && id < module->filter_done + STEPS_A_HOLD; id++) {
         const grdma_region_t *region = grdma_at(module, id);
 
         if ((grdma_flags(region) & GRDMA_INDEXED) != 0) {
             page_filter_grow_add(&module->filter, grdma_first(region), grdma_last(region));
         }
+    }
+    module->filter_done = id;
+    if (id < module->high) {
+        return false;
+    }
+    page_filter_grow_end(&module->filter);
+    module->filter_done = 0;
+    return true;
+}
+
+/* A fork child that finds itself here has forgotten the growth. */
+static void count_all(grdma_module_t *module)
+{
+    for (bool is_over = false; !is_over;) {
+        grdma_lock(module);
+        is_over = module->filter_done == 0 || count_some_locked(module);
+        grdma_unlock(module);
     }
 }
 
@@ -201,11 +224,12 @@ void grdma_filter_grow(grdma_module_t *module, unsigned bits)
     grdma_lock(module);
     const bool is_begun = page_filter_grow_begin(&module->filter, table);
     if (is_begun) {
-        count_all_locked(module);
-        page_filter_grow_end(&module->filter);
+        module->filter_done = atomic_load(&module->first_own);
     }
     grdma_unlock(module);
-    if (!is_begun) {
+    if (is_begun) {
+        count_all(module);
+    } else {
         page_filter_table_unmap(table);
     }
 }

@@ -280,8 +280,7 @@ int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
 static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t id)
 {
     if (!grdma_is_inherited(module, id) && (grdma_flags(grdma_at(module, id)) & GRDMA_LIMBO) != 0) {
-        grdma_attend(module, GRDMA_ATTENTION_WORK);
-        return grdma_reap(module);
+        return grdma_reap_limbo(module);
     }
     return OPAL_SUCCESS;
 }

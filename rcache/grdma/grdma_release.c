@@ -3,6 +3,7 @@
  * at once is ended at once, inside the hook if the provider allows it; the rest waits in limbo for grdma_reap(). */
 #include "framework/util/barrier.h"
 #include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_self.h"
 
 /* ---- Under the lock ----------------------------------------------------------------------------- */
 
@@ -12,7 +13,7 @@ void grdma_unindex_locked(grdma_module_t *module, grdma_region_t *region)
         interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
                               region->super.cache_id);
         __atomic_fetch_and(&region->super.flags, ~GRDMA_INDEXED, __ATOMIC_RELAXED);
-        page_filter_remove(&module->filter, grdma_first(region), grdma_last(region));
+        grdma_filter_remove_locked(module, region);
     }
 }
 
@@ -21,39 +22,78 @@ void grdma_batch_begin_locked(const grdma_module_t *module, bool is_certain, grd
     *batch = (grdma_batch_t){ .is_alone = grdma_is_alone_locked(module), .is_certain = is_certain };
 }
 
-void grdma_batch_end_locked(grdma_module_t *module, opal_mem_hooks_cause_t cause, grdma_batch_t *batch)
+void grdma_batch_attend_locked(grdma_module_t *module, const grdma_batch_t *batch)
 {
-    if (module->limbo.first != 0 && batch->count != 0) {
+    if (batch->unsure != 0) {
         grdma_attend(module, GRDMA_ATTENTION_WORK);
     }
+}
+
+void grdma_batch_end_locked(grdma_module_t *module, opal_mem_hooks_cause_t cause, grdma_batch_t *batch)
+{
+    grdma_batch_attend_locked(module, batch);
     if (batch->count != 0) {
-        grdma_count(&module->counters->invalidations[cause], batch->count);
+        grdma_add_locked(&module->counters->invalidations[cause], batch->count);
     }
     if (batch->in_use != 0 && batch->is_certain) {
         grdma_note_in_use_locked(module, batch, cause);
     }
 }
 
-void grdma_retire_locked(grdma_module_t *module, uint32_t id, grdma_batch_t *batch)
+/* Alone, a sum that says "in use" is exact: its last put looks at the flags later than this. */
+static void add_to_limbo_locked(grdma_module_t *module, grdma_region_t *region, grdma_batch_t *batch)
 {
-    grdma_region_t *region = grdma_at(module, id);
-    const uint32_t flags = grdma_flags(region);
+    batch->ticks = batch->ticks == 0 ? grdma_clock_ticks() : batch->ticks;
+    batch->unsure += !batch->is_alone;
+    __atomic_store_n(&region->super.cache_word, batch->ticks, __ATOMIC_RELAXED);
+    grdma_list_add(module, &module->limbo, region->super.cache_id);
+}
 
-    batch->now_us = batch->now_us == 0 ? grdma_now_us() : batch->now_us;
+/* The cache has one block: nobody else counts, or has ever counted. Puts first, as in grdma_is_idle(). */
+static inline bool is_idle_in(const grdma_block_t *block, uint32_t id)
+{
+    const grdma_count_t *count = grdma_count_of(block, id);
+
+    return count == NULL
+           || atomic_load_explicit(&count->puts, memory_order_acquire)
+                  == atomic_load_explicit(&count->gets, memory_order_acquire);
+}
+
+static inline bool is_idle(const grdma_module_t *module, uint32_t id)
+{
+    const grdma_block_t *block = atomic_load_explicit(&module->blocks, memory_order_acquire);
+
+    return block != NULL && block->next == NULL ? is_idle_in(block, id) : grdma_is_idle(module, id);
+}
+
+static inline __attribute__((always_inline)) void retire_locked(grdma_module_t *module, grdma_region_t *region,
+                                                                grdma_batch_t *batch)
+{
+    const uint32_t flags = grdma_flags(region), id = region->super.cache_id;
+
     /* Of a region that is READY the holder of the lock alone changes flags. */
     __atomic_store_n(&region->super.flags, (flags | MCA_RCACHE_FLAGS_INVALID | GRDMA_LIMBO) & ~GRDMA_INDEXED,
                      __ATOMIC_RELEASE);
     if ((flags & GRDMA_INDEXED) != 0) {
-        page_filter_remove(&module->filter, grdma_first(region), grdma_last(region));
+        grdma_filter_remove_locked(module, region);
     }
-    __atomic_store_n(&region->super.cache_word, batch->now_us, __ATOMIC_RELAXED);
-    const bool is_idle = grdma_is_idle(module, id);
+    const bool has_rested = is_idle(module, id);
     batch->count++;
-    if (!is_idle) {
+    if (!has_rested) {
         batch->in_use++;
         batch->first_in_use = id;
     }
-    grdma_list_add(module, is_idle && batch->is_alone ? &batch->idle : &module->limbo, id);
+    if (has_rested && batch->is_alone) {
+        __atomic_store_n(&region->super.watch.reserved, batch->idle.first, __ATOMIC_RELAXED);
+        batch->idle.first = id;
+    } else {
+        add_to_limbo_locked(module, region, batch);
+    }
+}
+
+void grdma_retire_locked(grdma_module_t *module, uint32_t id, grdma_batch_t *batch)
+{
+    retire_locked(module, grdma_at(module, id), batch);
 }
 
 /* A region that is being pinned: its maker will see the flag. @return false: it is READY now. */
@@ -65,7 +105,7 @@ static bool mark_pinning(grdma_module_t *module, grdma_region_t *region)
         return false;
     }
     __atomic_fetch_and(&region->super.flags, ~GRDMA_INDEXED, __ATOMIC_RELAXED);
-    page_filter_remove(&module->filter, grdma_first(region), grdma_last(region));
+    grdma_filter_remove_locked(module, region);
     return true;
 }
 
@@ -91,7 +131,7 @@ static void release_ids(const uint32_t *ids, unsigned count, void *arg)
             __builtin_prefetch(grdma_at(release->module, ids[i + AHEAD]), 1);
         }
         if ((grdma_flags(region) & GRDMA_PINNING) == 0 || !mark_pinning(release->module, region)) {
-            grdma_retire_locked(release->module, ids[i], &release->batch);
+            retire_locked(release->module, region, &release->batch);
         }
     }
 }
@@ -121,6 +161,13 @@ static void push(grdma_module_t *module, _Atomic uint32_t *stack, uint32_t first
     } while (!atomic_compare_exchange_weak(stack, &top, first));
 }
 
+grdma_list_t grdma_take_all(_Atomic uint32_t *stack)
+{
+    const uint32_t any = atomic_load_explicit(stack, memory_order_relaxed);
+
+    return (grdma_list_t){ any != 0 ? atomic_exchange(stack, 0) : 0 };
+}
+
 static uint32_t last_in(const grdma_module_t *module, const grdma_list_t *list)
 {
     uint32_t last = list->first;
@@ -133,10 +180,57 @@ static uint32_t last_in(const grdma_module_t *module, const grdma_list_t *list)
 
 void grdma_leave(grdma_module_t *module, grdma_list_t *idle)
 {
-    if (idle->first != 0) {
-        push(module, &module->dead, idle->first, last_in(module, idle));
-        idle->first = 0;
-        grdma_attend(module, GRDMA_ATTENTION_WORK);
+    if (idle->first == 0) {
+        return;
+    }
+    const uint32_t now = grdma_clock_ticks();
+    for (uint32_t id = idle->first; id != 0; id = grdma_next(module, id)) {
+        __atomic_store_n(&grdma_at(module, id)->super.cache_word, now, __ATOMIC_RELAXED);
+    }
+    push(module, &module->dead, idle->first, last_in(module, idle));
+    idle->first = 0;
+    grdma_attend(module, GRDMA_ATTENTION_WORK);
+}
+
+/* ---- Regions that are deregistered --------------------------------------------------------------- */
+
+void grdma_account_locked(grdma_module_t *module, grdma_list_t *ended)
+{
+    size_t count = 0, bytes = 0;
+
+    for (uint32_t id; (id = grdma_list_take(module, ended)) != 0; count++) {
+        grdma_region_t *region = grdma_at(module, id);
+
+        bytes += grdma_length(region);
+        if ((grdma_flags(region) & GRDMA_WATCHED) != 0) {
+            push(module, &module->spent, id, id);
+        } else {
+            __atomic_store_n(&region->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
+            grdma_id_give_locked(module, id);
+        }
+    }
+    grdma_add_locked(&module->counters->deregistrations, count);
+    grdma_add_locked(&module->counters->bytes, -bytes);
+    grdma_add_locked(&module->counters->count, -count);
+}
+
+/* Those that a hook has deregistered: before their pages went. */
+static void account_in_hook_locked(grdma_module_t *module, grdma_list_t *ended)
+{
+    const uint64_t before = atomic_load_explicit(&module->counters->deregistrations, memory_order_relaxed);
+
+    grdma_account_locked(module, ended);
+    const uint64_t count = atomic_load_explicit(&module->counters->deregistrations, memory_order_relaxed) - before;
+    grdma_add_locked(&module->counters->unpinned_in_hook, count);
+    grdma_add_locked(&module->counters->unpin_ns[0], count);
+}
+
+void grdma_returned_handle_locked(grdma_module_t *module)
+{
+    grdma_list_t returned = grdma_take_all(&module->returned);
+
+    if (returned.first != 0) {
+        account_in_hook_locked(module, &returned);
     }
 }
 
@@ -152,39 +246,35 @@ static int deregister_each(const mca_rcache_base_resources_t *resources, mca_rca
     return result;
 }
 
-int grdma_deregister_list(const grdma_module_t *module, uint32_t *id, size_t *count, size_t *bytes)
+int grdma_deregister_list(const grdma_module_t *module, uint32_t *id, size_t *count)
 {
     const mca_rcache_base_resources_t *resources = &module->resources;
     mca_rcache_base_registration_t *regs[GRDMA_AT_ONCE];
 
-    *bytes = 0;
     for (*count = 0; *count < GRDMA_AT_ONCE && *id != 0; *id = grdma_next(module, *id)) {
-        grdma_region_t *region = grdma_at(module, *id);
-
-        regs[(*count)++] = &region->super;
-        *bytes += grdma_length(region);
+        regs[(*count)++] = &grdma_at(module, *id)->super;
     }
     return *count > 1 && resources->deregister_many != NULL
                ? resources->deregister_many(resources->reg_data, regs, *count)
                : deregister_each(resources, regs, *count);
 }
 
-/* HOOK_SAFE: the pages are unpinned before they go. */
+/* HOOK_SAFE: the pages are unpinned before they go. What was done is accounted for by us, or by the holder of the lock. */
 static void end_now(grdma_module_t *module, grdma_list_t *idle)
 {
     for (uint32_t id = idle->first; id != 0;) {
-        size_t count, bytes;
+        size_t count;
 
-        grdma_deregister_list(module, &id, &count, &bytes);
-        grdma_count(&module->counters->deregistrations, count);
-        grdma_count(&module->counters->unpinned_in_hook, count);
-        grdma_count(&module->counters->unpin_ns[0], count);
-        atomic_fetch_sub(&module->counters->bytes, bytes);
-        atomic_fetch_sub(&module->counters->count, count);
-        grdma_give_room(module, count, bytes);
+        grdma_deregister_list(module, &id, &count);
     }
-    push(module, &module->spent, idle->first, last_in(module, idle));
-    idle->first = 0;
+    grdma_give_room_of(module, idle);
+    if (pthread_mutex_trylock(&module->lock) == 0) {
+        account_in_hook_locked(module, idle);
+        pthread_mutex_unlock(&module->lock);
+    } else {
+        push(module, &module->returned, idle->first, last_in(module, idle));
+        idle->first = 0;
+    }
 }
 
 void grdma_end_in_hook(grdma_module_t *module, grdma_list_t *idle)
@@ -203,6 +293,14 @@ void grdma_end_in_hook(grdma_module_t *module, grdma_list_t *idle)
 }
 
 /* ---- The hook ----------------------------------------------------------------------------------- */
+
+static void handle_mail_locked(grdma_module_t *module, grdma_list_t *idle)
+{
+    if (grdma_has_mail(module)) {
+        grdma_returned_handle_locked(module);
+        grdma_pending_handle_locked(module, idle);
+    }
+}
 
 static void unlock_in_hook(grdma_module_t *module, grdma_list_t *idle)
 {
@@ -226,7 +324,7 @@ static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_
     grdma_list_t idle = { 0 };
 
     if (pthread_mutex_trylock(&module->lock) == 0) {
-        grdma_pending_handle_locked(module, &idle);
+        handle_mail_locked(module, &idle);
         grdma_invalidate_locked(module, first, last, cause, &idle);
         unlock_in_hook(module, &idle);
     } else {
@@ -235,8 +333,8 @@ static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_
         grdma_pending_post(&module->pending, first, last - first + 1, cause, grdma_releaser(module));
         barrier_after_rmw();
     }
-    while (grdma_pending_any(&module->pending) && pthread_mutex_trylock(&module->lock) == 0) {
-        grdma_pending_handle_locked(module, &idle);
+    while (grdma_has_mail(module) && pthread_mutex_trylock(&module->lock) == 0) {
+        handle_mail_locked(module, &idle);
         unlock_in_hook(module, &idle);
     }
 }

@@ -28,8 +28,25 @@ bool grdma_reserve_locked(grdma_module_t *module, size_t length)
     if (module->accounts != 0 && !mca_rcache_limits_reserve(module->accounts, length)) {
         return false;
     }
-    mca_rcache_stats_grow(module->counters, length);
+    grdma_add_locked(&module->counters->count, 1);
+    grdma_add_locked(&module->counters->bytes, length);
+    mca_rcache_stats_raise(&module->counters->peak_count, atomic_load(&module->counters->count));
+    mca_rcache_stats_raise(&module->counters->peak_bytes, atomic_load(&module->counters->bytes));
     return true;
+}
+
+void grdma_give_room_of(const grdma_module_t *module, const grdma_list_t *ended)
+{
+    size_t count = 0, bytes = 0;
+
+    if (module->accounts == 0) {
+        return;
+    }
+    for (uint32_t id = ended->first; id != 0; id = grdma_next(module, id)) {
+        count++;
+        bytes += grdma_length(grdma_at(module, id));
+    }
+    grdma_give_room(module, count, bytes);
 }
 
 bool grdma_may_ever_fit(const grdma_module_t *module, size_t length)
@@ -126,9 +143,9 @@ static bool evict_elsewhere(const grdma_module_t *module, bool of_provider)
     return survey.is_done;
 }
 
-static bool is_changing(grdma_module_t *module)
+static bool is_changing(const grdma_module_t *module)
 {
-    return atomic_load(&module->pinning) != 0 || atomic_load(&module->ending) != 0;
+    return grdma_is_any_pinning(module) || atomic_load(&module->ending) != 0;
 }
 
 static void look_there(mca_rcache_base_module_t *module, void *arg)

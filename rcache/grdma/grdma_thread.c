@@ -335,6 +335,7 @@ void grdma_blocks_reset_child(grdma_module_t *module)
             continue; /* No thread remembers anything there, and there is no page before it. */
         }
         forget(block);
+        atomic_store(&block->pinning, 0);
         if (atomic_load(&block->owner) == grdma_self.thread) {
             owners += grdma_self.thread != NULL;
         } else {
@@ -374,5 +375,7 @@ bool grdma_is_alone_locked(const grdma_module_t *module)
     const uint32_t owners = atomic_load_explicit(&module->owners, memory_order_acquire);
 
     return owners == 0
-           || (owners == 1 && grdma_self.thread != NULL && find_own(module, grdma_self.thread) != NULL);
+           || (owners == 1
+               && (grdma_block_of(module) != NULL
+                   || (grdma_self.thread != NULL && find_own(module, grdma_self.thread) != NULL)));
 }

@@ -15,13 +15,15 @@ typedef struct path_t {
 #define MOVE(array, to, from, count) memmove(&(array)[to], &(array)[from], (count) * sizeof((array)[0]))
 #define COPY(left, at, right, from, count) memcpy(&(left)[at], &(right)[from], (count) * sizeof((left)[0]))
 
-/* Moves everything from `from` on to `to`. */
-static void leaf_move(btree_leaf_t *leaf, unsigned to, unsigned from)
+void btree_leaf_move(btree_leaf_t *leaf, unsigned to, unsigned from)
 {
     unsigned count = leaf->count - from;
-    MOVE(leaf->offset, to, from, count);
-    MOVE(leaf->length, to, from, count);
-    MOVE(leaf->tag, to, from, count);
+
+    if (count != 0) {
+        MOVE(leaf->offset, to, from, count);
+        MOVE(leaf->length, to, from, count);
+        MOVE(leaf->tag, to, from, count);
+    }
     leaf->count += to - from;
 }
 
@@ -35,6 +37,12 @@ static void inner_move(btree_inner_t *inner, unsigned to, unsigned from)
     inner->count += to - from;
 }
 
+/* Does the interval at `at` overlap the next one? */
+static bool leaf_meet(const btree_leaf_t *leaf, unsigned at)
+{
+    return leaf_last(leaf, at) >= leaf_first(leaf, at + 1);
+}
+
 /* Appends what `right` has from `from` on, which stays there; the bases must agree. */
 static void leaf_append(btree_leaf_t *left, const btree_leaf_t *right, unsigned from)
 {
@@ -43,6 +51,7 @@ static void leaf_append(btree_leaf_t *left, const btree_leaf_t *right, unsigned 
     COPY(left->length, left->count, right->length, from, count);
     COPY(left->tag, left->count, right->tag, from, count);
     left->any_long |= right->any_long;
+    left->any_overlap |= right->any_overlap || (left->count > 0 && count > 0 && leaf_meet(left, left->count - 1));
     left->count += count;
 }
 
@@ -84,7 +93,7 @@ static bool leaf_reach(btree_leaf_t *leaf, uint64_t first)
 static void leaf_start(btree_leaf_t *leaf, uint64_t base)
 {
     leaf->count = 0;
-    leaf->any_long = 0;
+    leaf->any_long = leaf->any_overlap = 0;
     leaf->latest = 0;
     leaf->base = base;
 }
@@ -92,11 +101,12 @@ static void leaf_start(btree_leaf_t *leaf, uint64_t base)
 static void leaf_put(btree_leaf_t *leaf, unsigned at, const interval_btree_entry_t *entry)
 {
     uint64_t length = entry->last - entry->first;
-    leaf_move(leaf, at + 1, at);
+    btree_leaf_move(leaf, at + 1, at);
     leaf->offset[at] = (uint32_t) (entry->first - leaf->base);
     leaf->length[at] = (uint32_t) length;
     leaf->tag[at] = entry->id | (uint32_t) (length >> 32) << 24;
     leaf->any_long |= length > UINT32_MAX;
+    leaf->any_overlap |= (at > 0 && leaf_meet(leaf, at - 1)) || (at + 1 < leaf->count && leaf_meet(leaf, at));
     leaf->latest = (uint16_t) at;
 }
 
@@ -304,6 +314,15 @@ void btree_lower_root(interval_btree_t *tree)
     }
 }
 
+/* Both sides: the child may have lost two children of its own, one that ran empty and one that was merged. */
+void btree_mend(interval_btree_t *tree, btree_inner_t *inner, unsigned slot, unsigned child_level)
+{
+    if (btree_node(tree, inner->child[slot])->head.count < (child_level == 0 ? LEAF_MAX : INNER_MAX) / 2) {
+        slot -= slot > 0 && btree_join_children(tree, inner, slot - 1, child_level);
+        (void) btree_join_children(tree, inner, slot, child_level);
+    }
+}
+
 /* An interval that ended at `last` left the child at `slot`. */
 static void mend_after_removal(interval_btree_t *tree, btree_inner_t *inner, unsigned slot, uint64_t last,
                                unsigned child_level)
@@ -318,11 +337,7 @@ static void mend_after_removal(interval_btree_t *tree, btree_inner_t *inner, uns
     if (inner->max_last[slot] == last) {
         inner->max_last[slot] = node_max_last(child, child_level);
     }
-    /* Both sides: the child may have lost two children of its own, one that ran empty and one that was merged. */
-    if (child->head.count < (child_level == 0 ? LEAF_MAX : INNER_MAX) / 2) {
-        slot -= slot > 0 && btree_join_children(tree, inner, slot - 1, child_level);
-        (void) btree_join_children(tree, inner, slot, child_level);
-    }
+    btree_mend(tree, inner, slot, child_level);
 }
 
 bool interval_btree_remove(interval_btree_t *tree, uint64_t first, uint64_t last, uint32_t id)
@@ -344,7 +359,7 @@ bool interval_btree_remove(interval_btree_t *tree, uint64_t first, uint64_t last
         || leaf_last(leaf, at) != last) {
         return false;
     }
-    leaf_move(leaf, at, at + 1);
+    btree_leaf_move(leaf, at, at + 1);
     for (unsigned level = 1; level < path.height; level++) {
         mend_after_removal(tree, path.node[level], path.slot[level], last, level - 1);
     }

@@ -10,6 +10,7 @@ typedef struct removal_t {
     interval_btree_removed_fn_t fn;
     void *arg;
     uint32_t removed;
+    uint64_t max_gone; /* The greatest last of those that have left what is looked at. */
 } removal_t;
 
 enum { LINE = 64 };
@@ -59,12 +60,20 @@ static void drop(removal_t *removal, uint32_t number, unsigned level)
     btree_node_give(removal->tree, number);
 }
 
-static void strip_leaf(removal_t *removal, btree_leaf_t *leaf)
+static void note_gone(removal_t *removal, uint64_t last)
+{
+    removal->max_gone = last > removal->max_gone ? last : removal->max_gone;
+}
+
+/* The first `kept` intervals stay. Of those up to n the ones that reach the range go, others move up. */
+static void compact(removal_t *removal, btree_leaf_t *leaf, unsigned kept, unsigned n)
 {
     uint32_t ids[LEAF_MAX];
-    unsigned n = leaf_up_to(leaf, removal->last), kept = 0, gone = 0;
-    for (unsigned i = 0; i < leaf->count; i++) {
-        if (i < n && leaf_last(leaf, i) >= removal->first) {
+    unsigned gone = 0;
+
+    for (unsigned i = kept; i < n; i++) {
+        if (leaf_last(leaf, i) >= removal->first) {
+            note_gone(removal, leaf_last(leaf, i));
             ids[gone++] = leaf_id(leaf, i);
         } else {
             leaf->offset[kept] = leaf->offset[i];
@@ -72,10 +81,26 @@ static void strip_leaf(removal_t *removal, btree_leaf_t *leaf)
             leaf->tag[kept++] = leaf->tag[i];
         }
     }
-    leaf->count = kept;
     if (gone != 0) {
+        btree_leaf_move(leaf, kept, n);
         pass_on(removal, ids, gone);
     }
+}
+
+/* Intervals that do not overlap each other lie side by side if they overlap the range. */
+static void strip_leaf(removal_t *removal, btree_leaf_t *leaf)
+{
+    const unsigned n = leaf_up_to(leaf, removal->last);
+    unsigned kept = n;
+
+    while (kept > 0 && leaf_last(leaf, kept - 1) >= removal->first) {
+        kept--;
+    }
+    /* All before begin before the range: does a long one reach it? */
+    if (kept > 0 && leaf_may_reach(leaf, kept, removal->first - leaf->base)) {
+        kept = 0;
+    }
+    compact(removal, leaf, kept, n);
 }
 
 /* Does everything below the child overlap the range, because it begins in it? */
@@ -88,25 +113,37 @@ static bool is_inside(const removal_t *removal, const btree_inner_t *inner, unsi
 
 static void strip(removal_t *removal, uint32_t number, unsigned level);
 
+/* What is left of a child. @return Anything? */
+static bool strip_partly(removal_t *removal, btree_inner_t *inner, unsigned i, unsigned level)
+{
+    const uint32_t number = inner->child[i];
+    const uint64_t others_gone = removal->max_gone;
+
+    removal->max_gone = 0;
+    strip(removal, number, level);
+    const btree_node_t *child = btree_node(removal->tree, number);
+    const bool is_left = child->head.count != 0;
+    if (!is_left) {
+        btree_node_give(removal->tree, number);
+    } else if (removal->max_gone == inner->max_last[i]) {
+        inner->max_last[i] = node_max_last(child, level);
+    }
+    note_gone(removal, others_gone);
+    return is_left;
+}
+
 /* @return Is something left of the child? */
 static bool strip_child(removal_t *removal, btree_inner_t *inner, unsigned i, unsigned level)
 {
-    uint32_t number = inner->child[i];
-    if (is_inside(removal, inner, i)) {
-        if (level == 0 && i + 1 < inner->count) {
-            prefetch_ids(removal, inner->child[i + 1]);
-        }
-        drop(removal, number, level);
-        return false;
+    if (!is_inside(removal, inner, i)) {
+        return strip_partly(removal, inner, i, level);
     }
-    strip(removal, number, level);
-    btree_node_t *child = btree_node(removal->tree, number);
-    if (child->head.count == 0) {
-        btree_node_give(removal->tree, number);
-        return false;
+    if (level == 0 && i + 1 < inner->count) {
+        prefetch_ids(removal, inner->child[i + 1]);
     }
-    inner->max_last[i] = node_max_last(child, level);
-    return true;
+    note_gone(removal, inner->max_last[i]);
+    drop(removal, inner->child[i], level);
+    return false;
 }
 
 /* Children that are 0 go; those whose bit is set in `changed`, or that have a new neighbour, are merged if they can be. */
@@ -134,17 +171,22 @@ static void strip_inner(removal_t *removal, btree_inner_t *inner, unsigned level
 {
     uint64_t changed = 0;
     unsigned n = inner_up_to(inner, removal->last);
+    bool is_any_empty = false;
+
     for (unsigned i = 0; i < n; i++) {
         if (inner->max_last[i] >= removal->first) {
             uint32_t before = removal->removed;
             if (!strip_child(removal, inner, i, level - 1)) {
                 inner->child[i] = 0;
+                is_any_empty = true;
             }
             changed |= (uint64_t) (removal->removed != before) << i;
         }
     }
-    if (changed != 0) {
+    if (is_any_empty || (changed & (changed - 1)) != 0) {
         close_ranks(removal->tree, inner, changed, level - 1);
+    } else if (changed != 0) {
+        btree_mend(removal->tree, inner, (unsigned) __builtin_ctzll(changed), level - 1);
     }
 }
 

@@ -37,6 +37,7 @@ static void check_leaf(walk_t *walk, const btree_leaf_t *leaf)
         expect(walk, before(walk->previous, key), "order of intervals");
         expect(walk, leaf_last(leaf, i) >= key.first, "an interval wraps");
         expect(walk, leaf_length(leaf, i) <= UINT32_MAX || leaf->any_long, "any_long of a leaf");
+        expect(walk, i == 0 || leaf->any_overlap || leaf_last(leaf, i - 1) < key.first, "any_overlap of a leaf");
         walk->previous = key;
     }
     walk->entries += leaf->count;

@@ -17,9 +17,11 @@ enum { NODE_SHIFT = 10, LEAF_MAX = 84, INNER_MAX = 42 };
 
 typedef struct btree_leaf_t {
     uint32_t count;
-    uint16_t any_long; /**< Some interval has a length of more than 32 bits, or had one since the leaf was made. */
-    uint16_t latest;   /**< Where the latest insertion put its interval; a hint. */
-    uint64_t base;     /**< At most the first interval's first. */
+    uint8_t any_long; /**< Some interval has a length of more than 32 bits, or had one since the leaf was made. */
+    uint8_t
+        any_overlap; /**< Some overlaps another of the leaf, likewise. If none does, lasts are in order, too. */
+    uint16_t latest; /**< Where the latest insertion put its interval; a hint. */
+    uint64_t base;   /**< At most the first interval's first. */
     uint32_t offset[LEAF_MAX];
     uint32_t length[LEAF_MAX]; /**< The low bits of last - first. */
     uint32_t tag[LEAF_MAX];    /**< Id, and in the upper 8 bits those of last - first. */
@@ -91,6 +93,10 @@ static inline unsigned leaf_offsets_up_to(const btree_leaf_t *leaf, uint32_t x)
     const lanes_t *values = (const lanes_t *) (const void *) leaf->offset;
     lanes_t limit = { x, x, x, x }, found = { 0 };
     unsigned whole = leaf->count / LANES;
+
+    if (leaf->count > 0 && leaf->offset[leaf->count - 1] <= x) {
+        return leaf->count; /* New mappings often come behind all others. */
+    }
     for (unsigned i = 0; i < whole; i++) {
         found -= (lanes_t) (values[i] <= limit);
     }
@@ -149,12 +155,41 @@ static inline unsigned leaf_position(const btree_leaf_t *leaf, uint64_t first, u
     return n;
 }
 
+/** Does one of the first n intervals, which begin at base + x or before, reach base + x? No is certain. */
+static inline bool leaf_may_reach(const btree_leaf_t *leaf, unsigned n, uint64_t x)
+{
+    const uint32_t low = (uint32_t) x;
+    const unsigned whole = n / LANES;
+
+    if (!leaf->any_overlap) {
+        return n > 0 && leaf->offset[n - 1] + leaf_length(leaf, n - 1) >= x;
+    }
+    if (leaf->any_long || x > UINT32_MAX) {
+        return true;
+    }
+    lanes_t end = { low, low, low, low }, found = { 0 };
+    const lanes_t *offset = (const lanes_t *) (const void *) leaf->offset;
+    const lanes_t *length = (const lanes_t *) (const void *) leaf->length;
+    for (unsigned i = 0; i < whole; i++) {
+        found |= (lanes_t) (length[i] >= end - offset[i]);
+    }
+    bool any = (found[0] | found[1] | found[2] | found[3]) != 0;
+    for (unsigned i = whole * LANES; i < n; i++) {
+        any |= leaf->length[i] >= low - leaf->offset[i];
+    }
+    return any;
+}
+
+/** The greatest last. It is that of the last interval, unless one of the others reaches farther. */
 static inline uint64_t leaf_max_last(const btree_leaf_t *leaf)
 {
-    uint64_t max = 0;
-    for (unsigned i = 0; i < leaf->count; i++) {
-        uint64_t end = leaf->offset[i] + leaf_length(leaf, i);
-        max = end > max ? end : max;
+    uint64_t max = leaf->count == 0 ? 0 : leaf->offset[leaf->count - 1] + leaf_length(leaf, leaf->count - 1);
+
+    if (leaf->count > 1 && leaf_may_reach(leaf, leaf->count - 1, max + 1)) {
+        for (unsigned i = 0; i < leaf->count; i++) {
+            const uint64_t end = leaf->offset[i] + leaf_length(leaf, i);
+            max = end > max ? end : max;
+        }
     }
     return leaf->base + max;
 }
@@ -191,6 +226,12 @@ void btree_merge(interval_btree_t *tree, btree_node_t *left, uint32_t right, uns
 
 /** Merges the children `slot` and `slot + 1` if there are two and they fit. @return Done? */
 bool btree_join_children(interval_btree_t *tree, btree_inner_t *inner, unsigned slot, unsigned child_level);
+
+/** Moves everything from `from` on to `to`, and what `to` was before that is gone or free. */
+void btree_leaf_move(btree_leaf_t *leaf, unsigned to, unsigned from);
+
+/** The child at `slot` has lost intervals, but not all: is it small enough to go together with one beside it? */
+void btree_mend(interval_btree_t *tree, btree_inner_t *inner, unsigned slot, unsigned child_level);
 
 /** Takes superfluous roots away. */
 void btree_lower_root(interval_btree_t *tree);

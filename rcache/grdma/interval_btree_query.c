@@ -13,21 +13,6 @@ typedef struct query_t {
     uint32_t id; /* The answer. */
 } query_t;
 
-/* Does one of the first n intervals, which begin at base + x or before, perhaps reach base + x? No is certain. */
-static bool leaf_may_reach(const btree_leaf_t *leaf, unsigned n, uint64_t x)
-{
-    if (leaf->any_long || x > UINT32_MAX) {
-        return true;
-    }
-    lanes_t end = { (uint32_t) x, (uint32_t) x, (uint32_t) x, (uint32_t) x }, found = { 0 };
-    const lanes_t *offset = (const lanes_t *) (const void *) leaf->offset;
-    const lanes_t *length = (const lanes_t *) (const void *) leaf->length;
-    for (unsigned i = 0; i < (n + LANES - 1) / LANES; i++) {
-        found |= (lanes_t) (length[i] >= end - offset[i]);
-    }
-    return (found[0] | found[1] | found[2] | found[3]) != 0;
-}
-
 static bool containing_in_leaf(query_t *query, const btree_leaf_t *leaf)
 {
     unsigned n = leaf_up_to(leaf, query->first);

@@ -14,6 +14,7 @@ typedef _Atomic(uint8_t) slot_t;
 
 struct page_filter_table_t {
     unsigned bits;              /* 2^bits slots. */
+    uint32_t occupied;          /* Those that are not 0. Under the lock. */
     page_filter_table_t *older; /* The one that this replaced. */
     _Alignas(64) slot_t slot[];
 };
@@ -79,12 +80,12 @@ static void lower_slot(slot_t *slot, uint32_t *occupied)
     }
 }
 
-static void change_slots(page_filter_t *filter, page_filter_table_t *table, const granules_t *granules,
-                         void (*change)(slot_t *slot, uint32_t *occupied))
+static inline __attribute__((always_inline)) void change_slots(
+    page_filter_table_t *table, const granules_t *granules, void (*change_slot)(slot_t *slot, uint32_t *occupied))
 {
     if (granules->level < PAGE_FILTER_LEVELS) {
         for (uintptr_t number = granules->first; number <= granules->last; number++) {
-            change(&table->slot[slot_of(table, granules->level, number)], &filter->occupied);
+            change_slot(&table->slot[slot_of(table, granules->level, number)], &table->occupied);
         }
     }
 }
@@ -95,21 +96,40 @@ static void flip_level(page_filter_t *filter, unsigned level)
     atomic_store_explicit(&filter->levels, levels ^ 1u << level, memory_order_release); /* Likewise. */
 }
 
+/* Most regions are small, and lie in one granule. */
+static inline bool is_in_one_granule(uintptr_t first, uintptr_t last)
+{
+    return granule(first, 0) == granule(last, 0);
+}
+
+static inline __attribute__((always_inline)) unsigned change(page_filter_table_t *table, uintptr_t first,
+                                                             uintptr_t last,
+                                                             void (*change_slot)(slot_t *slot, uint32_t *occupied))
+{
+    if (is_in_one_granule(first, last)) {
+        change_slot(&table->slot[slot_of(table, 0, granule(first, 0))], &table->occupied);
+        return 0;
+    }
+    const granules_t granules = granules_of(first, last);
+    change_slots(table, &granules, change_slot);
+    return granules.level;
+}
+
 void page_filter_add(page_filter_t *filter, uintptr_t first, uintptr_t last)
 {
-    granules_t granules = granules_of(first, last);
-    change_slots(filter, current(filter), &granules, raise_slot);
-    if (filter->regions[granules.level]++ == 0) {
-        flip_level(filter, granules.level);
+    const unsigned level = change(current(filter), first, last, raise_slot);
+
+    if (filter->regions[level]++ == 0) {
+        flip_level(filter, level);
     }
 }
 
 void page_filter_remove(page_filter_t *filter, uintptr_t first, uintptr_t last)
 {
-    granules_t granules = granules_of(first, last);
-    change_slots(filter, current(filter), &granules, lower_slot);
-    if (--filter->regions[granules.level] == 0) {
-        flip_level(filter, granules.level);
+    const unsigned level = change(current(filter), first, last, lower_slot);
+
+    if (--filter->regions[level] == 0) {
+        flip_level(filter, level);
     }
 }
 
@@ -173,32 +193,36 @@ void page_filter_table_unmap(page_filter_table_t *table)
 unsigned page_filter_wants(const page_filter_t *filter)
 {
     unsigned bits = current(filter)->bits;
-    return bits + GROWTH_SHIFT <= PAGE_FILTER_BITS_MAX && filter->occupied > 1u << (bits - LOAD_SHIFT)
+    return filter->building == NULL && bits + GROWTH_SHIFT <= PAGE_FILTER_BITS_MAX
+                   && current(filter)->occupied > 1u << (bits - LOAD_SHIFT)
                ? bits + GROWTH_SHIFT
                : 0;
 }
 
 bool page_filter_grow_begin(page_filter_t *filter, page_filter_table_t *table)
 {
-    page_filter_table_t *old = current(filter);
-    if (table->bits <= old->bits) {
+    if (filter->building != NULL || table->bits <= current(filter)->bits) {
         return false;
     }
-    table->older = old;
     filter->building = table;
-    filter->occupied = 0;
     return true;
 }
 
 void page_filter_grow_add(page_filter_t *filter, uintptr_t first, uintptr_t last)
 {
-    granules_t granules = granules_of(first, last);
-    change_slots(filter, filter->building, &granules, raise_slot);
+    (void) change(filter->building, first, last, raise_slot);
+}
+
+void page_filter_grow_remove(page_filter_t *filter, uintptr_t first, uintptr_t last)
+{
+    (void) change(filter->building, first, last, lower_slot);
 }
 
 void page_filter_grow_end(page_filter_t *filter)
 {
-    atomic_store_explicit(&filter->table, filter->building, memory_order_release);
+    page_filter_table_t *table = filter->building;
+    table->older = current(filter);
+    atomic_store_explicit(&filter->table, table, memory_order_release);
     filter->building = NULL;
 }
 
@@ -213,7 +237,7 @@ static size_t chain_size(const page_filter_table_t *table)
 
 size_t page_filter_size(const page_filter_t *filter)
 {
-    return chain_size(current(filter)) + chain_size(filter->unused);
+    return chain_size(current(filter)) + chain_size(filter->unused) + chain_size(filter->building);
 }
 
 static void clear_regions(page_filter_t *filter)
@@ -222,8 +246,6 @@ static void clear_regions(page_filter_t *filter)
     for (unsigned level = 0; level <= PAGE_FILTER_LEVELS; level++) {
         filter->regions[level] = 0;
     }
-    filter->occupied = 0;
-    filter->building = NULL;
 }
 
 int page_filter_init(page_filter_t *filter)
@@ -235,7 +257,7 @@ int page_filter_init(page_filter_t *filter)
     atomic_init(&filter->table, table);
     atomic_init(&filter->levels, 0);
     clear_regions(filter);
-    filter->unused = NULL;
+    filter->building = filter->unused = NULL;
     return OPAL_SUCCESS;
 }
 
@@ -252,9 +274,10 @@ void page_filter_destroy(page_filter_t *filter)
 {
     unmap_chain(current(filter));
     unmap_chain(filter->unused);
+    unmap_chain(filter->building);
     atomic_store_explicit(&filter->table, NULL, memory_order_relaxed);
     clear_regions(filter);
-    filter->unused = NULL;
+    filter->building = filter->unused = NULL;
 }
 
 /* Clearing a large table would copy all of its pages in the child: the first, small one is used again. */
@@ -268,6 +291,12 @@ void page_filter_reset(page_filter_t *filter)
         newer->older = filter->unused;
         filter->unused = current(filter);
     }
+    if (filter->building != NULL && filter->building != current(filter)) {
+        filter->building->older = filter->unused;
+        filter->unused = filter->building;
+    }
+    filter->building = NULL;
+    table->occupied = 0;
     for (size_t i = 0; i < (size_t) 1 << table->bits; i++) {
         atomic_store_explicit(&table->slot[i], 0, memory_order_relaxed);
     }

@@ -13,9 +13,9 @@
  * a release opens its window, then has a full barrier, then asks the filter. (Both are the callers' part.) If the
  * maker does not see the window, its stores come before the reader's loads: the level's bit, the counters, and the
  * table, if the maker or anyone before it under the lock replaced that. So the reader finds the region.
- *   That holds also for a reader that got its table before a growth. Regions added before the growth are in the old
- * table, which keeps its contents and stays mapped as long as the filter. Regions added after the growth were added
- * while the reader's window was open, and their makers see it.
+ *   That holds also for a reader that got its table before another one took its place. Regions added before that moment
+ * are in the old table, however long it took to fill the new one; it keeps its contents then, and stays mapped as long
+ * as the filter. Regions added after it were added while the reader's window was open, and their makers see it.
  *   Regions share slots, but only holders of the lock write them: no count is lost. */
 #ifndef RCACHE_GRDMA_PAGE_FILTER_H
 #define RCACHE_GRDMA_PAGE_FILTER_H
@@ -44,7 +44,6 @@ typedef struct page_filter_t {
         levels; /**< Bit l: level l has regions; bit PAGE_FILTER_LEVELS: some are too large for all. */
     /** The lock's. */
     _Alignas(64) uint32_t regions[PAGE_FILTER_LEVELS + 1];
-    uint32_t occupied;             /**< Slots that are not 0, in `table`. */
     page_filter_table_t *building; /**< Between grow_begin and grow_end. */
     page_filter_table_t *unused;   /**< Tables from before a reset. */
 } page_filter_t;
@@ -73,9 +72,13 @@ bool page_filter_may_hold(const page_filter_t *filter, uintptr_t first, uintptr_
  *
  *   lock; bits = page_filter_wants(filter); unlock;
  *   if bits: table = page_filter_table_map(bits);    // NULL: go on with the old one, which answers yes more often
- *   lock; begun = page_filter_grow_begin(filter, table);
- *   if begun: page_filter_grow_add(filter, first, last) for each region that is counted; page_filter_grow_end(filter);
- *   unlock; if not begun: page_filter_table_unmap(table)                            // another thread was faster */
+ *   lock; begun = page_filter_grow_begin(filter, table); unlock
+ *   if not begun: page_filter_table_unmap(table)                                    // another thread was faster
+ *   else, in as many holds of the lock as there are steps: page_filter_grow_add(filter, first, last) for each region that
+ *   is counted; in the last hold page_filter_grow_end(filter)
+ *
+ * Between the steps a region that is removed is taken back from the new table, too, if it has come in there already; one
+ * that is added comes in with its step, or at once if that is over. */
 unsigned page_filter_wants(const page_filter_t *filter);
 
 /** Bytes of all tables. Under the lock. */
@@ -87,9 +90,11 @@ page_filter_table_t *page_filter_table_map(unsigned bits);
 /** Only a table that was not handed over. Needs no lock. */
 void page_filter_table_unmap(page_filter_table_t *table);
 
-/** @return false: the filter's table is as large already; the new one stays the caller's. Under the lock, until grow_end. */
+/** All under the lock. Until grow_end the old table is read, and counts all that is added.
+ * @return false: the filter's table is as large already, or another one is being filled; this one stays the caller's. */
 bool page_filter_grow_begin(page_filter_t *filter, page_filter_table_t *table);
 void page_filter_grow_add(page_filter_t *filter, uintptr_t first, uintptr_t last);
+void page_filter_grow_remove(page_filter_t *filter, uintptr_t first, uintptr_t last);
 void page_filter_grow_end(page_filter_t *filter);
 
 #endif

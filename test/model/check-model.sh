@@ -53,12 +53,13 @@ for switch in BOUNDS_BEFORE_COUNT READY_WHILE_FREE WEAK_FLAGS WEAK_READY; do
     breaks rcache-references.pml "-DREUSE -D$switch"
 done
 holds rcache-alone.pml ""
-for switch in TAKE_UNLOCKED ALONE_BEFORE_LOCK MARK_AFTER_UNLOCK SKIP_FREE_BLOCKS NEVER_OTHERS WEAK_LEAVE; do
+for switch in TAKE_UNLOCKED ALONE_BEFORE_LOCK MARK_AFTER_UNLOCK SKIP_FREE_BLOCKS NEVER_OTHERS WEAK_LEAVE \
+    NEVER_WORK REAP_ALWAYS_ALONE; do
     breaks rcache-alone.pml "-D$switch"
 done
 holds rcache-pending.pml ""
 for switch in NO_ATTENTION ATTENTION_LAST LOWER_FIRST ATTENTION_BOOL RAISE_LAST NO_HOLDER_RECHECK NO_HOOK_RECHECK \
-    NO_UNLOCK_BARRIER POSTED_FIRST NO_OVERFLOW; do
+    NO_UNLOCK_BARRIER POSTED_FIRST NO_OVERFLOW RETURNS_UNSEEN; do
     breaks rcache-pending.pml "-D$switch"
 done
 holds rcache-register.pml ""

@@ -3,7 +3,7 @@
  * has one. It hits, and is interrupted anywhere by a hook of its own (a signal handler, or an allocation within a
  * call): once. Thread 1 takes its block, hits, and gives the reference back, or ends and leaves it to thread 0.
  * Source: grdma_is_alone_locked(), own(), let_go_of_blocks(), grdma_settle() in rcache/grdma/grdma_thread.c,
- * grdma_invalidate_range() and grdma_retire_locked() in grdma_release.c, grdma_reap.c.
+ * grdma_invalidate_range(), grdma_retire_locked() and grdma_batch_attend_locked() in grdma_release.c, grdma_reap.c.
  *
  * Memory: as in rcache-references.pml. Thread 0 sees its own counters as it has written them; what its buffer would
  * hide from thread 1, the membarrier of thread 1 shows (rcache-references.pml), and is shown at once here.
@@ -17,6 +17,8 @@
  *   SKIP_FREE_BLOCKS   the sum leaves out blocks that no thread uses
  *   NEVER_OTHERS       the hook never asks
  *   WEAK_LEAVE         a block is given back by a plain store (aarch64)
+ *   REAP_ALWAYS_ALONE  who reaps sums under the lock without asking whether it is alone
+ *   NEVER_WORK         the hook does not raise attention where it is not alone, either
  */
 mtype = { TAKE, GET, PUT, LEAVE, GIVE };
 chan buffer = [4] of { mtype }; /* Of thread 1. */
@@ -93,7 +95,11 @@ inline hook()
         :: alone -> sum(idle, ALL_BLOCKS)
         :: else
         fi;
-        d_step { in_limbo = !idle; attention = attention || !idle; alone = false; locked = false };
+#ifdef NEVER_WORK
+        d_step { in_limbo = !idle; alone = false; locked = false };
+#else
+        d_step { in_limbo = !idle; attention = attention || !alone; alone = false; locked = false };
+#endif
 #ifdef MARK_AFTER_UNLOCK
         invalid = true;
 #endif
@@ -114,38 +120,47 @@ inline interruptible()
     fi
 }
 
-/* grdma_reap(): grdma_settle() asks without the lock whether anybody else has to be waited for. */
+/* grdma_reap_limbo(): take_work() asks under the lock whether it is alone, grdma_settle() asks without it whether anybody
+ * has to be waited for. */
 #define DRAINED(t) (t == 0 || empty(buffer))
 #define OTHERS(t) (t == 1 || in_use)
 
-inline reap(t)
+inline reap_limbo(t)
 {
     if
-    :: attention ->
-        atomic { DRAINED(t) -> attention = false };
-        atomic { !locked && DRAINED(t) -> locked = true };
-        d_step { mine = in_limbo; in_limbo = false; locked = false };
+    :: attention -> atomic { DRAINED(t) -> attention = false }
+    :: else
+    fi;
+    atomic { !locked && DRAINED(t) -> locked = true };
+#ifdef REAP_ALWAYS_ALONE
+    only = true;
+#else
+    only = !OTHERS(t);
+#endif
+    if
+    :: only && in_limbo -> sum(idle, ALL_BLOCKS); in_limbo = !idle
+    :: else -> d_step { mine = in_limbo; in_limbo = false }
+    fi;
+    d_step { only = false; locked = false };
+    if
+    :: mine ->
         if
-        :: mine ->
-            if
-            :: OTHERS(t) -> (empty(buffer))
-            :: else
-            fi;
-            sum(idle, ALL_BLOCKS);
-            if
-            :: !idle ->
-                atomic { !locked && DRAINED(t) -> locked = true };
-                sum(idle, ALL_BLOCKS);
-                d_step { in_limbo = !idle; locked = false }
-            :: else
-            fi;
-            mine = false;
-            if
-            :: idle -> idle = false; end_region()
-            :: else
-            fi
+        :: OTHERS(t) -> (empty(buffer))
         :: else
-        fi
+        fi;
+        sum(idle, ALL_BLOCKS);
+        if
+        :: !idle ->
+            atomic { !locked && DRAINED(t) -> locked = true };
+            sum(idle, ALL_BLOCKS);
+            d_step { in_limbo = !idle; locked = false }
+        :: else
+        fi;
+        mine = false
+    :: else
+    fi;
+    if
+    :: idle -> idle = false; end_region()
     :: else
     fi
 }
@@ -156,7 +171,7 @@ inline give_back0()
     interruptible();
     seen = invalid;
     if
-    :: seen -> attention = true; reap(0)
+    :: seen -> reap_limbo(0)
     :: else
     fi
 }
@@ -164,7 +179,7 @@ inline give_back0()
 proctype thread0()
 {
     byte total_puts, total_gets;
-    bool idle, mine, alone, seen;
+    bool idle, mine, only, alone, seen;
     /* hit() */
     interruptible();
     gets[0]++;
@@ -178,7 +193,7 @@ proctype thread0()
     give_back0();
     do
     :: mail > 0 -> mail--; held--; give_back0()
-    :: attention -> reap(0)
+    :: attention -> reap_limbo(0)
     :: !told -> hook()
     :: done == 1 && mail == 0 && empty(buffer) && told && !attention -> break
     od;
@@ -190,7 +205,7 @@ inline give_back1()
     buffer ! PUT;
     seen = invalid;
     if
-    :: seen -> atomic { empty(buffer) -> attention = true }; reap(1)
+    :: seen -> reap_limbo(1)
     :: else
     fi
 }
@@ -198,7 +213,7 @@ inline give_back1()
 proctype thread1()
 {
     byte total_puts, total_gets;
-    bool idle, mine, seen, handed;
+    bool idle, mine, only, seen, handed;
     /* own() */
 #ifdef TAKE_UNLOCKED
     buffer ! TAKE;

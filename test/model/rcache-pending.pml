@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Ranges that hooks post while the cache's lock is held, against a hit that takes no lock. Source: grdma_register() in
- * rcache/grdma/grdma_register.c, invalidate_in_hook() in grdma_release.c, grdma_pending.c, grdma_lock.c.
+ * rcache/grdma/grdma_register.c, invalidate_in_hook() and end_now() in grdma_release.c, grdma_pending.c, grdma_lock.c,
+ * grdma_lock() and grdma_unlock() in grdma.h.
  *
  * Two hooks release a page each, which a READY region covers; one caller outside hooks holds the lock for a while; one
  * hitter looks both pages up. There is one pending cell, so that the second post overflows.
@@ -23,6 +24,7 @@
  *   NO_UNLOCK_BARRIER     the holder's second look may come before its unlock is seen
  *   POSTED_FIRST          the post is counted before the cell is filled
  *   NO_OVERFLOW           a hook that finds no cell forgets the range
+ *   RETURNS_UNSEEN        the second look leaves out what hooks have returned
  */
 #define PAGES 2
 
@@ -34,7 +36,14 @@ mtype cell = EMPTY;
 byte cell_page, posted, handled;       /* handled is behind posted while somebody has to handle. */
 byte attention;                        /* Of hits: posts not handled yet. */
 bool overflow;
+byte returned;                         /* Regions that hooks have ended, and nobody has accounted for. */
 byte done;
+
+#ifdef RETURNS_UNSEEN
+#define HAS_MAIL (posted != handled)
+#else
+#define HAS_MAIL (posted != handled || returned != 0)
+#endif
 
 #ifdef ATTENTION_BOOL
 #define RAISE attention = 1
@@ -74,6 +83,7 @@ inline unlock()
 /* grdma_pending_handle_locked() */
 inline handle(count)
 {
+    returned = 0; /* grdma_returned_handle_locked(): an exchange */
     count = posted;
     if
     :: count != handled ->
@@ -101,7 +111,7 @@ inline handle(count)
 inline recheck(got, count)
 {
     do
-    :: posted == handled -> break
+    :: !HAS_MAIL -> break
     :: else ->
         trylock(got);
         if
@@ -152,7 +162,16 @@ proctype hook(byte page)
     byte count;
     trylock(got);
     if
-    :: got -> invalid[page] = true; handle(count); unlock()
+    :: got ->
+        invalid[page] = true;
+        handle(count);
+        unlock();
+        /* end_now(): the provider has unpinned; the lock once more. */
+        trylock(got);
+        if
+        :: got -> unlock()
+        :: else -> atomic { returned++ }
+        fi
     :: else -> post(page, mine)
     fi;
 #ifndef NO_HOOK_RECHECK
@@ -214,7 +233,7 @@ proctype hitter()
 active proctype end_state()
 {
     (done == 4 && !unlock_buffered);
-    assert(invalid[0] && invalid[1] && attention == 0 && cell == EMPTY && !overflow && !locked)
+    assert(invalid[0] && invalid[1] && attention == 0 && cell == EMPTY && !overflow && !locked && returned == 0)
 }
 
 init { atomic { run hook(0); run hook(1); run holder(); run hitter() } }

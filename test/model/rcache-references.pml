@@ -102,48 +102,57 @@ inline sum()
 
 inline take_lock(u) { atomic { !locked && NOTHING_BUFFERED(u) -> locked = true } }
 
-/* grdma_reap(), empty_limbo(), put_back(), end_all(), free_ids(); u is who does it, USERS for the manager. */
+/* grdma_reap_limbo(), take_work(), settle_and_sort(), put_back(), end_and_lock(), grdma_account_locked(); u is who does it,
+ * USERS for the manager. Nobody is alone here. */
+inline reap_limbo(u)
+{
+    if
+    :: attention -> atomic { NOTHING_BUFFERED(u) -> attention = false }
+    :: else
+    fi;
+    take_lock(u);
+    d_step { mine = in_limbo; in_limbo = false; locked = false };
+    if
+    :: mine ->
+#if defined(BUSY_UNSETTLED)
+        sum();
+        if
+        :: idle -> membarrier(); sum()
+        :: else
+        fi;
+#elif !defined(NO_MEMBARRIER)
+        membarrier();
+        sum();
+#else
+        sum();
+#endif
+        if
+        :: !idle ->
+            take_lock(u);
+#ifndef NO_SECOND_LOOK
+            sum();
+#endif
+            d_step { in_limbo = !idle; locked = false }
+        :: else
+        fi;
+        d_step { mine = false; if :: idle -> assert(held == 0 && pinned); pinned = false :: else fi };
+        if
+#ifdef READY_WHILE_FREE
+        :: idle -> d_step { flags = READY; idle = false }
+#else
+        :: idle -> d_step { flags = FREE; idle = false }
+#endif
+        :: else
+        fi
+    :: else
+    fi
+}
+
+/* grdma_reap() */
 inline reap(u)
 {
     if
-    :: attention ->
-        atomic { NOTHING_BUFFERED(u) -> attention = false };
-        take_lock(u);
-        d_step { mine = in_limbo; in_limbo = false; locked = false };
-        if
-        :: mine ->
-#if defined(BUSY_UNSETTLED)
-            sum();
-            if
-            :: idle -> membarrier(); sum()
-            :: else
-            fi;
-#elif !defined(NO_MEMBARRIER)
-            membarrier();
-            sum();
-#else
-            sum();
-#endif
-            if
-            :: !idle ->
-                take_lock(u);
-#ifndef NO_SECOND_LOOK
-                sum();
-#endif
-                d_step { in_limbo = !idle; locked = false }
-            :: else
-            fi;
-            d_step { mine = false; if :: idle -> assert(held == 0 && pinned); pinned = false :: else fi };
-            if
-#ifdef READY_WHILE_FREE
-            :: idle -> d_step { flags = READY; idle = false }
-#else
-            :: idle -> d_step { flags = FREE; idle = false }
-#endif
-            :: else
-            fi
-        :: else
-        fi
+    :: attention -> reap_limbo(u)
     :: else
     fi
 }
@@ -156,12 +165,11 @@ inline care_for(u)
 #endif
     sum();
     if
-    :: idle -> idle = false; atomic { empty(buffer[u]) -> attention = true }; reap(u)
+    :: idle -> idle = false; reap_limbo(u)
     :: else
     fi
 #else
-    atomic { empty(buffer[u]) -> attention = true };
-    reap(u)
+    reap_limbo(u)
 #endif
 }
 

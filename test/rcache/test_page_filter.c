@@ -264,6 +264,60 @@ START_TEST(an_old_table_keeps_what_it_knew)
 }
 END_TEST
 
+/* A growth in two steps. What comes and goes between them is counted in both tables, or comes in with its step. */
+START_TEST(regions_that_change_during_a_growth_are_counted_once)
+{
+    page_filter_t filter;
+    start(&filter);
+    for (uintptr_t i = 1; i <= 4; i++) {
+        page_filter_add(&filter, i * GIB, i * GIB);
+    }
+    page_filter_table_t *old = atomic_load(&filter.table),
+                        *table = page_filter_table_map(PAGE_FILTER_BITS_MIN + 2);
+    ck_assert(page_filter_grow_begin(&filter, table));
+    ck_assert_uint_eq(page_filter_wants(&filter), 0);
+    page_filter_table_t *second = page_filter_table_map(PAGE_FILTER_BITS_MIN + 4);
+    ck_assert(!page_filter_grow_begin(&filter, second));
+    page_filter_table_unmap(second);
+    page_filter_grow_add(&filter, GIB, GIB);
+    page_filter_grow_add(&filter, 2 * GIB, 2 * GIB);
+    page_filter_remove(&filter, 2 * GIB, 2 * GIB); /* Its step is over, */
+    page_filter_grow_remove(&filter, 2 * GIB, 2 * GIB);
+    page_filter_remove(&filter, 3 * GIB, 3 * GIB); /* of this one it is not. */
+    page_filter_add(&filter, 5 * GIB, 5 * GIB);
+    page_filter_grow_add(&filter, 5 * GIB, 5 * GIB);
+    ck_assert_ptr_eq(atomic_load(&filter.table), old);
+    ck_assert(page_filter_may_hold(&filter, 5 * GIB, 5 * GIB));
+    page_filter_grow_add(&filter, 4 * GIB, 4 * GIB);
+    page_filter_grow_end(&filter);
+    for (uintptr_t i = 1; i <= 5; i++) {
+        ck_assert_int_eq(page_filter_may_hold(&filter, i * GIB, i * GIB), i != 2 && i != 3);
+    }
+    page_filter_remove(&filter, GIB, GIB);
+    page_filter_remove(&filter, 4 * GIB, 4 * GIB);
+    page_filter_remove(&filter, 5 * GIB, 5 * GIB);
+    ck_assert(!page_filter_may_hold(&filter, 0, UINTPTR_MAX));
+    page_filter_destroy(&filter);
+}
+END_TEST
+
+START_TEST(a_reset_during_a_growth_forgets_it)
+{
+    page_filter_t filter;
+    start(&filter);
+    page_filter_add(&filter, GIB, GIB);
+    ck_assert(page_filter_grow_begin(&filter, page_filter_table_map(PAGE_FILTER_BITS_MIN + 2)));
+    page_filter_grow_add(&filter, GIB, GIB);
+    const size_t size = page_filter_size(&filter);
+    page_filter_reset(&filter);
+    ck_assert(!page_filter_may_hold(&filter, GIB, GIB));
+    ck_assert_uint_eq(page_filter_size(&filter), size); /* Kept for destroy. */
+    ck_assert(page_filter_grow_begin(&filter, page_filter_table_map(PAGE_FILTER_BITS_MIN + 2)));
+    page_filter_grow_end(&filter);
+    page_filter_destroy(&filter);
+}
+END_TEST
+
 START_TEST(reset_forgets_all)
 {
     page_filter_t filter;
@@ -397,6 +451,8 @@ int main(void)
     tcase_add_test(tcase, a_region_too_large_for_all_levels_makes_every_answer_yes);
     tcase_add_test(tcase, a_saturated_counter_stays_and_growth_mends_it);
     tcase_add_test(tcase, an_old_table_keeps_what_it_knew);
+    tcase_add_test(tcase, regions_that_change_during_a_growth_are_counted_once);
+    tcase_add_test(tcase, a_reset_during_a_growth_forgets_it);
     tcase_add_test(tcase, reset_forgets_all);
     tcase_add_test(tcase, a_release_or_the_maker_sees_the_other);
     tcase_add_test(tcase, looking_before_adding_loses_regions);
