@@ -222,10 +222,11 @@ struct grdma_module_t {
     page_filter_t filter; /**< Read by hooks without the lock. */
     uint32_t filter_done; /**< While it grows: regions with ids below are in the new table, too. Else 0. */
     grdma_list_t limbo, free;
-    _Atomic uint32_t high;   /**< Ids from here on have never been used. */
-    uint32_t hand;           /**< Where the clock of grdma_evict.c stands. */
-    _Atomic uint32_t live;   /**< Ids in use; decides how many hints there should be. */
-    _Atomic uint32_t ending; /**< Threads that have regions on their way out, which still count. */
+    _Atomic uint32_t high; /**< Ids from here on have never been used. */
+    uint32_t hand;         /**< Where the clock of grdma_evict.c stands. */
+    _Atomic uint32_t live; /**< Ids in use; decides how many hints there should be. */
+    _Atomic uint32_t
+        ending; /**< Threads that have taken regions from the lists that still count. Written under the lock. */
     uint64_t cookie,
         cookies_left; /**< Of memory that is watched: the last one used, and how many come after it. */
 
@@ -237,7 +238,10 @@ struct grdma_module_t {
     _Atomic uint32_t dead;     /**< To be deregistered and freed, outside hooks: a list's first. */
     _Atomic uint32_t spent;    /**< To be unwatched and freed, outside hooks; likewise. */
     _Atomic uint32_t returned; /**< Deregistered in hooks that did not get the lock then: to be accounted for. */
-    _Atomic bool is_tight;     /**< It has a limit, or the provider has met one: then `ending` is kept. */
+    _Atomic uint32_t
+        ending_alone; /**< The same, of regions that were in no list. Changed by locked instructions. */
+    _Atomic bool
+        is_tight; /**< It has a limit, or the provider has met one: then hooks raise `ending_alone`, too. */
     pthread_mutex_t provider_lock; /**< Held across after_fork, so that it is called once. No hook takes it. */
     grdma_in_use_t in_use;         /**< Under the lock. */
     _Atomic uintptr_t
@@ -605,6 +609,12 @@ static inline void grdma_give_room(const grdma_module_t *module, size_t count, s
 
 /** Nor do these. Every context. */
 void grdma_give_room_of(const grdma_module_t *module, const grdma_list_t *ended);
+/** Is one on its way out, that still counts? */
+static inline bool grdma_is_any_ending(const grdma_module_t *module)
+{
+    return atomic_load(&module->ending) != 0 || atomic_load(&module->ending_alone) != 0;
+}
+
 /** Is a registration on its way? */
 bool grdma_is_any_pinning(const grdma_module_t *module);
 

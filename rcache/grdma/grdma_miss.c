@@ -346,7 +346,7 @@ static bool may_change_soon(const miss_t *miss, bool of_process)
     }
     grdma_lock(module);
     const bool soon = containing_locked(module, &miss->exact, grants_soon) != 0 || grdma_is_any_pinning(module)
-                      || atomic_load(&module->ending) != 0 || (!of_process && grdma_fits_locked(module, length));
+                      || grdma_is_any_ending(module) || (!of_process && grdma_fits_locked(module, length));
     grdma_unlock(module);
     return soon;
 }

@@ -137,6 +137,7 @@ static void reset_child(mca_rcache_base_module_t *base_module)
     module->limbo.first = module->free.first = 0;
     module->live = 0;
     atomic_store(&module->ending, 0);
+    atomic_store(&module->ending_alone, 0);
     atomic_store(&module->dead, 0);
     atomic_store(&module->spent, 0);
     atomic_store(&module->returned, 0);

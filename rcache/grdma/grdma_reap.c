@@ -70,30 +70,7 @@ static bool end_and_lock(grdma_module_t *module, grdma_list_t *idle, int *result
     return true;
 }
 
-/* At a limit others wait for what is on its way out: from before it leaves the lists to after it has stopped to count. In a
- * fork child that began in between, nothing is on its way. */
-typedef struct ending_t {
-    bool is_kept;
-    uint32_t first_own;
-} ending_t;
-
-static ending_t begin_ending(grdma_module_t *module)
-{
-    const bool is_kept = atomic_load_explicit(&module->is_tight, memory_order_relaxed);
-
-    if (is_kept) {
-        atomic_fetch_add(&module->ending, 1);
-    }
-    return (ending_t){ is_kept, atomic_load_explicit(&module->first_own, memory_order_relaxed) };
-}
-
-static void finish_ending(grdma_module_t *module, ending_t ending)
-{
-    if (ending.is_kept && atomic_load(&module->first_own) == ending.first_own) {
-        atomic_fetch_sub(&module->ending, 1);
-    }
-}
-
+/* At a limit others wait for what is on its way out (ending_alone). In a fork child that began meanwhile, nothing is. */
 int grdma_end_one(grdma_module_t *module, uint32_t id)
 {
     grdma_list_t one = { 0 };
@@ -101,11 +78,11 @@ int grdma_end_one(grdma_module_t *module, uint32_t id)
 
     __atomic_store_n(&grdma_at(module, id)->super.cache_word, grdma_clock_ticks(), __ATOMIC_RELAXED);
     grdma_list_add(module, &one, id);
-    const ending_t ending = begin_ending(module);
+    atomic_fetch_add(&module->ending_alone, 1);
     if (end_and_lock(module, &one, &result)) {
         grdma_unlock(module);
+        atomic_fetch_sub(&module->ending_alone, 1);
     }
-    finish_ending(module, ending);
     return result;
 }
 
@@ -174,18 +151,38 @@ static void settle_and_sort(grdma_module_t *module, grdma_list_t *limbo, grdma_l
     }
 }
 
-/* What is found idle at once, and, in *limbo, what takes settling to know of. */
+static void count_ending_locked(grdma_module_t *module, uint32_t by)
+{
+    atomic_store_explicit(&module->ending, module->ending + by, memory_order_relaxed);
+}
+
+/* What comes from here on sets it again. */
+static void clear_work(grdma_module_t *module)
+{
+    if ((atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0) {
+        atomic_fetch_and(&module->attention, ~(uint64_t) GRDMA_ATTENTION_WORK);
+    }
+}
+
+/* What is found idle at once, and, in *limbo, what takes settling to know of. Whoever looks for what is on its way out sees
+ * WORK, or that we are at it. @return Is there any? Then count_ending_locked() is due. */
 static bool take_work(grdma_module_t *module, grdma_list_t *idle, grdma_list_t *limbo)
 {
     grdma_lock(module);
+    count_ending_locked(module, 1);
+    clear_work(module);
     *idle = grdma_take_all(&module->dead);
     *limbo = module->limbo;
     module->limbo.first = 0;
     if (limbo->first != 0 && grdma_is_alone_locked(module)) {
         sort_out(module, limbo, idle, &module->limbo);
     }
+    const bool is_any = idle->first != 0 || limbo->first != 0;
+    if (!is_any) {
+        count_ending_locked(module, -1U);
+    }
     grdma_unlock(module);
-    return idle->first != 0 || limbo->first != 0;
+    return is_any;
 }
 
 static void end_work(grdma_module_t *module, int *result)
@@ -197,6 +194,7 @@ static void end_work(grdma_module_t *module, int *result)
     }
     settle_and_sort(module, &limbo, &idle);
     if (end_and_lock(module, &idle, result)) {
+        count_ending_locked(module, -1U);
         grdma_unlock(module);
     }
 }
@@ -206,15 +204,8 @@ static void end_work(grdma_module_t *module, int *result)
 int grdma_reap_limbo(grdma_module_t *module)
 {
     int result = OPAL_SUCCESS;
-    /* First: whoever finds nothing idle because it is on its way out, sees this, or WORK. */
-    const ending_t ending = begin_ending(module);
 
-    if ((atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0) {
-        atomic_fetch_and(&module->attention,
-                         ~(uint64_t) GRDMA_ATTENTION_WORK); /* What comes from here on sets it again. */
-    }
     end_work(module, &result);
-    finish_ending(module, ending);
     grdma_warn_in_use(module);
     return result;
 }

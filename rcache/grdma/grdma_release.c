@@ -307,13 +307,13 @@ static void unlock_in_hook(grdma_module_t *module, grdma_list_t *idle)
     const bool is_counted = idle->first != 0 && atomic_load_explicit(&module->is_tight, memory_order_relaxed);
 
     if (is_counted) {
-        atomic_fetch_add(&module->ending,
+        atomic_fetch_add(&module->ending_alone,
                          1); /* While nobody can find out that they are not idle regions any more. */
     }
     pthread_mutex_unlock(&module->lock);
     grdma_end_in_hook(module, idle);
     if (is_counted) {
-        atomic_fetch_sub(&module->ending, 1);
+        atomic_fetch_sub(&module->ending_alone, 1);
     }
     barrier_after_rmw(); /* As in grdma_unlock(). */
 }

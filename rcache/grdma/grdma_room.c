@@ -145,7 +145,7 @@ static bool evict_elsewhere(const grdma_module_t *module, bool of_provider)
 
 static bool is_changing(const grdma_module_t *module)
 {
-    return grdma_is_any_pinning(module) || atomic_load(&module->ending) != 0;
+    return grdma_is_any_pinning(module) || grdma_is_any_ending(module);
 }
 
 static void look_there(mca_rcache_base_module_t *module, void *arg)
@@ -155,8 +155,8 @@ static void look_there(mca_rcache_base_module_t *module, void *arg)
     if (module->rcache_register == grdma_register && concerns(survey, module)) {
         grdma_module_t *other = grdma_of(module);
         survey->ended += atomic_load(&other->counters->deregistrations) + 1;
-        survey->is_changing = survey->is_changing || atomic_load(&other->ending) != 0
-                              || (!survey->of_provider && is_changing(other));
+        survey->is_changing =
+            survey->is_changing || grdma_is_any_ending(other) || (!survey->of_provider && is_changing(other));
     }
 }
 
@@ -187,7 +187,7 @@ bool grdma_make_provider_room(grdma_module_t *module, uint64_t ended_before, grd
             return true;
         }
     } while (grdma_look_again(wait));
-    const bool is_ending = atomic_load(&module->ending) != 0;
+    const bool is_ending = grdma_is_any_ending(module);
     visit(look_there, &survey);
     const bool is_news = survey.ended != wait->ended_elsewhere || !was_tight
                          || atomic_load(&module->counters->deregistrations) != ended_before;
