@@ -33,6 +33,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_reap.c \
 	rcache/grdma/grdma_region.c \
 	rcache/grdma/grdma_room.c \
+	rcache/grdma/grdma_room.h \
 	rcache/grdma/grdma_self.h \
 	rcache/grdma/grdma_thread.c \
 	rcache/grdma/interval_btree.c \

@@ -7,6 +7,7 @@
 #include "framework/memory/memory_base.h"
 #include "framework/util/barrier.h"
 #include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_room.h"
 #include "rcache/grdma/grdma_self.h"
 
 /* ---- Looking, under the lock ---------------------------------------------------------------------- */

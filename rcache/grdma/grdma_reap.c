@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Outside hooks: ends the regions that nobody refers to any more, and has said what hooks could not say. */
 
-#include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_room.h"
 
 /* ---- Ending regions ------------------------------------------------------------------------------ */
 

@@ -3,6 +3,7 @@
  * at once is ended at once, inside the hook if the provider allows it; the rest waits in limbo for grdma_reap(). */
 #include "framework/util/barrier.h"
 #include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_room.h"
 #include "rcache/grdma/grdma_self.h"
 
 /* ---- Under the lock ----------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
 #include "framework/hooks/hooks_internal.h"
 #include "framework/util/barrier.h"
 #include "rcache/base/rcache_base_list.h"
-#include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_room.h"
 
 /* How long a registration at a limit waits for others that are on their way. */
 #define WAIT_MS 1000
