@@ -24,7 +24,9 @@ grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older)
         return NULL;
     }
 #ifdef MADV_HUGEPAGE
-    madvise(hints, mapped, MADV_HUGEPAGE); /* Each lookup goes to another page of it. */
+    if (mapped >= (size_t) 2 << 20) {
+        madvise(hints, mapped, MADV_HUGEPAGE); /* Each lookup goes to another page of it. */
+    }
 #endif
     hints->shift = 64 - log;
     hints->buckets = buckets;

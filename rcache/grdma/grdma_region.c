@@ -7,6 +7,9 @@
 
 /* ---- Memory -------------------------------------------------------------------------------------- */
 
+/* A huge page that is used in part only is a great part of a smaller chunk. */
+#define HUGE_FROM ((size_t) 8 << 20)
+
 static size_t chunk_bytes(const grdma_module_t *module, unsigned chunk)
 {
     return (size_t) grdma_chunk_length(chunk) * module->stride;
@@ -24,7 +27,9 @@ static int make_chunk(grdma_module_t *module, unsigned chunk)
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
 #ifdef MADV_HUGEPAGE
-    madvise(memory, size, MADV_HUGEPAGE);
+    if (size >= HUGE_FROM) {
+        madvise(memory, size, MADV_HUGEPAGE);
+    }
 #endif
     if (!atomic_compare_exchange_strong(&module->chunks[chunk], &expected,
                                         (uintptr_t) memory

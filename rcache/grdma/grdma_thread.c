@@ -265,7 +265,9 @@ static bool make_counts(grdma_block_t *block, unsigned chunk)
         return false;
     }
 #ifdef MADV_HUGEPAGE
-    madvise(counts, size, MADV_HUGEPAGE);
+    if (size >= (size_t) 2 << 20) {
+        madvise(counts, size, MADV_HUGEPAGE);
+    }
 #endif
     atomic_store_explicit(&block->counts[chunk], biased(counts, chunk), memory_order_release);
     return true;
