@@ -237,8 +237,20 @@ static void end_reader(reader_t *reader, const char *expected)
     end(reader->number);
 }
 
+/* Valgrind runs one thread at a time, and lets it be while it waits for a completion. */
+static bool threads_cannot_wait(void)
+{
+    if (under_valgrind()) {
+        printf("LEFT OUT under valgrind: threads that wait for completions\n");
+    }
+    return under_valgrind();
+}
+
 START_TEST(thread_that_waits_for_a_pipe_lets_another_write_into_it)
 {
+    if (threads_cannot_wait()) {
+        return;
+    }
     reader_t reader;
     start_reader(&reader, 0);
     ck_assert_int_eq(enter(1), OPAL_SUCCESS);
@@ -254,6 +266,9 @@ END_TEST
 
 START_TEST(each_of_many_waiting_threads_gets_its_own_bytes)
 {
+    if (threads_cannot_wait()) {
+        return;
+    }
     static reader_t readers[READERS];
     char text[32];
     for (int i = 0; i < READERS; i++) {
