@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A registration against two hooks that release its page, and a hit. The hooks look at the page filter without the
  * lock; READY is swapped in without the lock. windows.pml has the table of releases in detail; here a window is open
- * or not. Source: announce_locked(), pin_once(), make_ready() in rcache/grdma/grdma_pin.c; grdma_invalidate_range(),
+ * or not. Source: grdma_announce_locked(), pin_once(), make_ready() in rcache/grdma/grdma_pin.c; grdma_invalidate_range(),
  * release_ids(), mark_pinning(), grdma_retire_locked() in grdma_release.c; page_filter.h.
  *
  * Memory: the maker's stores under the lock may stay in its buffer until a barrier (in_filter_buffered); the claim of
@@ -53,7 +53,7 @@ inline unpin()
     d_step { assert(pinned && !maker_holds && !hitter_holds); pinned = false }
 }
 
-/* grdma_drop_locked(): idle regions leave limbo to be ended by the caller. */
+/* grdma_retire_locked(): idle regions leave limbo to be ended by the caller. */
 inline drop_locked(ends)
 {
     if
