@@ -388,8 +388,8 @@ int main(void)
     if (!under_valgrind()) {
         tcase_add_test(starting, children_forked_during_init_or_finalize_never_crash);
         tcase_add_test(starting, nor_with_the_default_memory_component);
+        tcase_add_test(starting, child_forked_while_another_thread_adds_a_component_can_add_its_own);
     }
-    tcase_add_test(starting, child_forked_while_another_thread_adds_a_component_can_add_its_own);
     tcase_add_test(starting, child_forked_during_init_of_another_thread_is_refused);
     tcase_add_test(starting, fork_inside_ones_own_init_leaves_both_processes_with_a_library);
     suite_add_tcase(suite, starting);

@@ -71,12 +71,12 @@ static inline void add_scenes(TCase *tcase)
 /** @return 0, or 77 after a reason. */
 static inline int scenes_can_run(void)
 {
-#ifdef WATCHED_THREAD_SANITIZED
-    return test_skip("ThreadSanitizer does not stand hooks in threads that are ending, and in raw children");
-#else
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+#ifdef WATCHED_THREAD_SANITIZED
+    return test_skip("ThreadSanitizer does not stand hooks in threads that are ending, and in raw children");
+#else
     return watched_can_run() ? 0 : test_skip("the component linux cannot run here; see the message above");
 #endif
 }

@@ -490,12 +490,12 @@ static void add_unseen_tests(TCase *tcase)
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_guard");
-    TCase *tcase = tcase_create("guard");
-
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+    Suite *suite = suite_create("linux_guard");
+    TCase *tcase = tcase_create("guard");
+
     if (!can_run()) {
         return test_skip("the component linux does not run here (see opalmem-info)");
     }

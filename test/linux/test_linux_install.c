@@ -471,12 +471,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_install");
-    TCase *tcase = tcase_create("install");
-
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+    Suite *suite = suite_create("linux_install");
+    TCase *tcase = tcase_create("install");
+
     tcase_add_checked_fixture(tcase, set_up, NULL);
     tcase_add_test(tcase, all_calls_give_full_support);
     tcase_add_test(tcase, hundred_cycles_leave_the_code_as_it_was);

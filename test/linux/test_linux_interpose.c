@@ -529,15 +529,15 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
     Suite *suite = suite_create("linux_interpose");
     TCase *tcase = tcase_create("calls");
 
     setenv("OPALMEM_MCA_memory", "linux", 1);
     if (TEST_IS_THREAD_SANITIZED) {
         return test_skip("a thread sanitizer takes over the same functions");
-    }
-    if (is_under_valgrind()) {
-        return test_skip(VALGRIND_SKIP);
     }
     if (!can_run()) {
         return test_skip("functions of libc cannot be taken over here; see the message above");

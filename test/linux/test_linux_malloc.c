@@ -553,6 +553,9 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
     Suite *suite;
     TCase *tcase;
 
@@ -563,9 +566,6 @@ int main(void)
     suite = suite_create("linux_malloc");
     tcase = tcase_create("events");
     setenv("OPALMEM_MCA_memory", "linux", 1);
-    if (is_under_valgrind()) {
-        return test_skip(VALGRIND_SKIP);
-    }
     if (getenv(exec_mark) != NULL) {
         if (has_libc_malloc()) {
             return test_skip("the allocator is not here");

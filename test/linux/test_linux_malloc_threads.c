@@ -156,6 +156,9 @@ static bool can_run(void)
 
 int main(void)
 {
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
     Suite *suite = suite_create("linux_malloc_threads");
     TCase *tcase = tcase_create("threads");
 
@@ -163,9 +166,6 @@ int main(void)
     setenv("OPALMEM_MCA_memory_linux_malloc_events", "1", 1);
     if (TEST_IS_THREAD_SANITIZED) {
         return test_skip("a thread sanitizer has malloc of its own, and takes minutes");
-    }
-    if (is_under_valgrind()) {
-        return test_skip(VALGRIND_SKIP);
     }
     if (!can_run()) {
         return test_skip("malloc-level events are not possible here; see the message above");

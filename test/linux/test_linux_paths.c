@@ -509,12 +509,12 @@ static bool can_run(void)
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_paths");
-    TCase *with = tcase_create("with"), *without = tcase_create("without");
-
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+    Suite *suite = suite_create("linux_paths");
+    TCase *with = tcase_create("with"), *without = tcase_create("without");
+
     load_libc();
     heard = libc.mmap(NULL, sizeof(*heard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!can_run()) {

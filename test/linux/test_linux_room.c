@@ -231,12 +231,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_room");
-    TCase *tcase = tcase_create("room");
-
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+    Suite *suite = suite_create("linux_room");
+    TCase *tcase = tcase_create("room");
+
     tcase_add_checked_fixture(tcase, own_stub_set_up, NULL);
     tcase_add_test(tcase, stub_is_above_where_there_is_room);
     tcase_add_test(tcase, stub_is_elsewhere_within_reach_otherwise);

@@ -566,12 +566,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_search");
-    TCase *tcase = tcase_create("search");
-
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+    Suite *suite = suite_create("linux_search");
+    TCase *tcase = tcase_create("search");
+
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_loop_test(tcase, border_of_what_is_read_hides_and_makes_no_site, 0, (int) COUNT(patterns));
     tcase_add_test(tcase, short_reads_leave_nothing_out);

@@ -345,12 +345,12 @@ END_TEST
 /* @return 0, or 77 after a reason. */
 static int can_run(void)
 {
-#ifdef WATCHED_SANITIZED
-    return test_skip("the sanitizer's own functions take stack");
-#else
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+#ifdef WATCHED_SANITIZED
+    return test_skip("the sanitizer's own functions take stack");
+#else
     return watched_can_run() ? 0 : test_skip("the component linux cannot run here; see the message above");
 #endif
 }

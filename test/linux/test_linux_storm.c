@@ -129,6 +129,9 @@ static bool can_run(void)
 
 int main(void)
 {
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
     Suite *suite = suite_create("linux_storm");
     TCase *tcase = tcase_create("storm");
 
@@ -136,9 +139,6 @@ int main(void)
         return test_skip(
             "a thread sanitizer takes minutes, and does not stand callbacks in threads that are ending; "
             "test_linux_threads runs there");
-    }
-    if (is_under_valgrind()) {
-        return test_skip(VALGRIND_SKIP);
     }
     setenv("OPALMEM_MCA_memory", "linux", 1);
     if (!can_run()) {

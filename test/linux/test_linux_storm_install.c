@@ -124,6 +124,9 @@ static bool can_run(void)
 
 int main(void)
 {
+    if (is_under_valgrind()) {
+        return test_skip(VALGRIND_SKIP);
+    }
     Suite *suite = suite_create("linux_storm_install");
     TCase *tcase = tcase_create("storm");
 
@@ -131,9 +134,6 @@ int main(void)
         return test_skip(
             "a thread sanitizer takes minutes, and does not stand callbacks in threads that are ending; "
             "test_linux_threads runs there");
-    }
-    if (is_under_valgrind()) {
-        return test_skip(VALGRIND_SKIP);
     }
     if (!can_run()) {
         return test_skip("code cannot be replaced here");

@@ -493,12 +493,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_stubs");
-    TCase *tcase = tcase_create("stubs");
-
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+    Suite *suite = suite_create("linux_stubs");
+    TCase *tcase = tcase_create("stubs");
+
     tcase_add_checked_fixture(tcase, own_stub_set_up, NULL);
     tcase_add_loop_test(tcase, registers_and_red_zone_survive_every_plan, 0, 2 * (int) COUNT(plans));
     tcase_add_loop_test(tcase, switched_off_the_call_is_only_made, 0, 2);

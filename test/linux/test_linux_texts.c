@@ -493,12 +493,12 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_texts");
-    TCase *tcase = tcase_create("texts");
-
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+    Suite *suite = suite_create("linux_texts");
+    TCase *tcase = tcase_create("texts");
+
     tcase_add_checked_fixture(tcase, set_up, NULL);
     tcase_add_test(tcase, added_sites_are_replaced_when_all_are_and_put_back);
     tcase_add_test(tcase, sites_added_later_are_replaced_at_once);

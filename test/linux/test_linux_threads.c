@@ -225,12 +225,12 @@ static bool can_run(void)
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_threads");
-    TCase *tcase = tcase_create("threads");
-
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+    Suite *suite = suite_create("linux_threads");
+    TCase *tcase = tcase_create("threads");
+
     setenv("OPALMEM_MCA_memory", "linux", 1);
     if (!can_run()) {
         return test_skip("the component linux cannot run here; see the message above");

@@ -307,12 +307,12 @@ static void add_vector_tests(TCase *tcase)
 
 int main(void)
 {
-    Suite *suite = suite_create("linux_vectors");
-    TCase *tcase = tcase_create("vectors");
-
     if (is_under_valgrind()) {
         return test_skip(VALGRIND_SKIP);
     }
+    Suite *suite = suite_create("linux_vectors");
+    TCase *tcase = tcase_create("vectors");
+
     tcase_add_checked_fixture(tcase, own_stub_set_up, NULL);
     add_vector_tests(tcase);
     suite_add_tcase(suite, tcase);

@@ -95,6 +95,7 @@ static void memory_that_programs_send_from(scene_t *scene)
         int rc = try_memory(scene, kinds[i].base, 65536, MCA_RCACHE_ACCESS_LOCAL_WRITE);
         REQUIRE(rc == OPAL_SUCCESS, "%s memory: register_mem returned %d", kinds[i].name, rc);
     }
+    free(heap);
     suite_close(scene);
 }
 
@@ -181,6 +182,7 @@ static void many_ended_in_another_order(scene_t *scene)
         suite_end(scene, regs[pick]);
         regs[pick] = regs[left - 1];
     }
+    free(regs);
     suite_close(scene);
 }
 
@@ -236,6 +238,9 @@ static void ended_together(scene_t *scene)
         REQUIRE(rc == OPAL_SUCCESS, "deregister_many of none returned %d", rc);
         rc = scene->resources.deregister_many(scene->resources.reg_data, list, ended);
         REQUIRE(rc == OPAL_SUCCESS, "deregister_many of %zu returned %d", ended, rc);
+        for (size_t i = 0; i < ended; i++) {
+            suite_free(list[i]);
+        }
         suite_must_have(scene, (MANY_AT_ONCE - ended) * scene->page);
         for (size_t i = 0; i < MANY_AT_ONCE; i += 4) {
             suite_must_work(scene, regs[i]);

@@ -283,6 +283,9 @@ END_TEST
 int main(void)
 {
     mca_rcache_provider_t *probe;
+    if (under_valgrind()) {
+        return test_skip("valgrind knows no clone() that shares memory, by which a ring is adopted");
+    }
     if (mca_rcache_provider_open("uring", &probe) != OPAL_SUCCESS) {
         return test_skip("io_uring with a sparse buffer table");
     }
