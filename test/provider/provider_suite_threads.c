@@ -99,11 +99,11 @@ static void use_in_child(scene_t *scene, void *arg)
     }
 }
 
+static mca_rcache_base_registration_t *left[4];
+
 /* It dies with some of its own: if they were in the parent's device, they would stay. */
 static void die_in_child(scene_t *scene, void *arg)
 {
-    static mca_rcache_base_registration_t *volatile left[4];
-
     use_in_child(scene, arg);
     for (size_t i = 0; i < 4; i++) {
         left[i] = suite_enter(scene, (char *) arg + i * scene->page, scene->page);
