@@ -253,7 +253,7 @@ START_TEST(in_use_policy_warn_warns_once_a_place)
     resources.in_use_policy = MCA_RCACHE_IN_USE_WARN;
     make_again();
     mca_base_set_log(keep_message, NULL);
-    for (int i = 0; i < 2; i++) {
+    for (volatile int i = 0; i < 2; i++) { /* Not unrolled: one place. */
         mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
         release(0, 1);
         ck_assert_str_eq(message, "");
