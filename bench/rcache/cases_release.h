@@ -43,7 +43,9 @@ static void measure_unrelated(const char *name, char *place)
  * been interrupted meanwhile. */
 static bool settle(side_counts_t before)
 {
-    for (int i = 0; i < 10000 && side_counts().deregistrations - before.deregistrations < scene->regions; i++) {
+    const double deadline = now_ns() + 5e9;
+    for (int i = 0; now_ns() < deadline && side_counts().deregistrations - before.deregistrations < scene->regions;
+         i++) {
         side_settle();
         get_and_put(spare(), PAGE);
         if (i >= 100) {
