@@ -99,7 +99,7 @@ static void use_in_child(scene_t *scene, void *arg)
     }
 }
 
-static mca_rcache_base_registration_t *left[4];
+static mca_rcache_base_registration_t *volatile left[4];
 
 /* It dies with some of its own: if they were in the parent's device, they would stay. */
 static void die_in_child(scene_t *scene, void *arg)
