@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/mman.h>
 
 #include "test/stress/stress.h"
@@ -245,11 +246,20 @@ void stress_caches_child(void)
 
 /* ---- Quiet points ------------------------------------------------------------------------------- */
 
+static bool do_agree(const stress_cache_t *cache, mca_rcache_base_stats_t *stats)
+{
+    cache->module->rcache_stats(cache->module, stats);
+    return stats->count == atomic_load(&cache->count)
+           && stats->deregistrations == atomic_load(&cache->deregistrations);
+}
+
 static void check_figures(const stress_cache_t *cache)
 {
     mca_rcache_base_stats_t stats;
     const mca_rcache_base_resources_t *limits = &cache->resources;
-    cache->module->rcache_stats(cache->module, &stats);
+    for (int tries = 0; !do_agree(cache, &stats) && tries < 1000; tries++) {
+        usleep(1000); /* The helper thread (rcache_base_helper) may have something in hand. */
+    }
     if (stats.count != atomic_load(&cache->count) || stats.bytes != atomic_load(&cache->bytes)) {
         stress_fault(NULL, "figures: count, our count, bytes", stats.count, atomic_load(&cache->count),
                      stats.bytes);

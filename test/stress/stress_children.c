@@ -110,6 +110,10 @@ static int check_child_figures(const stress_cache_t *cache)
     mca_rcache_base_stats_t stats;
     cache->module->rcache_progress(cache->module);
     cache->module->rcache_stats(cache->module, &stats);
+    for (int tries = 0; stats.count != 0 && tries < 1000; tries++) {
+        usleep(1000); /* A helper thread (rcache_base_helper) may have something in hand. */
+        cache->module->rcache_stats(cache->module, &stats);
+    }
     return stats.count == atomic_load(&cache->count) && stats.count == 0 ? GOOD : WRONG_FIGURES;
 }
 
