@@ -4,7 +4,8 @@
 
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
-#include <pthread.h>
+#include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,8 @@
 
 #define PLACES 256
 
-/* Under the lock. */
-static uintptr_t places[PLACES];
-static size_t place_count;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Filled from the front by whoever finds a place first, and never emptied: no lock that a fork child could find taken. 0: free. */
+static _Atomic uintptr_t places[PLACES];
 
 static void *object_of(uintptr_t address)
 {
@@ -68,20 +67,19 @@ static uintptr_t place_of(const mca_rcache_stack_t *stack)
 
 mca_rcache_place_t mca_rcache_place_note(const mca_rcache_stack_t *stack)
 {
-    const uintptr_t place = place_of(stack);
-    mca_rcache_place_t result = MCA_RCACHE_PLACE_NEW;
+    const uintptr_t place = place_of(stack) | (uintptr_t) 1 << (sizeof(uintptr_t) * CHAR_BIT - 1); /* Never 0. */
 
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < place_count && result == MCA_RCACHE_PLACE_NEW; i++) {
-        result = places[i] == place ? MCA_RCACHE_PLACE_KNOWN : MCA_RCACHE_PLACE_NEW;
+    for (size_t i = 0; i < PLACES; i++) {
+        uintptr_t held = atomic_load(&places[i]);
+
+        if (held == 0 && atomic_compare_exchange_strong(&places[i], &held, place)) {
+            return MCA_RCACHE_PLACE_NEW;
+        }
+        if (held == place) {
+            return MCA_RCACHE_PLACE_KNOWN;
+        }
     }
-    if (result == MCA_RCACHE_PLACE_NEW && place_count == PLACES) {
-        result = MCA_RCACHE_PLACE_LOST;
-    } else if (result == MCA_RCACHE_PLACE_NEW) {
-        places[place_count++] = place;
-    }
-    pthread_mutex_unlock(&lock);
-    return result;
+    return MCA_RCACHE_PLACE_LOST;
 }
 
 static int describe_frame(uintptr_t ip, char *text, size_t size)

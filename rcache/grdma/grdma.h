@@ -238,8 +238,7 @@ struct grdma_module_t {
     _Atomic uint32_t dead;     /**< To be deregistered and freed, outside hooks: a list's first. */
     _Atomic uint32_t spent;    /**< To be unwatched and freed, outside hooks; likewise. */
     _Atomic uint32_t returned; /**< Deregistered in hooks that did not get the lock then: to be accounted for. */
-    _Atomic uint32_t
-        ending_alone; /**< The same, of regions that were in no list. Changed by locked instructions. */
+    _Atomic uint32_t ending_alone; /**< As `ending`, of regions that were in no list. By locked instructions. */
     _Atomic bool
         is_tight; /**< It has a limit, or the provider has met one: then hooks raise `ending_alone`, too. */
     pthread_mutex_t provider_lock; /**< Held across after_fork, so that it is called once. No hook takes it. */
