@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "opal/memoryhooks/memory_internal.h"
 
@@ -121,21 +122,37 @@ static void use_mremap(storm_result_t *result)
     settle(result, before, munmap(moved, PAGE) == 0);
 }
 
-/* One arena, whose end moves by brk: whether it does at a free depends on the other threads. */
+enum { BLOCKS = 64 };
+static const size_t block_size = 100000;
+
+static char *take_block(storm_result_t *result, size_t index)
+{
+    char *block = malloc(block_size);
+
+    /* clang would leave out the allocation and its free. */
+    __asm__ volatile("" : "+r"(block) : : "memory");
+    result->wrong += block == NULL;
+    block[0] = (char) (index + 1);
+    block[block_size - 1] = (char) (index + 1);
+    return block;
+}
+
+/* One arena, whose end moves by brk. What lives longer may lie above the memory of former turns, which is then used again
+ * without a change of the end: so as many blocks are taken as it needs to go beyond it. Whether the end moves back at a
+ * free still depends on the other threads. */
 static void use_malloc(storm_result_t *result)
 {
-    char *blocks[4];
+    const uintptr_t end = (uintptr_t) sbrk(0);
+    char *blocks[BLOCKS];
+    size_t count = 0;
 
-    for (size_t i = 0; i < 4; i++) {
-        blocks[i] = malloc(100000);
-        /* clang would leave out the allocation and its free. */
-        __asm__ volatile("" : "+r"(blocks[i]) : : "memory");
-        result->wrong += blocks[i] == NULL;
-        memset(blocks[i], (int) i + 1, 100000);
-    }
-    for (size_t i = 4; i-- > 0;) {
-        result->wrong += blocks[i][0] != (char) (i + 1) || blocks[i][99999] != (char) (i + 1);
-        free(blocks[i]);
+    do {
+        blocks[count] = take_block(result, count);
+        count++;
+    } while (count < 4 || (count < BLOCKS && (uintptr_t) blocks[count - 1] + block_size <= end));
+    while (count-- > 0) {
+        result->wrong += blocks[count][0] != (char) (count + 1) || blocks[count][block_size - 1] != (char) (count + 1);
+        free(blocks[count]);
     }
     result->calls++;
 }
