@@ -36,6 +36,8 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_room.h \
 	rcache/grdma/grdma_self.h \
 	rcache/grdma/grdma_thread.c \
+	rcache/grdma/grdma_mutex.c \
+	rcache/grdma/grdma_mutex.h \
 	rcache/grdma/interval_btree.c \
 	rcache/grdma/interval_btree.h \
 	rcache/grdma/interval_btree_bulk.c \
@@ -43,6 +45,8 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/interval_btree_node.h \
 	rcache/grdma/interval_btree_pool.c \
 	rcache/grdma/interval_btree_query.c \
+	rcache/grdma/interval_index.c \
+	rcache/grdma/interval_index.h \
 	rcache/grdma/page_filter.c \
 	rcache/grdma/page_filter.h \
 	rcache/grdma/grdma_module.c \

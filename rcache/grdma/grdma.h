@@ -40,7 +40,8 @@
 #include "rcache/base/rcache_stats.h"
 #include "rcache/grdma/grdma_clock.h"
 #include "rcache/grdma/grdma_hint.h"
-#include "rcache/grdma/interval_btree.h"
+#include "rcache/grdma/grdma_mutex.h"
+#include "rcache/grdma/interval_index.h"
 #include "rcache/grdma/page_filter.h"
 
 /* ---- Regions ------------------------------------------------------------------------------------- */
@@ -215,10 +216,10 @@ struct grdma_module_t {
     bool merges;                     /**< Variable rcache_base_overlap. */
     uint32_t accounts;               /**< MCA_RCACHE_LIMIT_*: bounds of the process that it shares; 0: none. */
     size_t mapped;                   /**< Bytes of this structure, with the name behind it. */
-    mca_rcache_counters_t *counters; /**< Written under the lock, but for bypasses, registrations and sizes. */
+    mca_rcache_counters_t *counters; /**< Written under the lock, but for bypasses. */
 
-    pthread_mutex_t lock __attribute__((aligned(64))); /**< Lowest rank. Protects the following, as said above. */
-    interval_btree_t index;
+    grdma_mutex_t lock __attribute__((aligned(64))); /**< Lowest rank. Protects the following, as said above. */
+    interval_index_t index;
     page_filter_t filter; /**< Read by hooks without the lock. */
     uint32_t filter_done; /**< While it grows: regions with ids below are in the new table, too. Else 0. */
     grdma_list_t limbo, free;
@@ -362,6 +363,13 @@ static inline void grdma_add_locked(_Atomic uint64_t *counter, uint64_t by)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
+/** Count a registration, or (by -1) one that has come to nothing, of so many bytes. */
+static inline void grdma_count_registration_locked(const grdma_module_t *module, size_t length, uint64_t by)
+{
+    grdma_add_locked(&module->counters->registrations, by);
+    grdma_add_locked(&module->counters->sizes[mca_rcache_stats_bucket(length, MCA_RCACHE_STATS_SIZES)], by);
+}
+
 /** Add to one of those that are written without it. Every context. */
 static inline void grdma_count(_Atomic uint64_t *counter, uint64_t by)
 {
@@ -440,18 +448,18 @@ static inline bool grdma_has_mail(const grdma_module_t *module)
 /** Take the lock and handle what hooks have left. Not from hook context. */
 static inline void grdma_lock(grdma_module_t *module)
 {
-    pthread_mutex_lock(&module->lock);
+    grdma_mutex_lock(&module->lock);
     if (__builtin_expect(grdma_has_mail(module), 0)) {
         grdma_mail_handle_locked(module);
     }
 }
 
 /** Let go, and handle what was left meanwhile. A hook that posts while we hold the lock tries it again after posting:
- * either that attempt comes after our unlock and succeeds, or we see here what it posted. (glibc unlocks by an atomic
- * exchange.) Not from hook context. */
+ * either that attempt comes after our unlock and succeeds, or we see here what it posted. (It is unlocked by an
+ * atomic exchange.) Not from hook context. */
 static inline void grdma_unlock(grdma_module_t *module)
 {
-    pthread_mutex_unlock(&module->lock);
+    grdma_mutex_unlock(&module->lock);
     barrier_after_rmw();
     if (__builtin_expect(grdma_has_mail(module), 0)) {
         grdma_mail_handle(module);
@@ -539,6 +547,9 @@ typedef struct grdma_wish_t {
 
 /** A registration that grants the wish, found or made, with one reference. Codes of rcache_register. */
 int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg);
+/** Memory for one more region: its own, and nodes of the index. Not under the lock, not from hook context.
+ * @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE */
+int grdma_grow(grdma_module_t *module);
 /** The same, only found; OPAL_ERR_NOT_FOUND. */
 int grdma_find_slowly(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base_registration_t **reg);
 
@@ -548,7 +559,7 @@ int grdma_find_slowly(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
 uint64_t grdma_now_ms(void);
 /** Make a region of an id that was just taken: PINNING. */
 void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish);
-/** Make it visible to hooks. */
+/** Make it visible to hooks. The index lacks nothing. */
 void grdma_announce_locked(grdma_module_t *module, uint32_t id);
 /** Pin it, and count the caller's reference. Regions that it covers are ended, if it has neighbours. Codes of
  * rcache_register; on error it is in no index, and nothing is pinned. Not from hook context. */

@@ -37,7 +37,7 @@ static void take_locked(hunt_t *hunt, uint32_t id)
     grdma_module_t *module = hunt->module;
     grdma_region_t *region = grdma_at(module, id);
 
-    interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region), id);
+    interval_index_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region), id);
     grdma_retire_locked(module, id, &hunt->batch);
     hunt->found++;
 }

@@ -58,7 +58,7 @@ static inline _Atomic uint32_t *grdma_hint_bucket(grdma_hints_t *hints, uint64_t
     return &hints->slot[(hash >> hints->shift) * GRDMA_HINT_BUCKET];
 }
 
-/** Bit i: slot i of the bucket has this tag. Which of the slots a hint is in cannot be predicted, so all are looked at. */
+/** Bit i: slot i of the bucket has this tag; 0: is empty. Which of the slots a hint is in cannot be predicted, so all are looked at. */
 static inline unsigned grdma_hint_matches(_Atomic uint32_t *bucket, uint32_t tag)
 {
 #if defined(__SSE2__) && !IS_THREAD_SANITIZED

@@ -14,9 +14,9 @@ void grdma_mail_handle_locked(grdma_module_t *module)
 
 void grdma_mail_handle(grdma_module_t *module)
 {
-    while (grdma_has_mail(module) && pthread_mutex_trylock(&module->lock) == 0) {
+    while (grdma_has_mail(module) && grdma_mutex_try(&module->lock)) {
         grdma_mail_handle_locked(module);
-        pthread_mutex_unlock(&module->lock);
+        grdma_mutex_unlock(&module->lock);
         barrier_after_rmw();
     }
 }

@@ -41,7 +41,7 @@ static uint32_t containing_locked(const grdma_module_t *module, const grdma_wish
                                   interval_btree_accept_fn_t accept)
 {
     look_t look = { module, wish->access };
-    return interval_btree_containing(&module->index, wish->first >> module->page_shift,
+    return interval_index_containing(&module->index, wish->first >> module->page_shift,
                                      wish->last >> module->page_shift, accept, &look);
 }
 
@@ -49,9 +49,8 @@ static uint32_t containing_locked(const grdma_module_t *module, const grdma_wish
 static bool has_overlap_locked(const grdma_module_t *module, const grdma_wish_t *wish)
 {
     return page_filter_may_hold(&module->filter, wish->first, wish->last)
-           && interval_btree_overlapping(&module->index, wish->first >> module->page_shift,
-                                         wish->last >> module->page_shift)
-                  != 0;
+           && interval_index_is_overlapped(&module->index, wish->first >> module->page_shift,
+                                           wish->last >> module->page_shift);
 }
 
 /* The wish covers the region, too, with the rights of both. */
@@ -89,7 +88,7 @@ static void widen_locked(const grdma_module_t *module, grdma_wish_t *wish)
         include(wish, grdma_at(module, id));
     } else if (module->merges) {
         merge_t merge = { module, wish };
-        interval_btree_visit_overlapping(&module->index, wish->first >> module->page_shift,
+        interval_index_visit_overlapping(&module->index, wish->first >> module->page_shift,
                                          wish->last >> module->page_shift, include_idle, &merge);
     }
 }
@@ -107,7 +106,7 @@ static void drop_changed(grdma_module_t *module, uint32_t id, uint64_t cookie)
     if ((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_INDEXED)) == GRDMA_INDEXED
         && region->super.watch.cookie == cookie) {
         grdma_batch_begin_locked(module, true, &batch);
-        interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
+        interval_index_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
                               id);
         grdma_retire_locked(module, id, &batch);
         grdma_batch_end_locked(module, OPAL_MEM_HOOKS_CAUSE_KERNEL, &batch);
@@ -190,13 +189,12 @@ static void unreserve_locked(grdma_module_t *module, size_t length)
     grdma_give_room(module, 1, length);
 }
 
-/* Memory for one more region: its own, a node of the index, the filter's. */
-static int grow(grdma_module_t *module)
+int grdma_grow(grdma_module_t *module)
 {
     unsigned chunk;
     grdma_lock(module);
     const uint32_t high = module->high;
-    chunk = interval_btree_lacks(&module->index, 1);
+    chunk = interval_index_lacks(&module->index);
     grdma_unlock(module);
     if (chunk != 0) {
         void *memory = interval_btree_chunk_map(chunk);
@@ -204,7 +202,7 @@ static int grow(grdma_module_t *module)
             return OPAL_ERR_OUT_OF_RESOURCE;
         }
         grdma_lock(module);
-        const bool added = interval_btree_chunk_add(&module->index, chunk, memory);
+        const bool added = interval_btree_chunk_add(&module->index.tree, chunk, memory);
         grdma_unlock(module);
         if (!added) {
             interval_btree_chunk_unmap(chunk, memory);
@@ -262,7 +260,7 @@ static look_result_t look_locked(miss_t *miss)
     grdma_add_locked(&module->counters->misses, !miss->is_counted);
     miss->is_counted = true;
     choose_wish_locked(miss);
-    if (interval_btree_lacks(&module->index, 1) != 0) {
+    if (interval_index_lacks(&module->index) != 0) {
         return NEEDS_MEMORY;
     }
     if (!grdma_fits_locked(module, miss->wish.last - miss->wish.first + 1)) {
@@ -285,6 +283,7 @@ static look_result_t look_locked(miss_t *miss)
         grdma_announce_locked(module, miss->id);
         miss->filter_bits = page_filter_wants(&module->filter);
     }
+    grdma_count_registration_locked(module, miss->wish.last - miss->wish.first + 1, 1);
     add_to_own(&miss->block->pinning, 1);
     return ANNOUNCED;
 }
@@ -304,6 +303,7 @@ static void give_up(grdma_module_t *module, uint32_t id)
     __atomic_store_n(&grdma_at(module, id)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
     grdma_id_give_locked(module, id);
     unreserve_locked(module, length);
+    grdma_count_registration_locked(module, length, UINT64_MAX);
     grdma_unlock(module);
 }
 
@@ -376,7 +376,7 @@ static int make_room(miss_t *miss, bool of_process, grdma_wait_t *wait)
 /* @return OPAL_SUCCESS: try again. */
 static int make_memory(miss_t *miss)
 {
-    const int rc = grow(miss->module);
+    const int rc = grdma_grow(miss->module);
     return rc == OPAL_SUCCESS && grdma_block_fit(miss->module, miss->block) ? OPAL_SUCCESS
                                                                             : OPAL_ERR_OUT_OF_RESOURCE;
 }

@@ -54,10 +54,9 @@ static void free_module(grdma_module_t *module)
     grdma_makers_free(module);
     grdma_regions_free(module);
     grdma_hints_free(atomic_load(&module->hints));
-    interval_btree_destroy(&module->index);
+    interval_index_destroy(&module->index);
     page_filter_destroy(&module->filter);
     mca_rcache_stats_free_cache(module->counters);
-    pthread_mutex_destroy(&module->lock);
     pthread_mutex_destroy(&module->provider_lock);
     munmap(module, module->mapped);
 }
@@ -127,10 +126,10 @@ static void reset_child(mca_rcache_base_module_t *base_module)
     grdma_module_t *module = grdma_of(base_module);
     const uint64_t deaf = atomic_load(&module->attention) & GRDMA_ATTENTION_DEAF;
 
-    pthread_mutex_init(&module->lock, NULL);
+    grdma_mutex_init(&module->lock);
     pthread_mutex_init(&module->provider_lock, NULL);
     atomic_store(&module->first_own, module->high);
-    interval_btree_reset(&module->index);
+    interval_index_reset(&module->index);
     page_filter_reset(&module->filter);
     module->filter_done = 0;
     grdma_hints_empty(atomic_load(&module->hints));
@@ -211,13 +210,13 @@ static void set_constants(grdma_module_t *module, const mca_rcache_base_resource
                 module->accounts != 0 || resources->max_count != 0 || resources->max_bytes != 0);
     module->high = 1;
     atomic_init(&module->first_own, 1);
-    pthread_mutex_init(&module->lock, NULL);
+    grdma_mutex_init(&module->lock);
     pthread_mutex_init(&module->provider_lock, NULL);
 }
 
 static int set_up(grdma_module_t *module)
 {
-    interval_btree_init(&module->index);
+    interval_index_init(&module->index);
     module->counters = mca_rcache_stats_new_cache(module->name, "grdma");
     atomic_init(&module->hints, grdma_hints_make(FIRST_HINTS, NULL));
     const bool has_filter = page_filter_init(&module->filter) == OPAL_SUCCESS;

@@ -65,7 +65,7 @@ void grdma_announce_locked(grdma_module_t *module, uint32_t id)
 
     __atomic_store_n(&region->super.flags, (grdma_flags(region) | GRDMA_INDEXED) & ~MCA_RCACHE_FLAGS_INVALID,
                      __ATOMIC_RELAXED);
-    interval_btree_insert(&module->index, grdma_first_page(module, region), grdma_last_page(module, region), id);
+    interval_index_insert(&module->index, grdma_first_page(module, region), grdma_last_page(module, region), id);
     grdma_filter_add_locked(module, region);
 }
 
@@ -97,11 +97,6 @@ static int call_provider(grdma_module_t *module, grdma_region_t *region)
         rc =
             resources->register_mem(resources->reg_data, region->super.base, grdma_length(region), &region->super);
     } while (rc == OPAL_ERR_OUT_OF_RESOURCE && grdma_make_provider_room(module, ended, &wait));
-    if (rc == OPAL_SUCCESS) {
-        grdma_count(&module->counters->registrations, 1);
-        grdma_count(
-            &module->counters->sizes[mca_rcache_stats_bucket(grdma_length(region), MCA_RCACHE_STATS_SIZES)], 1);
-    }
     return rc;
 }
 
@@ -159,8 +154,11 @@ static void withdraw(grdma_module_t *module, grdma_region_t *region, bool was_pi
 {
     grdma_lock(module);
     grdma_unindex_locked(module, region);
-    grdma_add_locked(&module->counters->deregistrations, was_pinned);
-    grdma_add_locked(&module->counters->retries, was_pinned);
+    if (was_pinned) {
+        grdma_count_registration_locked(module, grdma_length(region), 1);
+        grdma_add_locked(&module->counters->deregistrations, 1);
+        grdma_add_locked(&module->counters->retries, 1);
+    }
     grdma_unlock(module);
 }
 
@@ -199,12 +197,21 @@ static int pin_once(grdma_module_t *module, grdma_region_t *region, grdma_block_
     return rc;
 }
 
-static void announce_again(grdma_module_t *module, grdma_region_t *region)
+/* Others may have used the room in the index since the region left it. @return false: no memory. */
+static bool announce_again(grdma_module_t *module, grdma_region_t *region)
 {
-    grdma_lock(module);
-    region->super.watch.cookie = new_cookie_locked(module);
-    grdma_announce_locked(module, region->super.cache_id);
-    grdma_unlock(module);
+    bool has_room;
+
+    do {
+        grdma_lock(module);
+        has_room = interval_index_lacks(&module->index) == 0;
+        if (has_room) {
+            region->super.watch.cookie = new_cookie_locked(module);
+            grdma_announce_locked(module, region->super.cache_id);
+        }
+        grdma_unlock(module);
+    } while (!has_room && grdma_grow(module) == OPAL_SUCCESS);
+    return has_room;
 }
 
 /* ---- Idle regions that the new one covers would only stay pinned for nothing ---------------------- */
@@ -231,11 +238,11 @@ static void supersede(grdma_module_t *module, const grdma_region_t *region)
 
     grdma_lock(module);
     grdma_batch_begin_locked(module, false, &batch);
-    while ((id = interval_btree_inside(&module->index, grdma_first_page(module, region),
+    while ((id = interval_index_inside(&module->index, grdma_first_page(module, region),
                                        grdma_last_page(module, region), is_covered, &cover))
            != 0) {
         grdma_region_t *old = grdma_at(module, id);
-        interval_btree_remove(&module->index, grdma_first_page(module, old), grdma_last_page(module, old), id);
+        interval_index_remove(&module->index, grdma_first_page(module, old), grdma_last_page(module, old), id);
         grdma_retire_locked(module, id, &batch);
         grdma_add_locked(&module->counters->merges, 1);
     }
@@ -252,8 +259,7 @@ int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *blo
     int rc = pin_once(module, region, block);
 
     for (int attempt = 1; rc == OPAL_ERR_RESOURCE_BUSY && attempt < MAX_RETRIES; attempt++) {
-        announce_again(module, region);
-        rc = pin_once(module, region, block);
+        rc = announce_again(module, region) ? pin_once(module, region, block) : OPAL_ERR_OUT_OF_RESOURCE;
     }
     if (rc == OPAL_SUCCESS && is_cached(region)) {
         grdma_hint_learn(module, grdma_first(region), region);

@@ -92,7 +92,7 @@ void grdma_id_give_locked(grdma_module_t *module, uint32_t id)
 /* The coarsest block over the address that lies within the region. */
 static unsigned level_of(uintptr_t address, const grdma_region_t *region)
 {
-    unsigned level = GRDMA_HINT_LEVELS - 1;
+    unsigned level = grdma_length(region) >> grdma_hint_bits(1) == 0 ? 0 : GRDMA_HINT_LEVELS - 1;
 
     for (; level > 0; level--) {
         const uintptr_t mask = ((uintptr_t) 1 << grdma_hint_bits(level)) - 1;
@@ -109,28 +109,33 @@ static bool is_stale(const grdma_module_t *module, uint32_t slot)
     return (grdma_flags(grdma_at(module, slot & GRDMA_HINT_ID_MASK)) & GRDMA_HIDDEN) != 0;
 }
 
-/* The slot for a hint: where it is already, or one with this tag that leads nowhere (whoever follows that one first pays for
- * it); else an empty one, one that leads nowhere, or any. */
-static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint32_t value)
+/* One that leads nowhere, or any. */
+static _Atomic uint32_t *worst_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint32_t value)
 {
-    _Atomic uint32_t *empty = NULL, *stale = NULL;
-
     for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
-        const uint32_t held = atomic_load_explicit(&bucket[i], memory_order_acquire);
-
-        if (held == value) {
+        if (is_stale(module, atomic_load_explicit(&bucket[i], memory_order_acquire))) {
             return &bucket[i];
         }
-        if (held == 0) {
-            empty = empty == NULL ? &bucket[i] : empty;
-        } else if (is_stale(module, held)) {
-            if ((held ^ value) <= GRDMA_HINT_ID_MASK) {
-                return &bucket[i];
-            }
-            stale = stale == NULL ? &bucket[i] : stale;
+    }
+    return &bucket[value % GRDMA_HINT_BUCKET];
+}
+
+/* The slot for a hint: where it is already, or one with this tag that leads nowhere (whoever follows that one first pays for
+ * it); else an empty one. Only when there is none, the regions of the others are looked at. */
+static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint32_t value)
+{
+    unsigned matches = grdma_hint_matches(bucket, value & ~GRDMA_HINT_ID_MASK);
+
+    for (; matches != 0; matches &= matches - 1) {
+        _Atomic uint32_t *slot = &bucket[__builtin_ctz(matches)];
+        const uint32_t held = atomic_load_explicit(slot, memory_order_acquire);
+
+        if (held == value || is_stale(module, held)) {
+            return slot;
         }
     }
-    return empty != NULL ? empty : stale != NULL ? stale : &bucket[value % GRDMA_HINT_BUCKET];
+    const unsigned empty = grdma_hint_matches(bucket, 0);
+    return empty != 0 ? &bucket[__builtin_ctz(empty)] : worst_slot(module, bucket, value);
 }
 
 static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t address, const grdma_region_t *region)

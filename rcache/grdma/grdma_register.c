@@ -45,13 +45,19 @@ static __attribute__((noinline)) void take_back(grdma_module_t *module, const gr
     }
 }
 
+/* Is the region over? Then there is no need to count anything. Most hints that lead nowhere are such ones. */
+static inline bool is_over(const grdma_region_t *region)
+{
+    return (grdma_flags(region) & MCA_RCACHE_FLAGS_INVALID) != 0;
+}
+
 /* Refer to the region, and then see whether it is what is wanted. */
 static grdma_region_t *try(grdma_module_t *module, grdma_block_t *block, uint32_t id, sought_t sought)
 {
     grdma_count_t *count = grdma_count_of(block, id);
     grdma_region_t *region = grdma_at(module, id);
 
-    if (count == NULL) {
+    if (count == NULL || is_over(region)) {
         return NULL;
     }
     grdma_take(count);
@@ -184,6 +190,12 @@ static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module
     return OPAL_SUCCESS;
 }
 
+/* Of blocks that are larger than a page. */
+static inline bool has_coarse_hints(const grdma_module_t *module)
+{
+    return (atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & ~1u) != 0;
+}
+
 /* What the thread remembers is not it, or was wiped, because this is a fork child: the first hint of the page. */
 static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, grdma_block_t *block,
                                                       uintptr_t start, uintptr_t last, int32_t access,
@@ -195,11 +207,19 @@ static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, gr
     const uint32_t id = id_in(&bucket[__builtin_ctz(matches | 1u << (GRDMA_HINT_BUCKET - 1))]);
     const unsigned chunk = grdma_chunk_of(id);
 
+    if (matches == 0 && !has_coarse_hints(module)) {
+        return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
+    }
     if (__builtin_expect(
             matches == 0 || id == 0 || grdma_counts_in_chunk(block, chunk) == 0 || !opal_fork_is_known(), 0)) {
         return register_by_any_hint(module, block, start, last, access, reg);
     }
     grdma_region_t *region = grdma_in_chunk(module, chunk, id);
+    if (__builtin_expect(is_over(region), 0)) {
+        return (matches & (matches - 1)) == 0 && !has_coarse_hints(module)
+                   ? register_slowly(module, (void *) start, last - start + 1, 0, access, reg)
+                   : register_by_any_hint(module, block, start, last, access, reg);
+    }
     grdma_count_t *count = grdma_count_in(grdma_counts_in_chunk(block, chunk), id);
     grdma_take(count);
     if (__builtin_expect(!is_wanted(region, (sought_t){ start, last, access }), 0)) {

@@ -11,7 +11,7 @@
 void grdma_unindex_locked(grdma_module_t *module, grdma_region_t *region)
 {
     if ((grdma_flags(region) & GRDMA_INDEXED) != 0) {
-        interval_btree_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
+        interval_index_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
                               region->super.cache_id);
         __atomic_fetch_and(&region->super.flags, ~GRDMA_INDEXED, __ATOMIC_RELAXED);
         grdma_filter_remove_locked(module, region);
@@ -144,8 +144,12 @@ void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t 
 
     grdma_batch_begin_locked(module, !(first == 0 && last == UINTPTR_MAX), &release.batch);
     release.batch.idle = *idle;
-    interval_btree_remove_overlapping(&module->index, first >> module->page_shift, last >> module->page_shift,
-                                      release_ids, &release);
+    const uint64_t first_page = first >> module->page_shift, last_page = last >> module->page_shift;
+    /* Of most releases, the filter knows then that there were no others. */
+    if (interval_index_remove_newest(&module->index, first_page, last_page, release_ids, &release) == 0
+        || page_filter_may_hold(&module->filter, first, last)) {
+        interval_index_remove_older(&module->index, first_page, last_page, release_ids, &release);
+    }
     grdma_batch_end_locked(module, cause, &release.batch);
     *idle = release.batch.idle;
 }
@@ -269,9 +273,9 @@ static void end_now(grdma_module_t *module, grdma_list_t *idle)
         grdma_deregister_list(module, &id, &count);
     }
     grdma_give_room_of(module, idle);
-    if (pthread_mutex_trylock(&module->lock) == 0) {
+    if (grdma_mutex_try(&module->lock)) {
         account_in_hook_locked(module, idle);
-        pthread_mutex_unlock(&module->lock);
+        grdma_mutex_unlock(&module->lock);
     } else {
         push(module, &module->returned, idle->first, last_in(module, idle));
         idle->first = 0;
@@ -311,7 +315,7 @@ static void unlock_in_hook(grdma_module_t *module, grdma_list_t *idle)
         atomic_fetch_add(&module->ending_alone,
                          1); /* While nobody can find out that they are not idle regions any more. */
     }
-    pthread_mutex_unlock(&module->lock);
+    grdma_mutex_unlock(&module->lock);
     grdma_end_in_hook(module, idle);
     if (is_counted) {
         atomic_fetch_sub(&module->ending_alone, 1);
@@ -324,7 +328,7 @@ static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_
     const opal_mem_hooks_cause_t cause = opal_mem_hooks_current_cause();
     grdma_list_t idle = { 0 };
 
-    if (pthread_mutex_trylock(&module->lock) == 0) {
+    if (grdma_mutex_try(&module->lock)) {
         handle_mail_locked(module, &idle);
         grdma_invalidate_locked(module, first, last, cause, &idle);
         unlock_in_hook(module, &idle);
@@ -334,7 +338,7 @@ static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_
         grdma_pending_post(&module->pending, first, last - first + 1, cause, grdma_releaser(module));
         barrier_after_rmw();
     }
-    while (grdma_has_mail(module) && pthread_mutex_trylock(&module->lock) == 0) {
+    while (grdma_has_mail(module) && grdma_mutex_try(&module->lock)) {
         handle_mail_locked(module, &idle);
         unlock_in_hook(module, &idle);
     }

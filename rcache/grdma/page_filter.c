@@ -8,52 +8,27 @@
 
 #include "opal/constants.h"
 
-enum { BLOCK_SHIFT = 6, BLOCK_SLOTS = 1 << BLOCK_SHIFT, SLOT_MAX = UINT8_MAX, LOAD_SHIFT = 3, GROWTH_SHIFT = 2 };
+enum { SLOT_MAX = UINT8_MAX, LOAD_SHIFT = 3, GROWTH_SHIFT = 2 };
 
 typedef _Atomic(uint8_t) slot_t;
-
-struct page_filter_table_t {
-    unsigned bits;              /* 2^bits slots. */
-    uint32_t occupied;          /* Those that are not 0. Under the lock. */
-    page_filter_table_t *older; /* The one that this replaced. */
-    _Alignas(64) slot_t slot[];
-};
 
 typedef struct granules_t {
     unsigned level;
     uintptr_t first, last;
 } granules_t;
 
-static uintptr_t granule(uintptr_t address, unsigned level)
-{
-    return address >> (PAGE_FILTER_SHIFT + level * PAGE_FILTER_SHIFT_STEP);
-}
-
 /* Where a region is counted; level PAGE_FILTER_LEVELS: nowhere, it is too large. */
 static granules_t granules_of(uintptr_t first, uintptr_t last)
 {
     granules_t found = { .level = 0 };
     for (; found.level < PAGE_FILTER_LEVELS; found.level++) {
-        found.first = granule(first, found.level);
-        found.last = granule(last, found.level);
+        found.first = page_filter_granule(first, found.level);
+        found.last = page_filter_granule(last, found.level);
         if (found.last - found.first < PAGE_FILTER_REGION_GRANULES) {
             break;
         }
     }
     return found;
-}
-
-/* The 64 granules around this one have the slots x ^ 0 to x ^ 63, x being the result: in one line, and in each block in
- * another order, so that regions that lie 4 MiB apart do not share the few slots of one column. */
-static size_t block_of(const page_filter_table_t *table, unsigned level, uintptr_t number)
-{
-    uint64_t key = (uint64_t) (number >> BLOCK_SHIFT) * PAGE_FILTER_LEVELS + level;
-    return (size_t) ((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - table->bits));
-}
-
-static size_t slot_of(const page_filter_table_t *table, unsigned level, uintptr_t number)
-{
-    return block_of(table, level, number) ^ (number & (BLOCK_SLOTS - 1));
 }
 
 static page_filter_table_t *current(const page_filter_t *filter)
@@ -85,7 +60,7 @@ static inline __attribute__((always_inline)) void change_slots(
 {
     if (granules->level < PAGE_FILTER_LEVELS) {
         for (uintptr_t number = granules->first; number <= granules->last; number++) {
-            change_slot(&table->slot[slot_of(table, granules->level, number)], &table->occupied);
+            change_slot(&table->slot[page_filter_slot(table, granules->level, number)], &table->occupied);
         }
     }
 }
@@ -96,18 +71,12 @@ static void flip_level(page_filter_t *filter, unsigned level)
     atomic_store_explicit(&filter->levels, levels ^ 1u << level, memory_order_release); /* Likewise. */
 }
 
-/* Most regions are small, and lie in one granule. */
-static inline bool is_in_one_granule(uintptr_t first, uintptr_t last)
-{
-    return granule(first, 0) == granule(last, 0);
-}
-
 static inline __attribute__((always_inline)) unsigned change(page_filter_table_t *table, uintptr_t first,
                                                              uintptr_t last,
                                                              void (*change_slot)(slot_t *slot, uint32_t *occupied))
 {
-    if (is_in_one_granule(first, last)) {
-        change_slot(&table->slot[slot_of(table, 0, granule(first, 0))], &table->occupied);
+    if (page_filter_is_one_granule(first, last)) {
+        change_slot(&table->slot[page_filter_slot(table, 0, page_filter_granule(first, 0))], &table->occupied);
         return 0;
     }
     const granules_t granules = granules_of(first, last);
@@ -139,30 +108,29 @@ static bool level_may_hold(const page_filter_table_t *table, unsigned level, uin
         return true;
     }
     for (uintptr_t number = first;;) {
-        size_t block = block_of(table, level, number);
+        size_t block = page_filter_block(table, level, number);
         do {
-            if (atomic_load_explicit(&table->slot[block ^ (number & (BLOCK_SLOTS - 1))], memory_order_acquire)
+            if (atomic_load_explicit(&table->slot[block ^ (number & (PAGE_FILTER_BLOCK_SLOTS - 1))],
+                                     memory_order_acquire)
                 != 0) {
                 return true;
             }
             if (number++ == last) {
                 return false;
             }
-        } while ((number & (BLOCK_SLOTS - 1)) != 0);
+        } while ((number & (PAGE_FILTER_BLOCK_SLOTS - 1)) != 0);
     }
 }
 
-bool page_filter_may_hold(const page_filter_t *filter, uintptr_t first, uintptr_t last)
+bool page_filter_may_hold_any(const page_filter_t *filter, uint32_t levels, uintptr_t first, uintptr_t last)
 {
-    uint32_t levels = atomic_load_explicit(&filter->levels, memory_order_acquire);
     if (levels >> PAGE_FILTER_LEVELS != 0) {
         return true;
     }
-    /* Acquire: a table that was filled by somebody else. */
     const page_filter_table_t *table = atomic_load_explicit(&filter->table, memory_order_acquire);
     for (; levels != 0; levels &= levels - 1) {
         unsigned level = (unsigned) __builtin_ctz(levels);
-        if (level_may_hold(table, level, granule(first, level), granule(last, level))) {
+        if (level_may_hold(table, level, page_filter_granule(first, level), page_filter_granule(last, level))) {
             return true;
         }
     }

@@ -35,7 +35,14 @@ enum {
     PAGE_FILTER_BITS_MAX = 28,
 };
 
-typedef struct page_filter_table_t page_filter_table_t;
+enum { PAGE_FILTER_BLOCK_SHIFT = 6, PAGE_FILTER_BLOCK_SLOTS = 1 << PAGE_FILTER_BLOCK_SHIFT };
+
+typedef struct page_filter_table_t {
+    unsigned bits;                     /**< 2^bits slots. Constant. */
+    uint32_t occupied;                 /**< Those that are not 0. The lock's. */
+    struct page_filter_table_t *older; /**< The one that this replaced. */
+    _Alignas(64) _Atomic uint8_t slot[];
+} page_filter_table_t;
 
 typedef struct page_filter_t {
     /** What hooks read: by itself in a line that changes only when a level's first region comes or its last goes. */
@@ -63,9 +70,49 @@ void page_filter_add(page_filter_t *filter, uintptr_t first, uintptr_t last);
 /** Undo one page_filter_add() of the same bytes. Under the lock. Hook context. */
 void page_filter_remove(page_filter_t *filter, uintptr_t first, uintptr_t last);
 
+static inline uintptr_t page_filter_granule(uintptr_t address, unsigned level)
+{
+    return address >> (PAGE_FILTER_SHIFT + level * PAGE_FILTER_SHIFT_STEP);
+}
+
+/** Most regions are small, and lie in one granule. */
+static inline bool page_filter_is_one_granule(uintptr_t first, uintptr_t last)
+{
+    return page_filter_granule(first, 0) == page_filter_granule(last, 0);
+}
+
+/** The 64 granules around this one have the slots x ^ 0 to x ^ 63, x being the result: in one line, and in each block in
+ * another order, so that regions that lie 4 MiB apart do not share the few slots of one column. */
+static inline size_t page_filter_block(const page_filter_table_t *table, unsigned level, uintptr_t number)
+{
+    const uint64_t key = (uint64_t) (number >> PAGE_FILTER_BLOCK_SHIFT) * PAGE_FILTER_LEVELS + level;
+
+    return (size_t) ((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - table->bits));
+}
+
+static inline size_t page_filter_slot(const page_filter_table_t *table, unsigned level, uintptr_t number)
+{
+    return page_filter_block(table, level, number) ^ (number & (PAGE_FILTER_BLOCK_SLOTS - 1));
+}
+
+/** That of the next one, for ranges and regions of all sizes. */
+bool page_filter_may_hold_any(const page_filter_t *filter, uint32_t levels, uintptr_t first, uintptr_t last);
+
 /** Has a region over some of the bytes [first, last] been added? No lock, no writes. Hook context.
  * @return false: none has, under the rule above. true: perhaps. */
-bool page_filter_may_hold(const page_filter_t *filter, uintptr_t first, uintptr_t last);
+static inline bool page_filter_may_hold(const page_filter_t *filter, uintptr_t first, uintptr_t last)
+{
+    const uint32_t levels = atomic_load_explicit(&filter->levels, memory_order_acquire);
+
+    if (levels != 1 || !page_filter_is_one_granule(first, last)) {
+        return page_filter_may_hold_any(filter, levels, first, last);
+    }
+    /* Acquire: a table that was filled by somebody else. */
+    const page_filter_table_t *table = atomic_load_explicit(&filter->table, memory_order_acquire);
+    return atomic_load_explicit(&table->slot[page_filter_slot(table, 0, page_filter_granule(first, 0))],
+                                memory_order_acquire)
+           != 0;
+}
 
 /** Is the table so full that it answers yes too often? Under the lock.
  * @return 0: no. Else the bits of a larger one:

@@ -1,5 +1,5 @@
 # Registration cache and providers.
-rcache_tests = test/rcache/test_interval_btree test/rcache/test_page_filter \
+rcache_tests = test/rcache/test_interval_btree test/rcache/test_interval_index test/rcache/test_grdma_mutex test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads \
 	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common \
 	test/rcache/test_rcache_limits test/rcache/test_grdma_in_use test/rcache/test_rcache_stack test/rcache/test_grdma_overlap \
@@ -55,6 +55,12 @@ test_rcache_mca_rcache_hook_la_LIBADD = libopalmem.la
 test_rcache_mca_rcache_hook_la_LDFLAGS = $(fake_module_ldflags)
 
 
+test_rcache_test_interval_index_SOURCES = test/rcache/test_interval_index.c
+test_rcache_test_interval_index_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_interval_index_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_rcache_test_grdma_mutex_SOURCES = test/rcache/test_grdma_mutex.c
+test_rcache_test_grdma_mutex_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_mutex_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_interval_btree_SOURCES = test/rcache/test_interval_btree.c
 test_rcache_test_interval_btree_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_interval_btree_LDADD = libopalmem_internal.la $(CHECK_LIBS)

@@ -107,7 +107,7 @@ typedef struct mca_rcache_base_resources_t {
 typedef struct mca_rcache_base_stats_t {
     uint64_t hits;                                   /**< Lookups that were answered from the cache. */
     uint64_t misses;                                 /**< Lookups that had to register, or could not. */
-    uint64_t registrations;                          /**< Successful calls of register_mem. */
+    uint64_t registrations;                          /**< Calls of register_mem that succeeded, or go on. */
     uint64_t deregistrations;                        /**< Calls of deregister_mem. */
     uint64_t evictions;                              /**< Idle registrations dropped for a limit. */
     uint64_t invalidations[MCA_RCACHE_STATS_CAUSES]; /**< Registrations dropped, by cause of release. */
