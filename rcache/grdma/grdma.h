@@ -390,6 +390,8 @@ int grdma_regions_grow(grdma_module_t *module, uint32_t needed);
 /** An id for a new region, or 0: grow first. */
 uint32_t grdma_id_take_locked(grdma_module_t *module);
 void grdma_id_give_locked(grdma_module_t *module, uint32_t id);
+/** A whole list of so many; `end` is where its last link is. It is empty then. */
+void grdma_ids_give_locked(grdma_module_t *module, grdma_list_t *list, uint32_t *end, uint32_t count);
 void grdma_regions_free(grdma_module_t *module);
 /** More hints, if the cache has outgrown them. Not under the lock, not from hook context. */
 void grdma_hints_fit(grdma_module_t *module);

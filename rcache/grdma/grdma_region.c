@@ -87,6 +87,14 @@ void grdma_id_give_locked(grdma_module_t *module, uint32_t id)
     module->live--;
 }
 
+void grdma_ids_give_locked(grdma_module_t *module, grdma_list_t *list, uint32_t *end, uint32_t count)
+{
+    *end = module->free.first;
+    module->free.first = list->first;
+    list->first = 0;
+    module->live -= count;
+}
+
 /* ---- Hints --------------------------------------------------------------------------------------- */
 
 /* The coarsest block over the address that lies within the region. */

@@ -201,19 +201,25 @@ void grdma_leave(grdma_module_t *module, grdma_list_t *idle)
 
 void grdma_account_locked(grdma_module_t *module, grdma_list_t *ended)
 {
+    uint32_t *link = &ended->first, freed = 0;
     size_t count = 0, bytes = 0;
 
-    for (uint32_t id; (id = grdma_list_take(module, ended)) != 0; count++) {
+    while (*link != 0) {
+        const uint32_t id = *link;
         grdma_region_t *region = grdma_at(module, id);
 
+        count++;
         bytes += grdma_length(region);
         if ((grdma_flags(region) & GRDMA_WATCHED) != 0) {
+            *link = region->super.watch.reserved;
             push(module, &module->spent, id, id);
         } else {
             __atomic_store_n(&region->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
-            grdma_id_give_locked(module, id);
+            freed++;
+            link = &region->super.watch.reserved;
         }
     }
+    grdma_ids_give_locked(module, ended, link, freed);
     grdma_add_locked(&module->counters->deregistrations, count);
     grdma_add_locked(&module->counters->bytes, -bytes);
     grdma_add_locked(&module->counters->count, -count);
@@ -256,8 +262,9 @@ int grdma_deregister_list(const grdma_module_t *module, uint32_t *id, size_t *co
     const mca_rcache_base_resources_t *resources = &module->resources;
     mca_rcache_base_registration_t *regs[GRDMA_AT_ONCE];
 
-    for (*count = 0; *count < GRDMA_AT_ONCE && *id != 0; *id = grdma_next(module, *id)) {
-        regs[(*count)++] = &grdma_at(module, *id)->super;
+    for (*count = 0; *count < GRDMA_AT_ONCE && *id != 0; ++*count) {
+        regs[*count] = &grdma_at(module, *id)->super;
+        *id = __atomic_load_n(&regs[*count]->watch.reserved, __ATOMIC_RELAXED);
     }
     return *count > 1 && resources->deregister_many != NULL
                ? resources->deregister_many(resources->reg_data, regs, *count)
