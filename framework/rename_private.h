@@ -53,6 +53,7 @@
 #define grdma_hints_make OPALMEM_NAME(grdma_hints_make)
 #define grdma_id_give_locked OPALMEM_NAME(grdma_id_give_locked)
 #define grdma_id_take_locked OPALMEM_NAME(grdma_id_take_locked)
+#define grdma_ids_give_locked OPALMEM_NAME(grdma_ids_give_locked)
 #define grdma_in_use_prepare OPALMEM_NAME(grdma_in_use_prepare)
 #define grdma_invalidate_locked OPALMEM_NAME(grdma_invalidate_locked)
 #define grdma_invalidate_range OPALMEM_NAME(grdma_invalidate_range)

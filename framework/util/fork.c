@@ -20,8 +20,8 @@
 enum { PAGE_WIPED = 0, PAGE_ALIVE = OPAL_FORK_ALIVE, PAGE_BUSY = 2 };
 
 /* Where the kernel has no MADV_WIPEONFORK: only pthread_atfork notices. */
-static atomic_int no_page = PAGE_ALIVE;
-_Atomic(atomic_int *) opal_fork_word = &no_page;
+atomic_int opal_fork_no_page = PAGE_ALIVE;
+_Atomic(atomic_int *) opal_fork_word = &opal_fork_no_page;
 
 /* Written by the one thread that took the word from WIPED to BUSY, or by the atfork handler. */
 _Atomic uint64_t opal_fork_count;
@@ -59,7 +59,7 @@ void opal_fork_notice(void)
 
 static void after_fork_in_child(void)
 {
-    if (atomic_load(&opal_fork_word) == &no_page) {
+    if (atomic_load(&opal_fork_word) == &opal_fork_no_page) {
         become_child();
     } else {
         opal_fork_notice();
@@ -79,7 +79,7 @@ static void make_wiped_page(void)
         return;
     }
     atomic_store((atomic_int *) page, PAGE_ALIVE);
-    atomic_int *expected = &no_page;
+    atomic_int *expected = &opal_fork_no_page;
     if (!atomic_compare_exchange_strong(&opal_fork_word, &expected, (atomic_int *) page)) {
         munmap(page, size); /* Another thread was faster. */
     }

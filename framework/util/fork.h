@@ -17,6 +17,8 @@ int opal_fork_start(void);
 /** Points to a word that is not OPAL_FORK_ALIVE exactly in a child that has not noticed yet. Set by start. */
 extern _Atomic(atomic_int *) opal_fork_word;
 #define OPAL_FORK_ALIVE 1
+/** What it points to where the kernel cannot wipe memory. */
+extern atomic_int opal_fork_no_page;
 
 /** Number of forks between the process that started the library and this one; use opal_fork_generation(). */
 extern _Atomic uint64_t opal_fork_count;
@@ -29,6 +31,12 @@ static inline bool opal_fork_is_known(void)
 {
     const atomic_int *word = atomic_load_explicit(&opal_fork_word, memory_order_acquire);
     return __builtin_expect(atomic_load_explicit(word, memory_order_acquire) == OPAL_FORK_ALIVE, 1);
+}
+
+/** Does the kernel tell a child what it is, by wiping memory? If not, only libc's forks are noticed, and these at once. */
+static inline bool opal_fork_is_told_by_kernel(void)
+{
+    return atomic_load_explicit(&opal_fork_word, memory_order_acquire) != &opal_fork_no_page;
 }
 
 /** Before anything is used that a fork child must not share with its parent. Hook context. */

@@ -116,6 +116,12 @@ typedef struct grdma_front_t {
     grdma_count_t *count; /**< That of the region. */
 } grdma_front_t;
 
+/** A region, and this thread's count of it. */
+typedef struct grdma_found_t {
+    grdma_region_t *region;
+    grdma_count_t *count;
+} grdma_found_t;
+
 #define GRDMA_FRONTS 128 /**< 3 KiB: a tenth of what a processor's first cache holds. */
 
 /** Never 0, which is what the kernel makes of fronts in a fork child. */
@@ -134,6 +140,7 @@ typedef struct grdma_block_t {
     grdma_module_t *module;                 /**< Constant. */
     struct grdma_block_t *next;             /**< Of the cache; constant. */
     struct grdma_block_t *next_of_thread;   /**< Under the lock of threads. */
+    grdma_found_t refused;                  /**< The owner's, between two functions. */
     bool has_fronts;                        /**< The kernel wipes them; else nothing is remembered. */
     _Atomic uint32_t pinning; /**< Registrations of the owner that are on their way; the owner's to write. */
     grdma_count_t near[GRDMA_NEAR_IDS]; /**< Counts of the first ids, by id: found without looking where. */

@@ -3,14 +3,34 @@
 #include "rcache/grdma/grdma_hint.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
-static size_t pages(size_t bytes)
+#include "framework/util/fork.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+static size_t slot_bytes(const grdma_hints_t *hints)
 {
-    return (bytes + 4095) & ~(size_t) 4095;
+    return (size_t) hints->buckets * GRDMA_HINT_BUCKET * sizeof(hints->slot[0]);
+}
+
+static void unmap(grdma_hints_t *hints)
+{
+    munmap((char *) hints->slot - hints->page, hints->page + slot_bytes(hints));
+}
+
+/* @return false: not where it would be needed. */
+static bool let_forks_wipe(grdma_hints_t *hints)
+{
+    return madvise((void *) hints->slot, slot_bytes(hints), MADV_WIPEONFORK) == 0
+           || !opal_fork_is_told_by_kernel();
 }
 
 grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older)
 {
+    const size_t page = (size_t) sysconf(_SC_PAGESIZE);
     uint32_t buckets = 2;
     unsigned log = 1;
 
@@ -18,20 +38,22 @@ grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older)
         buckets *= 2;
         log++;
     }
-    const size_t mapped = pages(sizeof(grdma_hints_t) + (size_t) buckets * GRDMA_HINT_BUCKET * sizeof(uint32_t));
-    grdma_hints_t *hints = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (hints == MAP_FAILED) {
+    const size_t bytes = (size_t) buckets * GRDMA_HINT_BUCKET * sizeof(uint32_t);
+    char *memory = mmap(NULL, page + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    grdma_hints_t *hints = (grdma_hints_t *) (void *) (memory + page - offsetof(grdma_hints_t, slot));
+    *hints = (grdma_hints_t){ .shift = 64 - log, .buckets = buckets, .older = older, .page = page };
+    if (!let_forks_wipe(hints)) {
+        unmap(hints);
         return NULL;
     }
 #ifdef MADV_HUGEPAGE
-    if (mapped >= (size_t) 2 << 20) {
-        madvise(hints, mapped, MADV_HUGEPAGE); /* Each lookup goes to another page of it. */
+    if (bytes >= (size_t) 2 << 20) {
+        madvise((void *) hints->slot, bytes, MADV_HUGEPAGE); /* Each lookup goes to another page of it. */
     }
 #endif
-    hints->shift = 64 - log;
-    hints->buckets = buckets;
-    hints->older = older;
-    hints->mapped = mapped;
     return hints;
 }
 
@@ -40,7 +62,7 @@ void grdma_hints_free(grdma_hints_t *hints)
     while (hints != NULL) {
         grdma_hints_t *older = hints->older;
 
-        munmap(hints, hints->mapped);
+        unmap(hints);
         hints = older;
     }
 }
@@ -48,6 +70,19 @@ void grdma_hints_free(grdma_hints_t *hints)
 void grdma_hints_empty(grdma_hints_t *hints)
 {
     for (size_t i = 0; i < (size_t) hints->buckets * GRDMA_HINT_BUCKET; i++) {
-        atomic_store_explicit(&hints->slot[i], 0, memory_order_relaxed);
+        if (atomic_load_explicit(&hints->slot[i], memory_order_relaxed) != 0) {
+            atomic_store_explicit(&hints->slot[i], 0, memory_order_relaxed);
+        }
     }
+}
+
+void grdma_hints_give_back(grdma_hints_t *hints)
+{
+    grdma_hints_empty(hints);
+    madvise((void *) hints->slot, slot_bytes(hints), MADV_DONTNEED);
+}
+
+void grdma_hints_discard(grdma_hints_t *hints)
+{
+    unmap(hints);
 }

@@ -2,7 +2,8 @@
 /* Hints: which region a lookup of an address ended at. A table of slots, each a tag and an id, in buckets of one half of a
  * line of the processor's cache. Whoever follows a hint checks the region itself, so a hint may be wrong or missing: slots
  * are read (acquire: the region's memory is there) and stored (release) one by one, by anybody, at any time. The table never gives its memory back while its cache lives:
- * a reader may still look at one that has been replaced. */
+ * a reader may still look at one that has been replaced. The kernel wipes the slots in a fork child, which so follows no hint
+ * before it knows what it is (where it cannot, every fork is noticed at once: framework/util/fork.h). */
 #ifndef RCACHE_GRDMA_GRDMA_HINT_H
 #define RCACHE_GRDMA_GRDMA_HINT_H
 
@@ -21,11 +22,12 @@
 #define GRDMA_HINT_ID_MASK ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - 1)
 #define GRDMA_HINT_BUCKET 8
 
+/** Lies at the end of a page: the slots begin with the next one. */
 typedef struct grdma_hints_t {
     uint32_t shift;              /**< Of a hash, to its bucket. Constant. */
     uint32_t buckets;            /**< A power of two. Constant. */
     struct grdma_hints_t *older; /**< Replaced by this one; emptied, but mapped. Constant. */
-    size_t mapped;               /**< Bytes. Constant. */
+    size_t page;                 /**< Bytes of the page before the slots, in which this is. Constant. */
     _Atomic uint32_t slot[] __attribute__((aligned(64))); /**< tag << 24 | id; 0: empty. */
 } grdma_hints_t;
 
@@ -83,7 +85,11 @@ static inline unsigned grdma_hint_matches(_Atomic uint32_t *bucket, uint32_t tag
 grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older);
 /** Unmap it and those before it. */
 void grdma_hints_free(grdma_hints_t *hints);
-/** Give the memory of a table's slots back; readers find it empty. Hook context. */
+/** Readers find nothing in it from now on. Hook context. */
 void grdma_hints_empty(grdma_hints_t *hints);
+/** The same, and its slots' memory is given back. Not from hook context. */
+void grdma_hints_give_back(grdma_hints_t *hints);
+/** Unmap one that nobody has seen. */
+void grdma_hints_discard(grdma_hints_t *hints);
 
 #endif

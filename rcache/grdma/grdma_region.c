@@ -188,11 +188,10 @@ void grdma_hints_fit(grdma_module_t *module)
         return; /* It works with the old one. */
     }
     if (!atomic_compare_exchange_strong(&module->hints, &old, hints)) {
-        munmap(hints, hints->mapped);
+        grdma_hints_discard(hints);
         return;
     }
-    grdma_hints_empty(old);
-    madvise((char *) old + 4096, old->mapped - 4096, MADV_DONTNEED);
+    grdma_hints_give_back(old);
     refill(module, hints, atomic_load_explicit(&module->high, memory_order_relaxed));
 }
 

@@ -190,6 +190,15 @@ static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module
     return OPAL_SUCCESS;
 }
 
+/* A reference was counted to what a hint led to, and that is not it. */
+static __attribute__((noinline)) int register_refused(grdma_module_t *module, grdma_block_t *block,
+                                                      uintptr_t start, uintptr_t last, int32_t access,
+                                                      mca_rcache_base_registration_t **reg)
+{
+    take_back(module, block->refused.region, block->refused.count);
+    return register_by_any_hint(module, block, start, last, access, reg);
+}
+
 /* Of blocks that are larger than a page. */
 static inline bool has_coarse_hints(const grdma_module_t *module)
 {
@@ -210,8 +219,7 @@ static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, gr
     if (matches == 0 && !has_coarse_hints(module)) {
         return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
     }
-    if (__builtin_expect(
-            matches == 0 || id == 0 || grdma_counts_in_chunk(block, chunk) == 0 || !opal_fork_is_known(), 0)) {
+    if (__builtin_expect(matches == 0 || id == 0 || grdma_counts_in_chunk(block, chunk) == 0, 0)) {
         return register_by_any_hint(module, block, start, last, access, reg);
     }
     grdma_region_t *region = grdma_in_chunk(module, chunk, id);
@@ -223,8 +231,8 @@ static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, gr
     grdma_count_t *count = grdma_count_in(grdma_counts_in_chunk(block, chunk), id);
     grdma_take(count);
     if (__builtin_expect(!is_wanted(region, (sought_t){ start, last, access }), 0)) {
-        take_back(module, region, count);
-        return register_by_any_hint(module, block, start, last, access, reg);
+        block->refused = (grdma_found_t){ region, count };
+        return register_refused(module, block, start, last, access, reg);
     }
     grdma_remember(block, grdma_front_page(start), region, count);
     mca_rcache_stats_bump(&block->counters->hits);
