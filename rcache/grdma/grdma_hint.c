@@ -2,8 +2,8 @@
 /* Tables of hints: their memory. */
 #include "rcache/grdma/grdma_hint.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "framework/util/fork.h"
 
@@ -16,21 +16,33 @@ static size_t slot_bytes(const grdma_hints_t *hints)
     return (size_t) hints->buckets * GRDMA_HINT_BUCKET * sizeof(hints->slot[0]);
 }
 
-static void unmap(grdma_hints_t *hints)
+/* @return false: not where it would be needed. */
+static bool let_forks_wipe(void *memory, size_t size)
 {
-    munmap((char *) hints->slot - hints->page, hints->page + slot_bytes(hints));
+    return madvise(memory, size, MADV_WIPEONFORK) == 0 || !opal_fork_is_told_by_kernel();
 }
 
-/* @return false: not where it would be needed. */
-static bool let_forks_wipe(grdma_hints_t *hints)
+static void *map_slots(size_t size)
 {
-    return madvise((void *) hints->slot, slot_bytes(hints), MADV_WIPEONFORK) == 0
-           || !opal_fork_is_told_by_kernel();
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    if (!let_forks_wipe(memory, size)) {
+        munmap(memory, size);
+        return NULL;
+    }
+#ifdef MADV_HUGEPAGE
+    if (size >= (size_t) 2 << 20) {
+        madvise(memory, size, MADV_HUGEPAGE); /* Each lookup goes to another page of it. */
+    }
+#endif
+    return memory;
 }
 
 grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older)
 {
-    const size_t page = (size_t) sysconf(_SC_PAGESIZE);
     uint32_t buckets = 2;
     unsigned log = 1;
 
@@ -38,23 +50,23 @@ grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older)
         buckets *= 2;
         log++;
     }
-    const size_t bytes = (size_t) buckets * GRDMA_HINT_BUCKET * sizeof(uint32_t);
-    char *memory = mmap(NULL, page + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
+    grdma_hints_t *hints = malloc(sizeof(*hints));
+    if (hints == NULL) {
         return NULL;
     }
-    grdma_hints_t *hints = (grdma_hints_t *) (void *) (memory + page - offsetof(grdma_hints_t, slot));
-    *hints = (grdma_hints_t){ .shift = 64 - log, .buckets = buckets, .older = older, .page = page };
-    if (!let_forks_wipe(hints)) {
-        unmap(hints);
+    *hints = (grdma_hints_t){ .shift = 64 - log, .buckets = buckets, .older = older };
+    hints->slot = map_slots(slot_bytes(hints));
+    if (hints->slot == NULL) {
+        free(hints);
         return NULL;
     }
-#ifdef MADV_HUGEPAGE
-    if (bytes >= (size_t) 2 << 20) {
-        madvise((void *) hints->slot, bytes, MADV_HUGEPAGE); /* Each lookup goes to another page of it. */
-    }
-#endif
     return hints;
+}
+
+void grdma_hints_discard(grdma_hints_t *hints)
+{
+    munmap((void *) hints->slot, slot_bytes(hints));
+    free(hints);
 }
 
 void grdma_hints_free(grdma_hints_t *hints)
@@ -62,7 +74,7 @@ void grdma_hints_free(grdma_hints_t *hints)
     while (hints != NULL) {
         grdma_hints_t *older = hints->older;
 
-        unmap(hints);
+        grdma_hints_discard(hints);
         hints = older;
     }
 }
@@ -80,9 +92,4 @@ void grdma_hints_give_back(grdma_hints_t *hints)
 {
     grdma_hints_empty(hints);
     madvise((void *) hints->slot, slot_bytes(hints), MADV_DONTNEED);
-}
-
-void grdma_hints_discard(grdma_hints_t *hints)
-{
-    unmap(hints);
 }

@@ -22,13 +22,12 @@
 #define GRDMA_HINT_ID_MASK ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - 1)
 #define GRDMA_HINT_BUCKET 8
 
-/** Lies at the end of a page: the slots begin with the next one. */
+/** Constant. */
 typedef struct grdma_hints_t {
-    uint32_t shift;              /**< Of a hash, to its bucket. Constant. */
-    uint32_t buckets;            /**< A power of two. Constant. */
-    struct grdma_hints_t *older; /**< Replaced by this one; emptied, but mapped. Constant. */
-    size_t page;                 /**< Bytes of the page before the slots, in which this is. Constant. */
-    _Atomic uint32_t slot[] __attribute__((aligned(64))); /**< tag << 24 | id; 0: empty. */
+    _Atomic uint32_t *slot;      /**< tag << 24 | id; 0: empty. In pages of its own. */
+    uint32_t shift;              /**< Of a hash, to its bucket. */
+    uint32_t buckets;            /**< A power of two. */
+    struct grdma_hints_t *older; /**< Replaced by this one; emptied, but mapped. */
 } grdma_hints_t;
 
 /* A block of addresses: of level 0 a page of 4 KiB, of level 1 2 MiB, of level 2 1 GiB, that lies within one region. */
