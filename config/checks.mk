@@ -3,7 +3,7 @@ EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/c
 	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/under-valgrind.sh config/check-aarch64.sh \
 	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
-.PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso \
+.PHONY: help check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso check-clang-dso \
 	check-stress check-prefix check-vm check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
 
 help:
@@ -19,6 +19,7 @@ help:
 	echo "check-valgrind  tests under valgrind"; \
 	echo "check-clang     tests of a build with clang"; \
 	echo "check-dso       tests of a build with components as DSOs"; \
+	echo "check-clang-dso tests of a build with both, for want of time (not in check-all)"; \
 	echo "check-prefix    tests of builds with another symbol prefix, components static and as DSOs"; \
 	echo "check-without   tests of builds without each optional library, and without all"; \
 	echo "check-vm        the provider verbs on soft-RoCE, in a QEMU guest (needs Debian's archive once; not in check-all)"; \
@@ -55,6 +56,8 @@ check-clang:
 	$(variant) clang CC=clang CXX=clang++ CFLAGS='-O2 -g -gdwarf-4'
 check-dso:
 	$(variant) dso --enable-mca-dso
+check-clang-dso:
+	$(variant) clang-dso CC=clang CXX=clang++ CFLAGS='-O2 -g -gdwarf-4' --enable-mca-dso
 check-prefix:
 	$(variant) prefix --with-symbol-prefix=myrt_
 	$(variant) prefix-dso --with-symbol-prefix=other_runtime_ --enable-mca-dso
