@@ -19,13 +19,18 @@ static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t so
            && (reg->access_flags & sought.access) == sought.access;
 }
 
-/* A region that the kernel tells of: has it told of nothing that is not handled, and does the region hold? The flags are
- * read before, since of others there may be no watch, and after, since what was handled meanwhile has marked its regions. */
+/* A region of which not hooks alone tell: has the kernel told of nothing that is not handled, does the region hold, and does a
+ * component say so that wants to be asked? The flags are read before, since of others there may be no watch, and after, since
+ * what was handled meanwhile has marked its regions. The reference keeps bounds and watch as they are. */
 static bool is_as_told(const grdma_region_t *region, sought_t sought)
 {
-    return (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD)) == GRDMA_TOLD && !opal_memory_changed()
-           && opal_memory_watch_holds(&region->super.watch)
-           && (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK)) == 0 && covers(&region->super, sought);
+    const mca_rcache_base_registration_t *reg = &region->super;
+    const uint32_t flags = grdma_flags(region);
+
+    return (flags & GRDMA_HIDDEN) == 0 && (flags & (GRDMA_ASK | GRDMA_TOLD)) != 0 && covers(reg, sought)
+           && !opal_memory_changed() && opal_memory_watch_holds(&reg->watch)
+           && ((flags & GRDMA_ASK) == 0 || opal_memory_base_valid(reg->base, grdma_length(region), &reg->watch))
+           && (grdma_flags(region) & GRDMA_HIDDEN) == 0;
 }
 
 /* Is it what is wanted, and nothing tells of it but hooks? */

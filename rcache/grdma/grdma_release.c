@@ -67,6 +67,21 @@ static inline bool is_idle(const grdma_module_t *module, uint32_t id)
     return block != NULL && block->next == NULL ? is_idle_in(block, id) : grdma_is_idle(module, id);
 }
 
+/* A reference may be that of a lookup which an old hint has led here, and which gives it back at once: that is no use to complain
+ * of. Only a thread that loses its processor just then is taken for a user. */
+#define LOOKS 16
+
+static __attribute__((noinline)) bool is_idle_in_a_moment(const grdma_module_t *module, uint32_t id)
+{
+    bool is_idle = false;
+
+    for (int i = 0; i < LOOKS && module->resources.in_use_policy != MCA_RCACHE_IN_USE_IGNORE && !is_idle; i++) {
+        cpu_relax();
+        is_idle = grdma_is_idle(module, id);
+    }
+    return is_idle;
+}
+
 static inline __attribute__((always_inline)) void retire_locked(grdma_module_t *module, grdma_region_t *region,
                                                                 grdma_batch_t *batch)
 {
@@ -78,7 +93,7 @@ static inline __attribute__((always_inline)) void retire_locked(grdma_module_t *
     if ((flags & GRDMA_INDEXED) != 0) {
         grdma_filter_remove_locked(module, region);
     }
-    const bool has_rested = is_idle(module, id);
+    const bool has_rested = is_idle(module, id) || (!batch->is_alone && is_idle_in_a_moment(module, id));
     batch->count++;
     if (!has_rested) {
         batch->in_use++;

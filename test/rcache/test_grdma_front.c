@@ -283,6 +283,44 @@ START_TEST(generation_that_changed_is_not_hit)
 }
 END_TEST
 
+static long questions;
+static bool are_the_same = true;
+
+static bool is_the_same(void *base, size_t length, const opal_memory_watch_t *watched)
+{
+    (void) base, (void) length, (void) watched;
+    questions++;
+    return are_the_same;
+}
+
+/* One that wants to be asked at each hit. */
+static const opal_memory_base_module_t doubting = {
+    .struct_size = sizeof(doubting),
+    .flags = OPAL_MEMORY_MODULE_SLOW_VALID,
+    .valid = is_the_same,
+};
+
+START_TEST(registration_that_a_component_is_asked_of_is_hit_without_the_lock)
+{
+    count_generations();
+    opal_memory_base_active[0].module = &doubting;
+    use(0, 1);
+    use(0, 1);
+    use(0, 1);
+    lose_hints();
+    use(0, 1);
+    ck_assert_int_eq(questions, 3);
+    ck_assert_int_eq(registrations(), 1);
+    ck_assert_uint_eq(slow_hits(), 0);
+    are_the_same = false;
+    use(0, 1);
+    count_no_generations();
+    ck_assert_int_eq(registrations(), 2);
+    ck_assert_uint_eq(stats().invalidations[OPAL_MEM_HOOKS_CAUSE_KERNEL], 1);
+    ck_assert_uint_eq(stats().invalidated_in_use, 0);
+}
+END_TEST
+
 /* What the kernel has counted is handled before the hit. */
 static int process(void)
 {
@@ -329,6 +367,7 @@ int main(void)
     tcase_add_test(tests, each_of_many_caches_remembers_its_own);
     tcase_add_test(tests, generation_that_is_the_same_is_hit);
     tcase_add_test(tests, generation_that_changed_is_not_hit);
+    tcase_add_test(tests, registration_that_a_component_is_asked_of_is_hit_without_the_lock);
     tcase_add_test(tests, what_the_kernel_has_told_is_handled_before_a_hit);
     suite_add_tcase(suite, tests);
     return test_run(suite);
