@@ -67,4 +67,8 @@ for switch in NO_CLAIM_BARRIER NO_ANNOUNCE_BARRIER NO_WINDOW FILTER_LAST UNFILTE
     COUNT_AFTER_READY MAKERS_IN_LIMBO; do
     breaks rcache-register.pml "-D$switch"
 done
+holds rcache-mutex.pml ""
+for switch in PLAIN_TRY NO_MARK GOT_AS_HELD WAIT_UNCHECKED WAKE_NONE; do
+    breaks rcache-mutex.pml "-D$switch"
+done
 echo "check-model: $passed passed, 0 failed"
