@@ -19,6 +19,14 @@ static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t so
            && (reg->access_flags & sought.access) == sought.access;
 }
 
+/* The kernel tells of it, and has told of nothing that is not handled. See is_as_told(). */
+static inline bool is_told_well(const grdma_region_t *region, sought_t sought)
+{
+    return (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD)) == GRDMA_TOLD
+           && covers(&region->super, sought) && !opal_memory_changed()
+           && opal_memory_watch_holds(&region->super.watch) && (grdma_flags(region) & GRDMA_HIDDEN) == 0;
+}
+
 /* A region of which not hooks alone tell: has the kernel told of nothing that is not handled, does the region hold, and does a
  * component say so that wants to be asked? The flags are read before, since of others there may be no watch, and after, since
  * what was handled meanwhile has marked its regions. The reference keeps bounds and watch as they are. */
@@ -283,7 +291,8 @@ int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t siz
     }
     grdma_region_t *region = front->region;
     grdma_take(front->count);
-    if (__builtin_expect(!is_wanted(region, (sought_t){ start, end - 1, access }), 0)) {
+    if (__builtin_expect(!is_wanted(region, (sought_t){ start, end - 1, access }), 0)
+        && !is_told_well(region, (sought_t){ start, end - 1, access })) {
         return register_otherwise(module, block, start, end - 1, access, reg);
     }
     mca_rcache_stats_bump(&block->counters->hits);
