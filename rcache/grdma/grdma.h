@@ -230,6 +230,7 @@ struct grdma_module_t {
     page_filter_t filter; /**< Read by hooks without the lock. */
     uint32_t filter_done; /**< While it grows: regions with ids below are in the new table, too. Else 0. */
     grdma_list_t limbo, free;
+    grdma_list_t dying;    /**< Idle, and to be ended by the next calls: more than one is to do at once. */
     _Atomic uint32_t high; /**< Ids from here on have never been used. */
     uint32_t hand;         /**< Where the clock of grdma_evict.c stands. */
     _Atomic uint32_t live; /**< Ids in use; decides how many hints there should be. */
@@ -526,8 +527,13 @@ grdma_list_t grdma_take_all(_Atomic uint32_t *stack);
 
 /* grdma_reap.c */
 
-/** End what nobody refers to any more. Not from hook context. @return the provider's first error. */
+/** Regions that a call ends for others: a lookup after a large release is not to do all of it. */
+#define GRDMA_REAP_AT_ONCE 1024
+/** End what nobody refers to any more, up to GRDMA_REAP_AT_ONCE; WORK stays raised if there is more. Not from hook context.
+ * @return the provider's first error. */
 int grdma_reap(grdma_module_t *module);
+/** All of it. */
+int grdma_reap_all(grdma_module_t *module);
 /** The same for whoever has given a reference back and found the region in limbo: he need not raise WORK first. */
 int grdma_reap_limbo(grdma_module_t *module);
 /** End one region that is in no list, and to which nobody refers. Likewise. */

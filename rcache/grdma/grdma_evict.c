@@ -93,6 +93,6 @@ bool grdma_evict(grdma_module_t *module, bool only_one)
     while (hunt.steps_left > 0 && hunt.found < hunt.wanted) {
         hunt_once(&hunt, only_one);
     }
-    grdma_reap(module);
+    grdma_reap_all(module);
     return hunt.found > 0;
 }

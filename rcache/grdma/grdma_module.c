@@ -10,7 +10,7 @@
 
 static bool evict(mca_rcache_base_module_t *module)
 {
-    grdma_reap(grdma_of(module));
+    grdma_reap_all(grdma_of(module));
     return grdma_evict(grdma_of(module), true);
 }
 
@@ -21,7 +21,7 @@ static void progress(mca_rcache_base_module_t *base_module)
     if (atomic_load(&module->attention) != 0 || atomic_load(&module->spent) != 0) {
         grdma_lock(module);
         grdma_unlock(module);
-        grdma_reap(module);
+        grdma_reap_all(module);
     }
 }
 
@@ -101,7 +101,7 @@ static int finalize(mca_rcache_base_module_t *base_module)
 
     retire_everything(module);
     const bool is_left = has_references(module);
-    grdma_reap(module);
+    grdma_reap_all(module);
     /* A parent's registrations may be given back here for ever. */
     if (is_left || atomic_load(&module->first_own) > 1) {
         leave_behind(module);
@@ -114,7 +114,7 @@ static int finalize(mca_rcache_base_module_t *base_module)
 static void stop(mca_rcache_base_module_t *base_module)
 {
     retire_everything(grdma_of(base_module));
-    grdma_reap(grdma_of(base_module));
+    grdma_reap_all(grdma_of(base_module));
 }
 
 /* ---- Fork ---------------------------------------------------------------------------------------- */
@@ -133,7 +133,7 @@ static void reset_child(mca_rcache_base_module_t *base_module)
     page_filter_reset(&module->filter);
     module->filter_done = 0;
     grdma_hints_empty(atomic_load(&module->hints));
-    module->limbo.first = module->free.first = 0;
+    module->limbo.first = module->dying.first = module->free.first = 0;
     module->live = 0;
     atomic_store(&module->ending, 0);
     atomic_store(&module->ending_alone, 0);

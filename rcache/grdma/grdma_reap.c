@@ -164,6 +164,40 @@ static void clear_work(grdma_module_t *module)
     }
 }
 
+/* The first of a list, as many as are ended at once. The others stay. */
+static grdma_list_t take_some(const grdma_module_t *module, grdma_list_t *list)
+{
+    grdma_list_t some = *list;
+    uint32_t last = some.first;
+
+    for (int i = 1; i < GRDMA_REAP_AT_ONCE && last != 0; i++) {
+        last = grdma_next(module, last);
+    }
+    list->first = last != 0 ? grdma_next(module, last) : 0;
+    if (list->first != 0) {
+        __atomic_store_n(&grdma_at(module, last)->super.watch.reserved, 0, __ATOMIC_RELAXED);
+    }
+    return some;
+}
+
+/* What is more than is ended at once, is left to the next calls. */
+static void leave_others(grdma_module_t *module, grdma_list_t *idle)
+{
+    grdma_list_t others = *idle;
+
+    *idle = take_some(module, &others);
+    if (others.first == 0) {
+        return;
+    }
+    grdma_lock(module);
+    while (module->dying.first != 0) { /* Another thread has done so just now. */
+        grdma_list_add(module, &others, grdma_list_take(module, &module->dying));
+    }
+    module->dying = others;
+    grdma_attend(module, GRDMA_ATTENTION_WORK);
+    grdma_unlock(module);
+}
+
 /* What is found idle at once, and, in *limbo, what takes settling to know of. Whoever looks for what is on its way out sees
  * WORK, or that we are at it. @return Is there any? Then count_ending_locked() is due. */
 static bool take_work(grdma_module_t *module, grdma_list_t *idle, grdma_list_t *limbo)
@@ -171,9 +205,15 @@ static bool take_work(grdma_module_t *module, grdma_list_t *idle, grdma_list_t *
     grdma_lock(module);
     count_ending_locked(module, 1);
     clear_work(module);
-    *idle = grdma_take_all(&module->dead);
-    *limbo = module->limbo;
-    module->limbo.first = 0;
+    *idle = take_some(module, &module->dying);
+    *limbo = (grdma_list_t){ 0 };
+    if (idle->first == 0) {
+        *idle = grdma_take_all(&module->dead);
+        *limbo = module->limbo;
+        module->limbo.first = 0;
+    } else {
+        grdma_attend(module, GRDMA_ATTENTION_WORK); /* For the others. */
+    }
     if (limbo->first != 0 && grdma_is_alone_locked(module)) {
         sort_out(module, limbo, idle, &module->limbo);
     }
@@ -193,6 +233,7 @@ static void end_work(grdma_module_t *module, int *result)
         return;
     }
     settle_and_sort(module, &limbo, &idle);
+    leave_others(module, &idle);
     if (end_and_lock(module, &idle, result)) {
         count_ending_locked(module, -1U);
         grdma_unlock(module);
@@ -216,5 +257,16 @@ int grdma_reap(grdma_module_t *module)
     const int result = (attention & GRDMA_ATTENTION_WORK) != 0 ? grdma_reap_limbo(module) : OPAL_SUCCESS;
 
     free_spent(module);
+    return result;
+}
+
+int grdma_reap_all(grdma_module_t *module)
+{
+    int result = OPAL_SUCCESS;
+
+    do {
+        const int rc = grdma_reap(module);
+        result = result == OPAL_SUCCESS ? rc : result;
+    } while ((atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0);
     return result;
 }

@@ -36,6 +36,51 @@ START_TEST(tables_grow_with_the_cache_and_lose_nothing)
 }
 END_TEST
 
+/* The provider is none that hooks may call. */
+START_TEST(lookup_after_a_large_release_ends_a_part_of_it)
+{
+    for (long i = 0; i < MANY; i++) {
+        use(2 * i, 1);
+    }
+    use(2 * MANY, 1);
+    release(0, 2 * MANY);
+    ck_assert_int_eq(pinned(), MANY + 1);
+    use(2 * MANY, 1);
+    ck_assert_int_eq(pinned(), MANY + 1 - GRDMA_REAP_AT_ONCE);
+    use(2 * MANY, 1);
+    ck_assert_int_eq(pinned(), MANY + 1 - 2 * GRDMA_REAP_AT_ONCE);
+    mca_rcache_base_progress();
+    ck_assert_int_eq(pinned(), 1);
+    ck_assert_uint_eq(stats().count, 1);
+}
+END_TEST
+
+static void *refer_to_all(void *arg)
+{
+    (void) arg;
+    for (long i = 0; i < MANY; i++) {
+        use(2 * i, 1);
+    }
+    return NULL;
+}
+
+/* The same where idleness takes settling, because another thread uses the cache; and a cache that ends with the rest. */
+START_TEST(what_is_left_of_a_large_release_ends_with_the_cache)
+{
+    pthread_t other;
+
+    use(2 * MANY, 1);
+    ck_assert_int_eq(pthread_create(&other, NULL, refer_to_all, NULL), 0);
+    while (pinned() != MANY + 1) {
+        sched_yield();
+    }
+    release(0, 2 * MANY);
+    use(2 * MANY, 1);
+    ck_assert_int_gt(pinned(), 1);
+    pthread_join(other, NULL);
+}
+END_TEST
+
 START_TEST(place_inside_a_registration_takes_the_lock_once)
 {
     use(0, 64);
@@ -179,6 +224,8 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, tables_grow_with_the_cache_and_lose_nothing);
+    tcase_add_test(tests, lookup_after_a_large_release_ends_a_part_of_it);
+    tcase_add_test(tests, what_is_left_of_a_large_release_ends_with_the_cache);
     tcase_add_test(tests, place_inside_a_registration_takes_the_lock_once);
     tcase_add_test(tests, one_hint_serves_two_mebibytes_of_a_long_registration);
     tcase_add_test(tests, hint_to_a_region_that_ended_leads_nowhere);
