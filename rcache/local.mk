@@ -30,6 +30,8 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_hint.c \
 	rcache/grdma/grdma_hint.h \
 	rcache/grdma/grdma_in_use.c \
+	rcache/grdma/grdma_left.c \
+	rcache/grdma/grdma_left.h \
 	rcache/grdma/grdma_reap.c \
 	rcache/grdma/grdma_region.c \
 	rcache/grdma/grdma_room.c \

@@ -11,6 +11,7 @@
 #include "rcache/base/rcache_helper.h"
 #include "rcache/base/rcache_limits.h"
 #include "rcache/base/rcache_stats.h"
+#include "rcache/grdma/grdma.h"
 #include "rcache/providers/provider.h"
 
 mca_rcache_base_settings_t mca_rcache_base_settings;
@@ -242,4 +243,5 @@ void mca_rcache_base_reset_child(void)
     mca_rcache_limits_reset_child();
     mca_rcache_list_reset_child();
     mca_rcache_list_visit(reset_one, NULL);
+    grdma_left_reset_child();
 }

@@ -269,8 +269,9 @@ OPAL_DECLSPEC mca_rcache_base_module_t *mca_rcache_base_module_create(const char
 /** Deregister everything and free the cache. No reference may be out, no thread inside.
  * @retval OPAL_SUCCESS
  * @retval OPAL_ERR_BAD_PARAM      There is no such cache.
- * @retval OPAL_ERR_RESOURCE_BUSY  References are out: those registrations stay pinned, the cache is freed
- *     when the last one is given back.
+ * @retval OPAL_ERR_RESOURCE_BUSY  References are out: those registrations stay pinned until they are given back, which
+ *     any thread may do at any time. Their provider must last as long; what else the cache had is kept for the
+ *     next one.
  */
 OPAL_DECLSPEC int mca_rcache_base_module_destroy(mca_rcache_base_module_t *module);
 
