@@ -91,6 +91,7 @@ test_rcache_test_grdma_front_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_rcache_helper_SOURCES = test/rcache/test_rcache_helper.c test/rcache/fake_provider.c
 test_rcache_test_rcache_helper_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_helper_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_rcache_test_rcache_helper_LDFLAGS = -Wl,--wrap=syscall
 
 test_rcache_test_grdma_races_SOURCES = test/rcache/test_grdma_races.c test/rcache/fake_provider.c
 test_rcache_test_grdma_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
