@@ -2,6 +2,7 @@
 rcache_tests = test/rcache/test_interval_btree test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads \
 	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common test/rcache/test_grdma_left \
+	test/rcache/test_grdma_drop \
 	test/rcache/test_rcache_limits test/rcache/test_grdma_in_use test/rcache/test_rcache_stack test/rcache/test_grdma_overlap \
 	test/rcache/test_grdma_front test/rcache/test_rcache_helper \
 	test/rcache/test_rcache_components test/rcache/test_rcache_finalize test/rcache/test_rcache_stats
@@ -101,6 +102,11 @@ test_rcache_test_grdma_races_LDFLAGS = -Wl,--wrap=calloc,--wrap=free
 test_rcache_test_grdma_left_SOURCES = test/rcache/test_grdma_left.c test/rcache/fake_provider.c
 test_rcache_test_grdma_left_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_left_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_rcache_test_grdma_drop_SOURCES = test/rcache/test_grdma_drop.c test/rcache/fake_provider.c
+test_rcache_test_grdma_drop_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_drop_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_rcache_test_grdma_drop_LDFLAGS = -Wl,--wrap=pthread_mutex_lock
 
 test_rcache_test_grdma_common_SOURCES = test/rcache/test_grdma_common.c test/rcache/fake_provider.c
 test_rcache_test_grdma_common_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
