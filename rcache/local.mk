@@ -10,6 +10,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base_list.h \
 	rcache/base/rcache_limits.c \
 	rcache/base/rcache_limits.h \
+	rcache/base/rcache_limits_cgroup.c \
 	rcache/base/rcache_limits_system.c \
 	rcache/base/rcache_base_void.c \
 	rcache/base/rcache_raw.h \

@@ -89,7 +89,7 @@ static const mca_base_var_def_t variables[] = {
       .component = "base",
       .name = "system_limits",
       .help = "Keep what all caches pin together within RLIMIT_MEMLOCK (unless the process has CAP_IPC_LOCK), and "
-              "within half of the memory that the cgroup allows (memory.max of cgroup v2).",
+              "within half of the memory that the cgroup allows.",
       .type = MCA_BASE_VAR_TYPE_BOOL,
       .info_level = 5,
       .storage = &mca_rcache_base_settings.system_limits },

@@ -66,7 +66,7 @@ typedef enum mca_rcache_in_use_policy_t {
 /** resources.flags: deregister_mem is one system call, takes no user-space lock and allocates nothing. */
 #define MCA_RCACHE_RESOURCES_HOOK_SAFE 0x1
 /** resources.flags: registered memory is pinned, and counts against RLIMIT_MEMLOCK of the user, or of the process: all
- * such caches together stay within it, and within half of the memory cgroup's memory.max
+ * such caches together stay within it, and within half of what the memory cgroup allows
  * (variable rcache_base_system_limits). */
 #define MCA_RCACHE_RESOURCES_MEMLOCK_USER 0x2
 #define MCA_RCACHE_RESOURCES_MEMLOCK_PROCESS 0x4
