@@ -565,9 +565,11 @@ uint64_t grdma_now_ms(void);
 void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish);
 /** Make it visible to hooks. */
 void grdma_announce_locked(grdma_module_t *module, uint32_t id);
-/** Pin it, and count the caller's reference. Regions that it covers are ended, if it has neighbours. Codes of
- * rcache_register; on error it is in no index, and nothing is pinned. Not from hook context. */
-int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours);
+/** Pin it, and count the caller's reference. Regions that it covers are ended, if it has neighbours; others are evicted where
+ * the provider has no room, if they may. Codes of rcache_register; on error it is in no index, and nothing is pinned. Not
+ * from hook context. */
+int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours,
+              bool may_evict);
 
 /* grdma_in_use.c: memory released while in use. */
 
