@@ -151,7 +151,8 @@ static void use_malloc(storm_result_t *result)
         count++;
     } while (count < 4 || (count < BLOCKS && (uintptr_t) blocks[count - 1] + block_size <= end));
     while (count-- > 0) {
-        result->wrong += blocks[count][0] != (char) (count + 1) || blocks[count][block_size - 1] != (char) (count + 1);
+        result->wrong +=
+            blocks[count][0] != (char) (count + 1) || blocks[count][block_size - 1] != (char) (count + 1);
         free(blocks[count]);
     }
     result->calls++;
