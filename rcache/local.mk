@@ -10,6 +10,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_base_list.h \
 	rcache/base/rcache_limits.c \
 	rcache/base/rcache_limits.h \
+	rcache/base/rcache_limits_cgroup.c \
 	rcache/base/rcache_limits_system.c \
 	rcache/base/rcache_base_void.c \
 	rcache/base/rcache_raw.h \
@@ -30,6 +31,8 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_hint.c \
 	rcache/grdma/grdma_hint.h \
 	rcache/grdma/grdma_in_use.c \
+	rcache/grdma/grdma_left.c \
+	rcache/grdma/grdma_left.h \
 	rcache/grdma/grdma_reap.c \
 	rcache/grdma/grdma_region.c \
 	rcache/grdma/grdma_room.c \

@@ -137,7 +137,8 @@ int ring_provider_open(ring_provider_t **out, mca_rcache_base_resources_t *resou
     resources->register_mem = register_mem;
     resources->deregister_mem = deregister_mem;
     resources->after_fork = after_fork;
-    resources->flags = MCA_RCACHE_RESOURCES_HOOK_SAFE;
+    /* io_uring counts what is registered against RLIMIT_MEMLOCK of the user. */
+    resources->flags = MCA_RCACHE_RESOURCES_HOOK_SAFE | MCA_RCACHE_RESOURCES_MEMLOCK_USER;
     *out = provider;
     return OPAL_SUCCESS;
 }

@@ -11,6 +11,7 @@
 #include "rcache/base/rcache_helper.h"
 #include "rcache/base/rcache_limits.h"
 #include "rcache/base/rcache_stats.h"
+#include "rcache/grdma/grdma.h"
 #include "rcache/providers/provider.h"
 
 mca_rcache_base_settings_t mca_rcache_base_settings;
@@ -88,7 +89,7 @@ static const mca_base_var_def_t variables[] = {
       .component = "base",
       .name = "system_limits",
       .help = "Keep what all caches pin together within RLIMIT_MEMLOCK (unless the process has CAP_IPC_LOCK), and "
-              "within half of the memory that the cgroup allows (memory.max of cgroup v2).",
+              "within half of the memory that the cgroup allows.",
       .type = MCA_BASE_VAR_TYPE_BOOL,
       .info_level = 5,
       .storage = &mca_rcache_base_settings.system_limits },
@@ -242,4 +243,5 @@ void mca_rcache_base_reset_child(void)
     mca_rcache_limits_reset_child();
     mca_rcache_list_reset_child();
     mca_rcache_list_visit(reset_one, NULL);
+    grdma_left_reset_child();
 }

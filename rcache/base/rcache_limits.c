@@ -17,7 +17,7 @@ typedef struct account_t {
 
 static account_t accounts[ACCOUNTS]; /* By the bit's number. */
 static atomic_bool use_system;
-static _Atomic size_t cgroup_max; /* Half of memory.max; 0: not asked for yet, SIZE_MAX: none. */
+static _Atomic size_t cgroup_max; /* Half of its limit; 0: not asked for yet, SIZE_MAX: none. */
 
 /* The innermost of all locks. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -42,7 +42,7 @@ static size_t half_of_cgroup(void)
     size_t half = atomic_load(&cgroup_max);
 
     if (half == 0) {
-        const size_t max = mca_rcache_limits_cgroup("/proc/self/cgroup", "/sys/fs/cgroup");
+        const size_t max = mca_rcache_limits_cgroup("/proc/self/cgroup", "/proc/self/mountinfo");
         half = max == 0 ? SIZE_MAX : max / 2 != 0 ? max / 2 : 1;
         atomic_store(&cgroup_max, half);
     }

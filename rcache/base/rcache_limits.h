@@ -4,7 +4,7 @@
  *
  * Accounts, by what sets the bound:
  *   ALL      rcache_base_process_max_count and _max_bytes: every cache.
- *   CGROUP   half of what the memory cgroup (v2, memory.max) allows: pinned pages cannot be reclaimed, and where nothing else
+ *   CGROUP   half of what the memory cgroup allows: pinned pages cannot be reclaimed, and where nothing else
  *            can be, the kernel kills. Caches whose provider pins pages.
  *   USER     RLIMIT_MEMLOCK, as the kernel counts it for a user (io_uring).
  *   PROCESS  RLIMIT_MEMLOCK, as the kernel counts it for a process (RDMA).
@@ -50,14 +50,15 @@ bool mca_rcache_limits_allow(uint32_t accounts, size_t bytes);
 /** In a fork child: nothing is registered. Hook context. */
 void mca_rcache_limits_reset_child(void);
 
-/* ---- rcache_limits_system.c ---------------------------------------------------------------------------- */
+/* ---- rcache_limits_system.c, rcache_limits_cgroup.c ---------------------------------------------------- */
 
 /** RLIMIT_MEMLOCK of this process. @return 0: no limit, also for who has CAP_IPC_LOCK. */
 size_t mca_rcache_limits_memlock(void);
 
-/** The least memory.max from this process's cgroup (v2) up to the root.
- * @param[in] membership  "/proc/self/cgroup". @param[in] root  "/sys/fs/cgroup".
- * @return 0: no limit, or none that can be read. Not from hook context. */
-size_t mca_rcache_limits_cgroup(const char *membership, const char *root);
+/** The least limit of memory from this process's cgroup up to the root, or as far up as is mounted: memory.max (version 2),
+ * memory.limit_in_bytes (version 1).
+ * @param[in] membership  "/proc/self/cgroup". @param[in] mountinfo  "/proc/self/mountinfo".
+ * @return 0: no limit, or none that can be read. Not from hook context: it allocates. */
+size_t mca_rcache_limits_cgroup(const char *membership, const char *mountinfo);
 
 #endif

@@ -198,6 +198,34 @@ void mca_rcache_stats_free_cache(mca_rcache_counters_t *counters)
     pthread_mutex_unlock(&lock);
 }
 
+static void hand_lines_on_locked(stats_area_t *area, uint64_t from, uint64_t to)
+{
+    mca_rcache_stats_page_t *page = page_of(area);
+    uint64_t used = page == NULL ? 0 : atomic_load(&page->header.lines_used);
+    for (uint64_t i = 0; i < used; i++) {
+        if (atomic_load_explicit(&page->line[i].owner, memory_order_relaxed) == from) {
+            zero(&page->line[i].hits, offsetof(mca_rcache_thread_counters_t, owner));
+            atomic_store_explicit(&page->line[i].owner, to, memory_order_release);
+        }
+    }
+}
+
+/* The place is free for a moment, and then another cache's, so that no reader takes the figures of both for one's. */
+void mca_rcache_stats_begin_anew(mca_rcache_counters_t *counters, const char *cache_name, const char *component)
+{
+    pthread_mutex_lock(&lock);
+    stats_area_t *area = area_of(counters);
+    const bool is_known = area != NULL && !area->lost;
+    uint64_t generation = atomic_fetch_add(&counters->generation, is_known);
+    for (stats_area_t *later = area; is_known && later < areas + PAGES; later++) {
+        hand_lines_on_locked(later, owner_word(area, counters, generation),
+                             owner_word(area, counters, generation + 2));
+    }
+    name_place(counters, cache_name, component);
+    atomic_fetch_add(&counters->generation, is_known);
+    pthread_mutex_unlock(&lock);
+}
+
 /* ---- Threads ------------------------------------------------------------------------------------- */
 
 static mca_rcache_thread_counters_t *take_line_locked(stats_area_t *area, uint64_t owner)

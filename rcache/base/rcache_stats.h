@@ -28,6 +28,10 @@
  */
 mca_rcache_counters_t *mca_rcache_stats_new_cache(const char *cache_name, const char *component);
 
+/** Another cache begins in this place: all figures 0, also those of its lines, which stay. Nobody but the caller counts in it.
+ * Thread-safe, waits for nobody who waits. Not from hook context, but it allocates nothing and runs no hook. */
+void mca_rcache_stats_begin_anew(mca_rcache_counters_t *counters, const char *cache_name, const char *component);
+
 /** Take a line for one thread and this cache, all figures 0.
  *
  * @return Good until mca_rcache_stats_free_cache(), whatever becomes of the thread: another one may go on counting in

@@ -40,6 +40,7 @@
 #include "rcache/base/rcache_stats.h"
 #include "rcache/grdma/grdma_clock.h"
 #include "rcache/grdma/grdma_hint.h"
+#include "rcache/grdma/grdma_left.h"
 #include "rcache/grdma/grdma_mutex.h"
 #include "rcache/grdma/interval_index.h"
 #include "rcache/grdma/page_filter.h"
@@ -61,6 +62,8 @@ _Static_assert(sizeof(mca_rcache_base_registration_t) <= 64, "a hit reads one li
 #define GRDMA_LIMBO 0x00100000u   /**< INVALID, and in limbo until nobody refers to it. */
 #define GRDMA_TOLD \
     0x00200000u /**< The kernel tells of its changes: a hit looks at opal_memory_changed() and the watch. */
+#define GRDMA_ORPHAN 0x00400000u /**< In limbo, of a cache that is no more: it has an origin (grdma_left.c). */
+#define GRDMA_ENDING 0x00800000u /**< Registered for one use, which is over. By locked instructions. */
 
 /** No lookup finds a region with one of these. */
 #define GRDMA_HIDDEN (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS | GRDMA_PINNING)
@@ -254,8 +257,11 @@ struct grdma_module_t {
     grdma_in_use_t in_use;         /**< Under the lock. */
     _Atomic uintptr_t
         makers[GRDMA_CHUNKS]; /**< As chunks: grdma_maker_t of each id. 0, too, where policy is not `warn`. */
-    grdma_module_t *left;     /**< Of those that were destroyed with references out: the one before. */
-    char name[];              /**< resources.cache_name. */
+    grdma_origin_t *origins;  /**< Under the lock, as is their number. A region's is the one at its cache_word. */
+    uint32_t origins_size;
+    _Atomic uint32_t orphans; /**< Regions with an origin. Written under the lock. */
+    grdma_left_t left;
+    char name[]; /**< resources.cache_name; to the end of the mapping. */
 };
 
 /* ---- For the base ------------------------------------------------------------------------------- */
@@ -337,6 +343,12 @@ static inline void grdma_filter_remove_locked(grdma_module_t *module, const grdm
     }
 }
 
+/** From region to region, bytes: whole lines. */
+static inline uint32_t grdma_stride(const mca_rcache_base_resources_t *resources)
+{
+    return (uint32_t) ((resources->sizeof_reg + 63) & ~(size_t) 63);
+}
+
 /* Lists: whoever has the list has its regions. */
 static inline uint32_t grdma_next(const grdma_module_t *module, uint32_t id)
 {
@@ -389,6 +401,9 @@ static inline void grdma_count(_Atomic uint64_t *counter, uint64_t by)
 /** Make a module; codes of mca_rcache_base_component_init_fn_t. */
 int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, bool caching,
                  mca_rcache_base_module_t **out_module);
+
+/** In a fork child: what rcache_reset_child does. Hook context. */
+void grdma_reset_child(mca_rcache_base_module_t *module);
 
 /* grdma_region.c: ids and their memory. */
 
@@ -576,9 +591,11 @@ uint64_t grdma_now_ms(void);
 void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish);
 /** Make it visible to hooks. The index lacks nothing. */
 void grdma_announce_locked(grdma_module_t *module, uint32_t id);
-/** Pin it, and count the caller's reference. Regions that it covers are ended, if it has neighbours. Codes of
- * rcache_register; on error it is in no index, and nothing is pinned. Not from hook context. */
-int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours);
+/** Pin it, and count the caller's reference. Regions that it covers are ended, if it has neighbours; others are evicted where
+ * the provider has no room, if they may. Codes of rcache_register; on error it is in no index, and nothing is pinned. Not
+ * from hook context. */
+int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours,
+              bool may_evict);
 
 /* grdma_in_use.c: memory released while in use. */
 

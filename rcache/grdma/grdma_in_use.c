@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Memory that is released while a registration of it is in use: a hook notes where that was, and where the registration came
  * from; what it must not say itself is said by the next grdma_reap(), once for each place of the program. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -142,7 +143,10 @@ static const char *describe(uint32_t number, char *text)
                         : "\n    (no memory for it)";
 }
 
-static void report(const grdma_module_t *module, const grdma_report_t *report)
+/* A cache that is destroyed meanwhile gives its name to the next one. */
+typedef char name_t[128];
+
+static void report(const name_t name, const grdma_report_t *report)
 {
     char *release = malloc(TEXT_SIZE), *registration = malloc(TEXT_SIZE);
 
@@ -151,14 +155,14 @@ static void report(const grdma_module_t *module, const grdma_report_t *report)
         "cache %s: memory was released while a registration of it was in use; the transfer may have moved "
         "wrong data (reported once a place; rcache_base_in_use_policy)\n"
         "  %s (%s), at:%s\n  registered, by the last miss that made it, at:%s",
-        module->name, report->cause == OPAL_MEM_HOOKS_CAUSE_KERNEL ? "the release was noticed" : "released",
+        name, report->cause == OPAL_MEM_HOOKS_CAUSE_KERNEL ? "the release was noticed" : "released",
         opal_mem_hooks_cause_name((opal_mem_hooks_cause_t) report->cause), describe(report->releaser, release),
         describe(report->maker, registration));
     free(release);
     free(registration);
 }
 
-static void say_that_some_are_lost(const grdma_module_t *module)
+static void say_that_some_are_lost(const name_t name)
 {
     static atomic_bool is_said;
 
@@ -166,16 +170,17 @@ static void say_that_some_are_lost(const grdma_module_t *module)
         mca_base_log(MCA_BASE_LOG_WARN,
                      "cache %s: memory in use was released in more places than are kept: not all are reported "
                      "(this is said once)",
-                     module->name);
+                     name);
     }
 }
 
-static uint32_t take_reports(grdma_module_t *module, grdma_report_t *reports, bool *are_lost)
+static uint32_t take_reports(grdma_module_t *module, grdma_report_t *reports, bool *are_lost, name_t name)
 {
     grdma_lock(module);
     const uint32_t count = module->in_use.count;
     memcpy(reports, module->in_use.report, count * sizeof(*reports));
     *are_lost = module->in_use.are_lost;
+    snprintf(name, sizeof(name_t), "%s", module->name);
     module->in_use.count = 0;
     module->in_use.are_lost = false;
     grdma_unlock(module);
@@ -183,13 +188,13 @@ static uint32_t take_reports(grdma_module_t *module, grdma_report_t *reports, bo
 }
 
 /* @return false: nobody can tell whether it was reported. */
-static bool report_once(const grdma_module_t *module, const grdma_report_t *what)
+static bool report_once(const name_t name, const grdma_report_t *what)
 {
     const mca_rcache_place_t place =
         what->releaser != 0 ? mca_rcache_place_note(mca_rcache_stack_at(what->releaser)) : MCA_RCACHE_PLACE_NEW;
 
     if (place == MCA_RCACHE_PLACE_NEW) {
-        report(module, what);
+        report(name, what);
     }
     return place != MCA_RCACHE_PLACE_LOST;
 }
@@ -201,12 +206,13 @@ void grdma_warn_in_use(grdma_module_t *module)
         return;
     }
     grdma_report_t reports[GRDMA_REPORTS];
+    name_t name;
     bool are_lost;
-    const uint32_t count = take_reports(module, reports, &are_lost);
+    const uint32_t count = take_reports(module, reports, &are_lost, name);
     for (uint32_t i = 0; i < count; i++) {
-        are_lost = !report_once(module, &reports[i]) || are_lost;
+        are_lost = !report_once(name, &reports[i]) || are_lost;
     }
     if (are_lost) {
-        say_that_some_are_lost(module);
+        say_that_some_are_lost(name);
     }
 }

@@ -307,6 +307,12 @@ static void give_up(grdma_module_t *module, uint32_t id)
     grdma_unlock(module);
 }
 
+/* Does it take more room than what was asked for? Then that is tried before anything is evicted. */
+static bool is_longer(const miss_t *miss)
+{
+    return miss->wish.first != miss->exact.first || miss->wish.last != miss->exact.last;
+}
+
 /* The region has been announced. */
 static int pin(miss_t *miss)
 {
@@ -314,7 +320,8 @@ static int pin(miss_t *miss)
     if (module->resources.in_use_policy == MCA_RCACHE_IN_USE_WARN) {
         grdma_note_maker(module, miss->id);
     }
-    const int rc = grdma_pin(module, grdma_at(module, miss->id), miss->block, miss->has_neighbours);
+    const int rc =
+        grdma_pin(module, grdma_at(module, miss->id), miss->block, miss->has_neighbours, !is_longer(miss));
 
     if (!grdma_is_inherited(module, miss->id)) {
         if (rc != OPAL_SUCCESS) {
@@ -352,6 +359,17 @@ static bool may_change_soon(const miss_t *miss, bool of_process)
     return soon;
 }
 
+static bool exact_fits(miss_t *miss, bool of_process)
+{
+    const size_t length = miss->exact.last - miss->exact.first + 1;
+
+    grdma_lock(miss->module);
+    const bool fits = grdma_fits_locked(miss->module, length)
+                      && (!of_process || mca_rcache_limits_fit(miss->module->accounts, length));
+    grdma_unlock(miss->module);
+    return fits;
+}
+
 /* @return OPAL_SUCCESS: try again. */
 static int make_room(miss_t *miss, bool of_process, grdma_wait_t *wait)
 {
@@ -361,6 +379,10 @@ static int make_room(miss_t *miss, bool of_process, grdma_wait_t *wait)
         if (!miss->is_wide) {
             return OPAL_ERR_OUT_OF_RESOURCE;
         }
+        miss->may_widen = false;
+        return OPAL_SUCCESS;
+    }
+    if (is_longer(miss) && exact_fits(miss, of_process)) {
         miss->may_widen = false;
         return OPAL_SUCCESS;
     }

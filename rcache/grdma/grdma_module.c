@@ -37,16 +37,6 @@ static bool is_caching(const mca_rcache_base_module_t *module)
 
 /* ---- The end ------------------------------------------------------------------------------------- */
 
-/* Caches that were destroyed with references out: whoever gives one back looks at this memory, at any time. */
-static _Atomic(grdma_module_t *) left_behind;
-
-static void leave_behind(grdma_module_t *module)
-{
-    module->left = atomic_load(&left_behind);
-    while (!atomic_compare_exchange_weak(&left_behind, &module->left, module)) {
-    }
-}
-
 static void free_module(grdma_module_t *module)
 {
     grdma_blocks_free(module);
@@ -77,8 +67,9 @@ static bool is_in_use(const grdma_module_t *module, uint32_t id)
 {
     const uint32_t flags = grdma_flags(grdma_at(module, id));
 
-    return (flags & GRDMA_CARE) == MCA_RCACHE_FLAGS_CACHE_BYPASS
-           || ((flags & GRDMA_LIMBO) != 0 && !grdma_is_idle(module, id));
+    return (flags & GRDMA_ORPHAN) == 0
+           && ((flags & GRDMA_CARE) == MCA_RCACHE_FLAGS_CACHE_BYPASS
+               || ((flags & GRDMA_LIMBO) != 0 && !grdma_is_idle(module, id)));
 }
 
 /* Everything has been retired. */
@@ -103,8 +94,8 @@ static int finalize(mca_rcache_base_module_t *base_module)
     const bool is_left = has_references(module);
     grdma_reap_all(module);
     /* A parent's registrations may be given back here for ever. */
-    if (is_left || atomic_load(&module->first_own) > 1) {
-        leave_behind(module);
+    if (is_left || module->left.is_in_list || atomic_load(&module->first_own) > 1) {
+        grdma_leave_behind(module);
     } else {
         free_module(module);
     }
@@ -121,7 +112,7 @@ static void stop(mca_rcache_base_module_t *base_module)
 
 /* What the parent's threads held or had half done is forgotten, not undone: its regions are the parent's. Their ids are
  * not used again. Hook context. */
-static void reset_child(mca_rcache_base_module_t *base_module)
+void grdma_reset_child(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
     const uint64_t deaf = atomic_load(&module->attention) & GRDMA_ATTENTION_DEAF;
@@ -135,6 +126,7 @@ static void reset_child(mca_rcache_base_module_t *base_module)
     grdma_hints_empty(atomic_load(&module->hints));
     module->limbo.first = module->dying.first = module->free.first = 0;
     module->live = 0;
+    atomic_store(&module->orphans, 0);
     atomic_store(&module->ending, 0);
     atomic_store(&module->ending_alone, 0);
     atomic_store(&module->dead, 0);
@@ -158,7 +150,7 @@ static const mca_rcache_base_module_t functions = {
     .rcache_progress = progress,
     .rcache_stats = read_stats,
     .rcache_stop = stop,
-    .rcache_reset_child = reset_child,
+    .rcache_reset_child = grdma_reset_child,
     .rcache_is_caching = is_caching,
 };
 
@@ -169,21 +161,15 @@ static const mca_rcache_base_module_t functions = {
 /* Pages of its own, for the reason that grdma_thread.c gives. */
 static grdma_module_t *map_module(const char *name)
 {
-    const size_t length = strlen(name) + 1;
-    grdma_module_t *module =
-        mmap(NULL, sizeof(grdma_module_t) + length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const size_t mask = (size_t) sysconf(_SC_PAGESIZE) - 1;
+    const size_t length = (sizeof(grdma_module_t) + strlen(name) + 1 + mask) & ~mask;
+    grdma_module_t *module = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (module == MAP_FAILED) {
         return NULL;
     }
-    module->mapped = sizeof(grdma_module_t) + length;
-    memcpy(module->name, name, length);
+    module->mapped = length;
     return module;
-}
-
-static size_t round_to_lines(size_t bytes)
-{
-    return (bytes + 63) & ~(size_t) 63;
 }
 
 static uint64_t new_serial(void)
@@ -192,26 +178,33 @@ static uint64_t new_serial(void)
     return atomic_fetch_add(&last, 1) + 1;
 }
 
+/* Of a cache that may be the first in this memory, or not. */
+static void set_resources(grdma_module_t *module, const mca_rcache_base_resources_t *resources)
+{
+    memcpy(module->name, resources->cache_name, strlen(resources->cache_name) + 1);
+    module->resources = *resources;
+    module->resources.cache_name = module->name;
+    module->merges = mca_rcache_base_settings.overlap == MCA_RCACHE_OVERLAP_MERGE;
+    module->accounts = mca_rcache_limits_join(resources->flags);
+    atomic_store(&module->is_tight,
+                 module->accounts != 0 || resources->max_count != 0 || resources->max_bytes != 0);
+}
+
 static void set_constants(grdma_module_t *module, const mca_rcache_base_resources_t *resources)
 {
     const size_t page = (size_t) sysconf(_SC_PAGESIZE);
 
     module->super = functions;
-    module->resources = *resources;
-    module->resources.cache_name = module->name;
-    module->stride = (uint32_t) round_to_lines(resources->sizeof_reg);
+    module->stride = grdma_stride(resources);
     module->serial = new_serial();
     module->recent = grdma_recent_distance(module);
     module->page_mask = page - 1;
     module->page_shift = (uint32_t) __builtin_ctzl(page);
-    module->merges = mca_rcache_base_settings.overlap == MCA_RCACHE_OVERLAP_MERGE;
-    module->accounts = mca_rcache_limits_join(resources->flags);
-    atomic_init(&module->is_tight,
-                module->accounts != 0 || resources->max_count != 0 || resources->max_bytes != 0);
     module->high = 1;
     atomic_init(&module->first_own, 1);
     grdma_mutex_init(&module->lock);
     pthread_mutex_init(&module->provider_lock, NULL);
+    set_resources(module, resources);
 }
 
 static int set_up(grdma_module_t *module)
@@ -225,24 +218,40 @@ static int set_up(grdma_module_t *module)
                : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
+static grdma_module_t *make_module(const mca_rcache_base_resources_t *resources)
+{
+    grdma_module_t *module = map_module(resources->cache_name);
+
+    if (module == NULL) {
+        return NULL;
+    }
+    set_constants(module, resources);
+    if (set_up(module) != OPAL_SUCCESS) {
+        free_module(module);
+        return NULL;
+    }
+    atomic_init(&module->attention, GRDMA_ATTENTION_DEAF);
+    return module;
+}
+
 int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, bool caching,
                  mca_rcache_base_module_t **out_module)
 {
     (void) user_data;
-    grdma_module_t *module = map_module(resources->cache_name);
+    grdma_clock_start();
+    grdma_module_t *module = grdma_take_left(resources, set_resources);
+    if (module == NULL) {
+        module = make_module(resources);
+    }
     if (module == NULL) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    set_constants(module, resources);
     if (caching) {
         grdma_in_use_prepare(module); /* Else nothing is in the index that a release could find in use. */
     }
-    grdma_clock_start();
-    if (set_up(module) != OPAL_SUCCESS) {
-        free_module(module);
-        return OPAL_ERR_OUT_OF_RESOURCE;
+    if (caching && grdma_can_settle()) {
+        atomic_fetch_and(&module->attention, ~(uint64_t) GRDMA_ATTENTION_DEAF);
     }
-    atomic_init(&module->attention, caching && grdma_can_settle() ? 0 : GRDMA_ATTENTION_DEAF);
     *out_module = &module->super;
     return OPAL_SUCCESS;
 }

@@ -86,7 +86,7 @@ static bool windows_settle(const grdma_region_t *region)
     return true;
 }
 
-static int call_provider(grdma_module_t *module, grdma_region_t *region)
+static int call_provider(grdma_module_t *module, grdma_region_t *region, bool may_evict)
 {
     const mca_rcache_base_resources_t *resources = &module->resources;
     grdma_wait_t wait = { 0 };
@@ -96,7 +96,7 @@ static int call_provider(grdma_module_t *module, grdma_region_t *region)
         ended = atomic_load(&module->counters->deregistrations);
         rc =
             resources->register_mem(resources->reg_data, region->super.base, grdma_length(region), &region->super);
-    } while (rc == OPAL_ERR_OUT_OF_RESOURCE && grdma_make_provider_room(module, ended, &wait));
+    } while (rc == OPAL_ERR_OUT_OF_RESOURCE && may_evict && grdma_make_provider_room(module, ended, &wait));
     return rc;
 }
 
@@ -171,7 +171,7 @@ static void make_used_once(grdma_module_t *module, grdma_region_t *region)
 }
 
 /* One attempt. OPAL_ERR_RESOURCE_BUSY: the memory was released meanwhile. */
-static int pin_once(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block)
+static int pin_once(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool may_evict)
 {
     uint32_t watched = 0;
     bool was_released = false;
@@ -179,7 +179,7 @@ static int pin_once(grdma_module_t *module, grdma_region_t *region, grdma_block_
     if (is_cached(region) && (!windows_settle(region) || !watch(region, &watched))) {
         make_used_once(module, region);
     }
-    int rc = call_provider(module, region);
+    int rc = call_provider(module, region, may_evict);
     if (grdma_is_inherited(module, region->super.cache_id)) {
         return OPAL_ERR_NOT_AVAILABLE; /* Forked in the middle, and this is the child: the region is the parent's. */
     }
@@ -254,12 +254,14 @@ static void supersede(grdma_module_t *module, const grdma_region_t *region)
 
 /* ---- All of it ------------------------------------------------------------------------------------ */
 
-int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours)
+int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *block, bool has_neighbours,
+              bool may_evict)
 {
-    int rc = pin_once(module, region, block);
+    int rc = pin_once(module, region, block, may_evict);
 
     for (int attempt = 1; rc == OPAL_ERR_RESOURCE_BUSY && attempt < MAX_RETRIES; attempt++) {
-        rc = announce_again(module, region) ? pin_once(module, region, block) : OPAL_ERR_OUT_OF_RESOURCE;
+        rc =
+            announce_again(module, region) ? pin_once(module, region, block, may_evict) : OPAL_ERR_OUT_OF_RESOURCE;
     }
     if (rc == OPAL_SUCCESS && is_cached(region)) {
         grdma_hint_learn(module, grdma_first(region), region);

@@ -56,14 +56,17 @@ static bool deregister_all(const grdma_module_t *module, const grdma_list_t *lis
 static bool end_and_lock(grdma_module_t *module, grdma_list_t *idle, int *result)
 {
     const uint32_t now = idle->first != 0 ? grdma_clock_ticks() : 0;
+    grdma_list_t orphans;
     size_t errors = 0;
 
-    if (!deregister_all(module, idle, &errors, result)) {
+    if (!grdma_end_orphans(module, idle, &orphans, result) || !deregister_all(module, idle, &errors, result)) {
         return false;
     }
     grdma_give_room_of(module, idle);
     unwatch_all(module, idle);
+    unwatch_all(module, &orphans);
     grdma_lock(module);
+    grdma_account_orphans_locked(module, &orphans);
     note_latencies_locked(module, idle, now);
     grdma_add_locked(&module->counters->provider_errors, errors);
     grdma_account_locked(module, idle);
@@ -76,6 +79,9 @@ int grdma_end_one(grdma_module_t *module, uint32_t id)
     grdma_list_t one = { 0 };
     int result = OPAL_SUCCESS;
 
+    if (__atomic_fetch_or(&grdma_at(module, id)->super.flags, GRDMA_ENDING, __ATOMIC_ACQ_REL) & GRDMA_ORPHAN) {
+        return grdma_reap_limbo(module);
+    }
     __atomic_store_n(&grdma_at(module, id)->super.cache_word, grdma_clock_ticks(), __ATOMIC_RELAXED);
     grdma_list_add(module, &one, id);
     atomic_fetch_add(&module->ending_alone, 1);

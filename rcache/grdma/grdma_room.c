@@ -39,7 +39,7 @@ void grdma_give_room_of(const grdma_module_t *module, const grdma_list_t *ended)
 {
     size_t count = 0, bytes = 0;
 
-    if (module->accounts == 0) {
+    if (ended->first == 0 || module->accounts == 0) { /* In this order: see grdma_left.c. */
         return;
     }
     for (uint32_t id = ended->first; id != 0; id = grdma_next(module, id)) {

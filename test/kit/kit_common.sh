@@ -19,10 +19,14 @@ pc=$(find "$work/root" -name opalmem.pc)
 export PKG_CONFIG_PATH="${pc%/*}"
 prefix=$work/root$(pkg-config --variable=prefix opalmem)
 
+# With its place: the wrapper below has the same name, and would find itself.
+compiler=${CC:-cc}
+compiler=$(command -v "${compiler%% *}")${compiler#"${compiler%% *}"} || { echo "SKIP: ${CC:-cc}"; exit 77; }
+
 mkdir "$work/bin"
 # The library lies elsewhere than it was configured for.
 printf '#!/bin/sh\nexec "%s" --define-variable=prefix="%s" "$@"\n' "$real_pkg_config" "$prefix" > "$work/bin/pkg-config"
-printf '#!/bin/sh\nexec %s "$@" %s\n' "${CC:-cc}" "${TEST_CFLAGS:-}" > "$work/bin/cc"
+printf '#!/bin/sh\nexec %s "$@" %s\n' "$compiler" "${TEST_CFLAGS:-}" > "$work/bin/cc"
 chmod +x "$work/bin/pkg-config" "$work/bin/cc"
 PATH=$work/bin:$prefix/bin:$PATH
 LD_LIBRARY_PATH=$(pkg-config --variable=libdir opalmem)

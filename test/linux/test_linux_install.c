@@ -358,7 +358,7 @@ static void *fork_all_the_time(void *arg)
 
         if (child == 0) {
             signal(SIGALRM, SIG_DFL); /* Check's handler would kill the whole group. */
-            alarm(10);
+            alarm(60);
             _exit(mmap(NULL, SOME_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
         }
         waitpid(child, &status, 0);

@@ -122,7 +122,7 @@ expect_end()
     status=$?
     [ "$status" -eq "$1" ] || fail "$2: status $status instead of $1: $(cat "$work/err")"
     for peer in $peers; do
-        wait_for 2 is_gone "$peer" || fail "$2: peer $peer is still there"
+        wait_for 20 is_gone "$peer" || fail "$2: peer $peer is still there"
     done
 }
 
@@ -133,7 +133,8 @@ for count in 2 4; do
     kill -KILL "$victim"
     expect_end 1 "a killed peer of $count"
     expect_message "peer [0-9]+ \\(pid $victim\\) was killed by signal 9"
-    [ $(($(date +%s) - before)) -le 2 ] || fail "a killed peer of $count is noticed late"
+    # The run itself takes far longer, and a busy machine may take a while for anything.
+    [ $(($(date +%s) - before)) -le 20 ] || fail "a killed peer of $count is noticed late"
 done
 
 # Stopped rather than dead: the others wait, and the launcher can still be ended.

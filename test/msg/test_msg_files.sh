@@ -56,7 +56,7 @@ expect_message 'cannot send ".*": it is a directory'
 expect_status 1 "$msg" /dev/null
 expect_message 'cannot send "/dev/null": it is a device'
 mkfifo "$work/fifo"
-expect_status 1 timeout 10 "$msg" "$work/fifo"
+expect_status 1 timeout 60 "$msg" "$work/fifo"
 expect_message 'not a regular file'
 if [ "$(id -u)" -ne 0 ]; then
     chmod 000 "$work/one"

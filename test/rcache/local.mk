@@ -1,7 +1,8 @@
 # Registration cache and providers.
 rcache_tests = test/rcache/test_interval_btree test/rcache/test_interval_index test/rcache/test_grdma_mutex test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads \
-	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common \
+	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common test/rcache/test_grdma_left \
+	test/rcache/test_grdma_drop test/rcache/test_rcache_limits_cgroup \
 	test/rcache/test_rcache_limits test/rcache/test_grdma_in_use test/rcache/test_rcache_stack test/rcache/test_grdma_overlap \
 	test/rcache/test_grdma_front test/rcache/test_rcache_helper \
 	test/rcache/test_rcache_components test/rcache/test_rcache_finalize test/rcache/test_rcache_stats
@@ -97,11 +98,20 @@ test_rcache_test_grdma_front_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_rcache_helper_SOURCES = test/rcache/test_rcache_helper.c test/rcache/fake_provider.c
 test_rcache_test_rcache_helper_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_helper_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_rcache_test_rcache_helper_LDFLAGS = -Wl,--wrap=syscall
 
 test_rcache_test_grdma_races_SOURCES = test/rcache/test_grdma_races.c test/rcache/fake_provider.c
 test_rcache_test_grdma_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_races_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_races_LDFLAGS = -Wl,--wrap=calloc,--wrap=free
+
+test_rcache_test_grdma_left_SOURCES = test/rcache/test_grdma_left.c test/rcache/fake_provider.c
+test_rcache_test_grdma_left_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_left_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_rcache_test_grdma_drop_SOURCES = test/rcache/test_grdma_drop.c test/rcache/fake_provider.c
+test_rcache_test_grdma_drop_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_drop_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_common_SOURCES = test/rcache/test_grdma_common.c test/rcache/fake_provider.c
 test_rcache_test_grdma_common_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
@@ -111,6 +121,10 @@ test_rcache_test_grdma_common_LDFLAGS = -Wl,--wrap=calloc,--wrap=mmap
 test_rcache_test_rcache_limits_SOURCES = test/rcache/test_rcache_limits.c test/rcache/fake_provider.c
 test_rcache_test_rcache_limits_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_limits_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+
+test_rcache_test_rcache_limits_cgroup_SOURCES = test/rcache/test_rcache_limits_cgroup.c
+test_rcache_test_rcache_limits_cgroup_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_rcache_limits_cgroup_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 # Its functions are to be found by name in stacks.
 test_rcache_test_grdma_in_use_SOURCES = test/rcache/test_grdma_in_use.c test/rcache/fake_provider.c

@@ -121,6 +121,61 @@ START_TEST(where_the_union_is_more_than_the_limit_the_exact_range_is_registered)
 }
 END_TEST
 
+static long most; /* Pages that the provider registers, at most. */
+
+static int register_up_to_most(void *reg_data, void *base, size_t size, mca_rcache_base_registration_t *reg)
+{
+    fake_provider_t *provider = reg_data;
+
+    return atomic_load(&provider->bytes) + (long) size > most * (long) PAGE
+               ? OPAL_ERR_OUT_OF_RESOURCE
+               : fake_resources(provider).register_mem(reg_data, base, size, reg);
+}
+
+/* The limit is the cache's, or the provider's. Three pages are registered; the union of those from 0 to 1 with those from 1 to 2 takes
+ * three more, what is asked for two. */
+static void use_one_and_another(bool is_limit_of_provider, long limit)
+{
+    if (is_limit_of_provider) {
+        most = limit;
+        resources.register_mem = register_up_to_most;
+    } else {
+        resources.max_bytes = (size_t) limit * PAGE;
+    }
+    make_again();
+    use(20, 1);
+    use(0, 2);
+    use(1, 2);
+}
+
+START_TEST(where_only_the_exact_range_fits_nothing_is_evicted_for_the_union)
+{
+    use_one_and_another(_i == 1, 5);
+    ck_assert_int_eq(pinned(), 5);
+    ck_assert_uint_eq(stats().count, 3);
+    ck_assert_uint_eq(stats().evictions, 0);
+    ck_assert_uint_eq(stats().merges, 0);
+}
+END_TEST
+
+START_TEST(where_the_union_fits_it_is_made)
+{
+    use_one_and_another(_i == 1, 6);
+    ck_assert_int_eq(pinned(), 4);
+    ck_assert_uint_eq(stats().merges, 1);
+}
+END_TEST
+
+START_TEST(where_the_exact_range_does_not_fit_either_others_are_evicted)
+{
+    use_one_and_another(_i == 1, 4);
+    ck_assert_int_le(pinned(), 4);
+    ck_assert_uint_ge(stats().evictions, 1);
+    use(1, 2);
+    ck_assert_uint_eq(stats().hits, 1);
+}
+END_TEST
+
 START_TEST(union_is_dropped_with_any_of_its_pages)
 {
     use(0, 4);
@@ -161,6 +216,9 @@ int main(void)
     tcase_add_test(merging, union_grants_the_rights_of_all);
     tcase_add_test(merging, where_the_union_is_refused_the_exact_range_is_registered);
     tcase_add_test(merging, where_the_union_is_more_than_the_limit_the_exact_range_is_registered);
+    tcase_add_loop_test(merging, where_only_the_exact_range_fits_nothing_is_evicted_for_the_union, 0, 2);
+    tcase_add_loop_test(merging, where_the_union_fits_it_is_made, 0, 2);
+    tcase_add_loop_test(merging, where_the_exact_range_does_not_fit_either_others_are_evicted, 0, 2);
     tcase_add_test(merging, union_is_dropped_with_any_of_its_pages);
     tcase_add_test(coexisting, under_coexist_both_stay);
     suite_add_tcase(suite, merging);

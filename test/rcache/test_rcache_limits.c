@@ -357,46 +357,6 @@ END_TEST
 
 /* ---- The system's limits ------------------------------------------------------------------------------ */
 
-static void write_text(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_ge(fputs(text, file), 0);
-    ck_assert_int_eq(fclose(file), 0);
-}
-
-static size_t cgroup_max(const char *outer, const char *inner)
-{
-    char folder[] = "/tmp/opalmem-cgroup-XXXXXX", path[4][128];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(path[0], sizeof(path[0]), "%s/outer", folder);
-    snprintf(path[1], sizeof(path[1]), "%s/outer/inner", folder);
-    ck_assert_int_eq(mkdir(path[0], 0700) | mkdir(path[1], 0700), 0);
-    snprintf(path[2], sizeof(path[2]), "%s/outer/memory.max", folder);
-    snprintf(path[3], sizeof(path[3]), "%s/outer/inner/memory.max", folder);
-    write_text(path[2], outer);
-    write_text(path[3], inner);
-    char membership[128];
-    snprintf(membership, sizeof(membership), "%s/membership", folder);
-    write_text(membership, "4:memory:/elsewhere\n0::/outer/inner\n");
-    size_t max = mca_rcache_limits_cgroup(membership, folder);
-    ck_assert_int_eq(remove(path[2]) | remove(path[3]) | rmdir(path[1]) | rmdir(path[0]) | remove(membership)
-                         | rmdir(folder),
-                     0);
-    return max;
-}
-
-START_TEST(least_memory_max_on_the_way_to_the_root_counts)
-{
-    ck_assert_uint_eq(cgroup_max("max\n", "max\n"), 0);
-    ck_assert_uint_eq(cgroup_max("1048576\n", "max\n"), 1048576);
-    ck_assert_uint_eq(cgroup_max("1048576\n", "8192\n"), 8192);
-    ck_assert_uint_eq(cgroup_max("4096\n", "8192\n"), 4096);
-    ck_assert_uint_eq(cgroup_max("max\n", "0\n"), 1);
-    ck_assert_uint_eq(mca_rcache_limits_cgroup("/nowhere", "/nowhere"), 0);
-}
-END_TEST
-
 /* As a user without privilege, with a limit of 3 pages. @return of the process. */
 static int use_with_memlock(uint32_t flags, long pages, const char *heeds)
 {
@@ -457,7 +417,6 @@ int main(void)
     tcase_add_test(tests, registration_waits_for_one_on_its_way_out_of_another_cache);
     tcase_add_test(tests, cache_of_another_provider_neither_waits_nor_makes_others_evict);
     tcase_add_test(tests, registration_in_use_is_not_waited_for);
-    tcase_add_test(tests, least_memory_max_on_the_way_to_the_root_counts);
     tcase_add_test(tests, lockable_memory_is_a_bound_for_providers_that_count_against_it);
     tcase_add_test(tests, it_is_none_for_others_or_when_the_system_is_not_heeded);
     suite_add_tcase(suite, tests);

@@ -44,7 +44,7 @@ signals_are_passed_on() {
     # shellcheck disable=SC2016 # for sh
     "$run" -- sh -c 'trap "echo term; exit 9" TERM; echo ready; while :; do sleep 0.1; done' > "$work/out" 2> "$work/err" &
     pid=$!
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         grep -q ready "$work/out" && break
         sleep 0.1
     done
@@ -59,7 +59,7 @@ state() {
 }
 
 reaches() { # PID STATE
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         [ "$(state "$1")" = "$2" ] && return 0
         sleep 0.1
     done
@@ -70,9 +70,9 @@ reaches() { # PID STATE
 it_stops_and_goes_on_with_the_program() {
     : > "$work/out" # What an earlier run has left is no number.
     # shellcheck disable=SC2016 # for sh
-    "$run" -- sh -c 'echo $$; exec sleep 30' > "$work/out" 2> "$work/err" &
+    "$run" -- sh -c 'echo $$; exec sleep 300' > "$work/out" 2> "$work/err" &
     pid=$!
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         [ -s "$work/out" ] && break
         sleep 0.1
     done

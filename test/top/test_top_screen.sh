@@ -23,7 +23,7 @@ shows() {
     tries=0
     while ! terminal capture-pane -p > "$work/screen" 2>&1 || ! grep -q -e "$1" "$work/screen"; do
         tries=$((tries + 1))
-        if [ $tries -gt 200 ]; then
+        if [ $tries -gt 1200 ]; then
             fail "no line matches '$1' in: $(cat "$work/screen")"
             return
         fi

@@ -66,7 +66,7 @@ typedef enum mca_rcache_in_use_policy_t {
 /** resources.flags: deregister_mem is one system call, takes no user-space lock and allocates nothing. */
 #define MCA_RCACHE_RESOURCES_HOOK_SAFE 0x1
 /** resources.flags: registered memory is pinned, and counts against RLIMIT_MEMLOCK of the user, or of the process: all
- * such caches together stay within it, and within half of the memory cgroup's memory.max
+ * such caches together stay within it, and within half of what the memory cgroup allows
  * (variable rcache_base_system_limits). */
 #define MCA_RCACHE_RESOURCES_MEMLOCK_USER 0x2
 #define MCA_RCACHE_RESOURCES_MEMLOCK_PROCESS 0x4
@@ -269,8 +269,9 @@ OPAL_DECLSPEC mca_rcache_base_module_t *mca_rcache_base_module_create(const char
 /** Deregister everything and free the cache. No reference may be out, no thread inside.
  * @retval OPAL_SUCCESS
  * @retval OPAL_ERR_BAD_PARAM      There is no such cache.
- * @retval OPAL_ERR_RESOURCE_BUSY  References are out: those registrations stay pinned, the cache is freed
- *     when the last one is given back.
+ * @retval OPAL_ERR_RESOURCE_BUSY  References are out: those registrations stay pinned until they are given back, which
+ *     any thread may do at any time. Their provider must last as long; what else the cache had is kept for the
+ *     next one.
  */
 OPAL_DECLSPEC int mca_rcache_base_module_destroy(mca_rcache_base_module_t *module);
 
