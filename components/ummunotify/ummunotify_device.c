@@ -178,7 +178,7 @@ void ummunotify_device_close(void)
     ummunotify_fork_check();
     const int fd = atomic_load(&device.fd);
 
-    if (atomic_load(&device.state) == UMMUNOTIFY_READY && is_ours(fd)) {
+    if (fd >= 0 && is_ours(fd)) {
         ummunotify_sys->close(fd);
     }
     atomic_store(&device.fd, -1);
