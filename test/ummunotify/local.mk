@@ -1,5 +1,6 @@
 # The component "ummunotify": on a fake driver, or on a real one (OPALMEM_TEST_UMMUNOTIFY_DEVICE=PATH).
-ummunotify_tests = test/ummunotify/test_ummunotify test/ummunotify/test_ummunotify_table
+ummunotify_tests = test/ummunotify/test_ummunotify test/ummunotify/test_ummunotify_errors \
+	test/ummunotify/test_ummunotify_table
 check_PROGRAMS += $(ummunotify_tests)
 TESTS += $(ummunotify_tests)
 noinst_HEADERS += test/ummunotify/ummunotify_fake.h test/ummunotify/ummunotify_fixture.h
@@ -15,3 +16,6 @@ test_ummunotify_test_ummunotify_LDADD = $(ummunotify_test_libs)
 test_ummunotify_test_ummunotify_table_SOURCES = test/ummunotify/test_ummunotify_table.c
 test_ummunotify_test_ummunotify_table_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_ummunotify_test_ummunotify_table_LDADD = $(ummunotify_test_libs)
+test_ummunotify_test_ummunotify_errors_SOURCES = test/ummunotify/test_ummunotify_errors.c
+test_ummunotify_test_ummunotify_errors_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_ummunotify_test_ummunotify_errors_LDADD = $(ummunotify_test_libs)
