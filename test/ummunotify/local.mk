@@ -1,5 +1,6 @@
 # The component "ummunotify": on a fake driver, or on a real one (OPALMEM_TEST_UMMUNOTIFY_DEVICE=PATH).
 ummunotify_tests = test/ummunotify/test_ummunotify test/ummunotify/test_ummunotify_errors \
+	test/ummunotify/test_ummunotify_fork test/ummunotify/test_ummunotify_descriptor \
 	test/ummunotify/test_ummunotify_table
 check_PROGRAMS += $(ummunotify_tests)
 TESTS += $(ummunotify_tests)
@@ -19,3 +20,9 @@ test_ummunotify_test_ummunotify_table_LDADD = $(ummunotify_test_libs)
 test_ummunotify_test_ummunotify_errors_SOURCES = test/ummunotify/test_ummunotify_errors.c
 test_ummunotify_test_ummunotify_errors_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_ummunotify_test_ummunotify_errors_LDADD = $(ummunotify_test_libs)
+test_ummunotify_test_ummunotify_fork_SOURCES = test/ummunotify/test_ummunotify_fork.c
+test_ummunotify_test_ummunotify_fork_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_ummunotify_test_ummunotify_fork_LDADD = $(ummunotify_test_libs)
+test_ummunotify_test_ummunotify_descriptor_SOURCES = test/ummunotify/test_ummunotify_descriptor.c
+test_ummunotify_test_ummunotify_descriptor_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_ummunotify_test_ummunotify_descriptor_LDADD = $(ummunotify_test_libs)
