@@ -1,7 +1,7 @@
 # The component "ummunotify": on a fake driver, or on a real one (OPALMEM_TEST_UMMUNOTIFY_DEVICE=PATH).
 ummunotify_tests = test/ummunotify/test_ummunotify test/ummunotify/test_ummunotify_errors \
 	test/ummunotify/test_ummunotify_fork test/ummunotify/test_ummunotify_descriptor \
-	test/ummunotify/test_ummunotify_table
+	test/ummunotify/test_ummunotify_rcache test/ummunotify/test_ummunotify_table
 check_PROGRAMS += $(ummunotify_tests)
 TESTS += $(ummunotify_tests)
 noinst_HEADERS += test/ummunotify/ummunotify_fake.h test/ummunotify/ummunotify_fixture.h
@@ -26,3 +26,6 @@ test_ummunotify_test_ummunotify_fork_LDADD = $(ummunotify_test_libs)
 test_ummunotify_test_ummunotify_descriptor_SOURCES = test/ummunotify/test_ummunotify_descriptor.c
 test_ummunotify_test_ummunotify_descriptor_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_ummunotify_test_ummunotify_descriptor_LDADD = $(ummunotify_test_libs)
+test_ummunotify_test_ummunotify_rcache_SOURCES = test/ummunotify/test_ummunotify_rcache.c
+test_ummunotify_test_ummunotify_rcache_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_ummunotify_test_ummunotify_rcache_LDADD = $(ummunotify_test_libs)
