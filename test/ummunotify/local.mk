@@ -1,6 +1,6 @@
 # The component "ummunotify": on a fake driver, or on a real one (OPALMEM_TEST_UMMUNOTIFY_DEVICE=PATH).
-ummunotify_tests = test/ummunotify/test_ummunotify test/ummunotify/test_ummunotify_errors \
-	test/ummunotify/test_ummunotify_fork test/ummunotify/test_ummunotify_descriptor \
+ummunotify_tests = test/ummunotify/test_ummunotify test/ummunotify/test_ummunotify_component \
+	test/ummunotify/test_ummunotify_descriptor test/ummunotify/test_ummunotify_errors test/ummunotify/test_ummunotify_fork \
 	test/ummunotify/test_ummunotify_rcache test/ummunotify/test_ummunotify_table
 check_PROGRAMS += $(ummunotify_tests)
 TESTS += $(ummunotify_tests)
@@ -29,3 +29,7 @@ test_ummunotify_test_ummunotify_descriptor_LDADD = $(ummunotify_test_libs)
 test_ummunotify_test_ummunotify_rcache_SOURCES = test/ummunotify/test_ummunotify_rcache.c
 test_ummunotify_test_ummunotify_rcache_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_ummunotify_test_ummunotify_rcache_LDADD = $(ummunotify_test_libs)
+# The installed library, and whatever kind of component it has.
+test_ummunotify_test_ummunotify_component_SOURCES = test/ummunotify/test_ummunotify_component.c
+test_ummunotify_test_ummunotify_component_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_ummunotify_test_ummunotify_component_LDADD = libopalmem.la $(CHECK_LIBS)

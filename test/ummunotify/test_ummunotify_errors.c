@@ -62,6 +62,8 @@ END_TEST
 
 START_TEST(empty_path_is_the_reason)
 {
+    fixture_start();
+    fixture_stop();
     setenv("OPALMEM_MCA_memory_ummunotify_device", "", 1);
     expect_no_start("memory_ummunotify_device is empty");
 }

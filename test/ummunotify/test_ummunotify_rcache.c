@@ -346,6 +346,23 @@ START_TEST(threads_find_nothing_stale)
 }
 END_TEST
 
+/* Releases are told of before as well, by libc's calls; and the kernel's events come through the base's composite. */
+START_TEST(threads_find_nothing_stale_with_linux_beside_it)
+{
+    if (fixture_init("linux+ummunotify") != OPAL_SUCCESS) {
+        printf("LEFT OUT: with linux beside it: %s\n", fixture_messages());
+        return;
+    }
+    cache = make_cache(0);
+    ck_assert_ptr_nonnull(cache);
+    look_up_after_release(UMMUNOTIFY_UNMAP);
+    run_threads(release_and_look_up, get_pages(THREADS), PAGE);
+    ck_assert_uint_eq(atomic_load(&stale), 0);
+    ck_assert_uint_ge(stats().hits, 1);
+    stop();
+}
+END_TEST
+
 START_TEST(twin_threads_find_much_that_is_stale)
 {
     run_threads(release_and_look_up, get_pages(THREADS), PAGE);
@@ -480,6 +497,11 @@ int main(void)
     tcase_add_test(tests, address_that_another_thread_reuses_is_a_miss);
     tcase_add_loop_test(tests, child_caches_by_a_device_of_its_own, 0, FORKS);
     suite_add_tcase(suite, tests);
+#ifdef OPALMEM_STATIC_MEMORY_LINUX /* Else it would bring another copy of the library. */
+    TCase *together = tcase_create("together");
+    tcase_add_test(together, threads_find_nothing_stale_with_linux_beside_it);
+    suite_add_tcase(suite, together);
+#endif
     add_twins(suite);
     return fixture_run(suite);
 }

@@ -437,7 +437,8 @@ static int fake_release(const ummunotify_release_t *release)
     in_progress++;
     if ((atomic_load(&script.muted) & 1u << release->kind) == 0) {
         notify_locked(start, start + release->length);
-        if (release->kind == UMMUNOTIFY_MOVE) {
+        if (release->kind == UMMUNOTIFY_MOVE) { /* First moved, then unmapped, as the target is. */
+            notify_locked(start, start + release->length);
             notify_locked(target, target + release->length);
         }
     }
