@@ -505,6 +505,7 @@
 #define ummunotify_device_become_child OPALMEM_NAME(ummunotify_device_become_child)
 #define ummunotify_device_close OPALMEM_NAME(ummunotify_device_close)
 #define ummunotify_device_counter OPALMEM_NAME(ummunotify_device_counter)
+#define ummunotify_device_has_left OPALMEM_NAME(ummunotify_device_has_left)
 #define ummunotify_device_lose OPALMEM_NAME(ummunotify_device_lose)
 #define ummunotify_device_open OPALMEM_NAME(ummunotify_device_open)
 #define ummunotify_device_probe OPALMEM_NAME(ummunotify_device_probe)

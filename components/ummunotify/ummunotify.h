@@ -29,10 +29,11 @@
  * counter here: after an unregistered region took its event with it, the counter stays ahead for good. A region stays
  * registered after its event, and may be told of again; who has lost it unregisters it.
  *
- * Fork. The child's descriptor and counter are the parent's: reading would take its events away. The first call of the
- * component in a child forgets the descriptor (it is never touched, nor closed: the number may be another file's by now),
- * empties the table, and maps a page of its own over the counter: AWAY. A new device is opened when the child registers
- * something, and only while `seen` of the base cannot be mistaken for a value of the new counter, which starts from 0:
+ * Fork. The child's descriptor and counter are the parent's: reading would take its events away. A child forgets the
+ * descriptor (it is never touched, nor closed: the number may be another file's by now), empties the table, and maps a page of
+ * its own over the counter: AWAY. It does so when fork() returns, or, if libc did not fork, in the first call of the component.
+ * Its first call of process releases everything: what was watched is not any more. A new device is opened when the child
+ * registers something, and only while `seen` of the base cannot be mistaken for a value of the new counter, which starts from 0:
  * see ummunotify_device_return().
  *
  * Loss. A program may close our descriptor, or put another file in its place. Before each use the file is compared with the
@@ -87,6 +88,9 @@ int ummunotify_device_settle(void);
 
 /** It is of no use any more: READY -> LOST. Says why, once. */
 void ummunotify_device_lose(const char *why);
+
+/** In process: has this become a child since the last call? Then nothing is watched that was. */
+bool ummunotify_device_has_left(void);
 
 /** In process, AWAY: one step on the way to a device of the child's own. */
 void ummunotify_device_return(void);

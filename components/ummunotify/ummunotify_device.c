@@ -21,6 +21,7 @@ static struct {
     struct stat file; /* What fd was when it was opened. */
     uint64_t away;    /* Of a child: values of the counter from here on are its own, while it is AWAY. */
     atomic_bool is_wanted;
+    atomic_bool has_left; /* The parent's, and nobody has been told yet. */
 } device = { .state = UMMUNOTIFY_CLOSED, .fd = -1 };
 
 /* ---- Opening --------------------------------------------------------------------------------------- */
@@ -159,6 +160,7 @@ int ummunotify_device_open(const char *path)
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     device.path = path;
+    atomic_store(&device.has_left, false);
     const int rc = take_driver(&what);
     return rc < 0 ? refuse(path, what, -rc) : OPAL_SUCCESS;
 }
@@ -267,6 +269,7 @@ void ummunotify_device_become_child(void)
     }
     device.away = device.away < FAR ? FAR : device.away + RANGE;
     atomic_store(&device.is_wanted, false);
+    atomic_store(&device.has_left, true);
     atomic_store(&device.fd, -1);
     const bool is_mapped = ummunotify_sys->map(-1, device.pages, device.page_size) >= 0;
     if (is_mapped) {
@@ -274,6 +277,11 @@ void ummunotify_device_become_child(void)
     }
     /* Without the page: the parent's counter may say that something has changed, which costs time and nothing else. */
     atomic_store(&device.state, is_mapped ? UMMUNOTIFY_AWAY : UMMUNOTIFY_GONE);
+}
+
+bool ummunotify_device_has_left(void)
+{
+    return atomic_exchange(&device.has_left, false);
 }
 
 static void take_driver_again(void)

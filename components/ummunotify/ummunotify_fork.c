@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Notices that this process is a fork child: by a page that the kernel wipes
- * there, and by pthread_atfork, where the kernel is older than that. A vfork
+ * there, and by pthread_atfork, which comes first where libc forks. A vfork
  * child shares the memory, and is none. Before any thread of a child uses
  * what the component had in the parent, one of them has made it a child's. */
 #include <pthread.h>
@@ -22,9 +22,12 @@ static atomic_int *word = &no_page;
 /* This thread is at it, if the word is BUSY: what it calls may lead back here. Initial-exec: never allocates. */
 static _Thread_local bool noticing __attribute__((tls_model("initial-exec")));
 
+/* At once, and not when the child first calls the component: until then it would take the parent's counter for its own, and
+ * what it has watched before for still watched. Maps and unmaps, and no more than that. */
 static void after_fork_in_child(void)
 {
     atomic_store(word, WIPED);
+    ummunotify_fork_check();
 }
 
 static atomic_int *make_page(void)

@@ -96,7 +96,12 @@ static int drain(void)
 
 int ummunotify_process(void)
 {
-    switch (ummunotify_device_state()) {
+    const ummunotify_state_t state = ummunotify_device_state();
+
+    if (ummunotify_device_has_left()) {
+        raise_everything();
+    }
+    switch (state) {
     case UMMUNOTIFY_READY: return drain();
     case UMMUNOTIFY_AWAY: ummunotify_device_return(); return OPAL_SUCCESS;
     case UMMUNOTIFY_LOST: return OPAL_ERR_NOT_AVAILABLE;

@@ -116,6 +116,24 @@ START_TEST(child_takes_no_event_of_the_parent)
 }
 END_TEST
 
+/* A cache that does not know of forks has regions that nobody watches any more. */
+static void look_at_what_was_watched(void)
+{
+    forget_told();
+    CHILD_MUST(opal_memory_changed());
+    CHILD_MUST(opal_memory_base_sync() == OPAL_SUCCESS);
+    CHILD_MUST(told_everything());
+    CHILD_MUST(on_device() || fake_devices() == 0);
+}
+
+START_TEST(child_is_told_that_nothing_is_watched_any_more)
+{
+    sync_now();
+    in_child(fork, look_at_what_was_watched);
+    parent_still_hears();
+}
+END_TEST
+
 static void use_the_parents_cookie(void)
 {
     opal_memory_watch_t again = of_parent;
@@ -382,6 +400,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, child_is_told_by_a_device_of_its_own, 0, FORKS);
     tcase_add_loop_test(tests, child_takes_no_event_of_the_parent, 0, FORKS);
+    tcase_add_test(tests, child_is_told_that_nothing_is_watched_any_more);
     tcase_add_loop_test(tests, cookie_of_the_parent_is_unknown_to_the_child, 0, FORKS);
     tcase_add_loop_test(tests, new_counter_is_never_taken_for_the_old_one, 0, FORKS);
     tcase_add_loop_test(tests, child_of_a_child_has_its_own_device_too, 0, FORKS);
