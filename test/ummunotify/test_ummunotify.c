@@ -118,7 +118,7 @@ END_TEST
 START_TEST(twin_without_the_component_sees_that_nothing_is_told)
 {
     fixture_stop();
-    ck_assert_int_eq(fixture_init("noop"), OPAL_SUCCESS);
+    ck_assert_int_eq(fixture_init("deaf"), OPAL_SUCCESS);
     opal_memory_watch_t watch = watch_pages(pages, PAGES);
     lose(kinds[_i], pages + 3 * PAGE, 2);
     sync_now();

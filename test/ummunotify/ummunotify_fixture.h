@@ -25,7 +25,7 @@ void add_scripted(TCase *tests, const TTest *test, const char *name, int first, 
 /** Run it. On a device says how many tests were left out, and why. */
 int fixture_run(Suite *suite);
 
-/** Start with the component named, and listen to releases. @return what opalmem_init() says. */
+/** Start with the component named ("deaf": one that notices nothing), and listen to releases. @return what opalmem_init() says. */
 int fixture_init(const char *component);
 /** Start with ummunotify, which must work. */
 void fixture_start(void);
