@@ -11,6 +11,7 @@ dist_doc_DATA += docs/release-paths.md
 dist_doc_DATA += docs/statistics.md
 dist_doc_DATA += docs/writing-a-component.md
 dist_doc_DATA += docs/stress.md
+dist_doc_DATA += docs/ummunotify.md
 dist_doc_DATA += docs/writing-a-provider.md
 dist_doc_DATA += docs/verbs.md
 dist_man_MANS += man/opalmem-components.7 man/opalmem-mca-params.5

@@ -27,6 +27,7 @@ include test/provider/local.mk
 include test/rcache/local.mk
 include test/stress/local.mk
 include test/vm/local.mk
+include test/ummunotify/local.mk
 include test/embed/local.mk
 include test/company/local.mk
 if HAVE_LIBURING

@@ -11,6 +11,7 @@
 
 #include "framework/memory/memory_base.h"
 #include "framework/util/barrier.h"
+#include "framework/util/fork.h"
 #include "opal/memoryhooks/memory_internal.h"
 
 /* Serialises memoryc_process. No hook takes it. Not held by a lookup that finds nothing changed. */
@@ -76,6 +77,7 @@ int opal_memory_base_sync(void)
     if (!opal_memory_changed()) {
         return OPAL_SUCCESS;
     }
+    opal_fork_check(); /* Before the lock: a child makes it anew. */
     uint64_t target = sample_counter();
     for (unsigned steps = 0; steps < 1000;) {
         if (pthread_mutex_trylock(&process_lock) == 0) {
