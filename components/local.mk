@@ -16,4 +16,5 @@ libmca_memory_noop_la_CPPFLAGS += -DMCA_BASE_COMPONENT_IS_STATIC
 libopalmem_internal_la_LIBADD += libmca_memory_noop.la
 endif
 
+include components/kdreg/local.mk
 include components/linux/local.mk
