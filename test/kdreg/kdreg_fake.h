@@ -37,6 +37,7 @@ typedef struct fake_script_t {
     int child_error;        /**< What a fork child gets; 0: -EIO. */
     bool location_is_wrong; /**< MONITOR answers with the number of the words. */
     bool generation_is_wrong; /**< ... with a word that is not in use. */
+    bool is_endless;          /**< For each event that is read, another one comes. */
     bool hole_is_taken;       /**< Somebody else gets the addresses that a page has been moved from. */
     uint32_t event_type;      /**< Of events, instead of 1. */
 } fake_script_t;
@@ -56,6 +57,9 @@ void fake_notify(void *start, size_t length);
 
 /** fork() has write-protected the private pages of this process. */
 void fake_notify_fork(void);
+
+/** The kernel changes the status pages where the driver has put them. */
+void fake_notify_guards(void);
 
 /** These pages are not inherited by children. */
 void fake_dont_fork(void *start, size_t length);

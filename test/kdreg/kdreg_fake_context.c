@@ -333,8 +333,10 @@ ssize_t fake_context_read_locked(fake_context_t *context, void *buffer, size_t s
     for (size_t i = 0; i < count; i++) {
         events[i] = context->queue[(context->first + i) % context->max_regions];
     }
-    context->first = (context->first + count) % context->max_regions;
-    context->pending -= count;
+    if (!fake_script.is_endless) {
+        context->first = (context->first + count) % context->max_regions;
+        context->pending -= count;
+    }
     publish_counts(context);
     return (ssize_t) (count * sizeof(*events));
 }
@@ -480,6 +482,19 @@ void fake_notify_fork(void)
                 notify_locked(first, last);
             }
             region = is_hit ? contexts[i].regions : region->next;
+        }
+    }
+    fake_unlock();
+}
+
+void fake_notify_guards(void)
+{
+    fake_lock();
+    for (int i = 0; i < MAX_CONTEXTS; i++) {
+        if (is_mine(&contexts[i])) {
+            const uintptr_t first = (uintptr_t) contexts[i].status.user;
+
+            notify_locked(first, first + contexts[i].status.size - 1);
         }
     }
     fake_unlock();

@@ -1,5 +1,5 @@
 # The component "kdreg", on a fake of its driver; on the driver with OPALMEM_TEST_KDREG_DEVICE.
-kdreg_tests = test/kdreg/test_kdreg test/kdreg/test_kdreg_cookies
+kdreg_tests = test/kdreg/test_kdreg test/kdreg/test_kdreg_script test/kdreg/test_kdreg_cookies
 check_PROGRAMS += $(kdreg_tests)
 TESTS += $(kdreg_tests)
 noinst_HEADERS += test/kdreg/kdreg_fake.h test/kdreg/kdreg_fake_context.h test/kdreg/kdreg_test.h
@@ -12,3 +12,6 @@ test_kdreg_test_kdreg_cookies_LDADD = $(kdreg_test_libs)
 test_kdreg_test_kdreg_SOURCES = test/kdreg/test_kdreg.c $(kdreg_test_sources)
 test_kdreg_test_kdreg_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_kdreg_test_kdreg_LDADD = $(kdreg_test_libs)
+test_kdreg_test_kdreg_script_SOURCES = test/kdreg/test_kdreg_script.c $(kdreg_test_sources)
+test_kdreg_test_kdreg_script_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_kdreg_test_kdreg_script_LDADD = $(kdreg_test_libs)
