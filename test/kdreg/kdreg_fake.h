@@ -37,6 +37,7 @@ typedef struct fake_script_t {
     int child_error;        /**< What a fork child gets; 0: -EIO. */
     bool location_is_wrong; /**< MONITOR answers with the number of the words. */
     bool generation_is_wrong; /**< ... with a word that is not in use. */
+    bool does_not_count;      /**< Events come without the counter. */
     bool is_endless;          /**< For each event that is read, another one comes. */
     bool hole_is_taken;       /**< Somebody else gets the addresses that a page has been moved from. */
     uint32_t event_type;      /**< Of events, instead of 1. */

@@ -355,7 +355,9 @@ static void queue_event(fake_context_t *context, const kdreg_monitor_t *monitor)
         .cookie = monitor->cookie,
     };
     publish_counts(context);
-    publish(&status_of(context)->total_events, status_of(context)->total_events + 1);
+    if (!fake_script.does_not_count) {
+        publish(&status_of(context)->total_events, status_of(context)->total_events + 1);
+    }
 }
 
 /* ---- The notifier -------------------------------------------------------------------------------- */
