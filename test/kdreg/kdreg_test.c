@@ -138,11 +138,20 @@ void kdreg_test_stop(void)
 
 /* ---- Memory -------------------------------------------------------------------------------------- */
 
+/* Not by Check: other threads may have its lock at a fork, and the child would wait for them. */
+static void must(bool condition, const char *what)
+{
+    if (!condition) {
+        perror(what);
+        abort();
+    }
+}
+
 unsigned char *kdreg_test_pages(size_t count)
 {
     unsigned char *pages = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    ck_assert_ptr_ne(pages, MAP_FAILED);
+    must(pages != MAP_FAILED, "mmap");
     memset(pages, 1, count * PAGE);
     return pages;
 }
@@ -156,20 +165,21 @@ static void notify(void *start, size_t length)
 
 void kdreg_test_munmap(void *start, size_t length)
 {
-    ck_assert_int_eq(munmap(start, length), 0);
+    must(munmap(start, length) == 0, "munmap");
     notify(start, length);
 }
 
 void kdreg_test_discard(void *start, size_t length)
 {
-    ck_assert_int_eq(madvise(start, length, MADV_DONTNEED), 0);
+    must(madvise(start, length, MADV_DONTNEED) == 0, "madvise");
     notify(start, length);
 }
 
 void kdreg_test_map_over(void *start, size_t length)
 {
-    ck_assert_ptr_eq(mmap(start, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
-                     start);
+    void *now = mmap(start, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+    must(now == start, "mmap");
     notify(start, length);
 }
 
@@ -177,21 +187,21 @@ void *kdreg_test_mremap(void *start, size_t length)
 {
     void *place = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    ck_assert_ptr_ne(place, MAP_FAILED);
-    ck_assert_ptr_eq(mremap(start, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place), place);
+    must(place != MAP_FAILED, "mmap");
+    must(mremap(start, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place, "mremap");
     notify(start, length);
     return place;
 }
 
 void kdreg_test_truncate(int fd, void *start, size_t length)
 {
-    ck_assert_int_eq(ftruncate(fd, 0), 0);
+    must(ftruncate(fd, 0) == 0, "ftruncate");
     notify(start, length);
 }
 
 void kdreg_test_dont_fork(void *start, size_t length)
 {
-    ck_assert_int_eq(madvise(start, length, MADV_DONTFORK), 0);
+    must(madvise(start, length, MADV_DONTFORK) == 0, "madvise");
     if (!kdreg_test_on_device()) {
         fake_dont_fork(start, length);
     }

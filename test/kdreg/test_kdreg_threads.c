@@ -233,14 +233,15 @@ int main(void)
         return missing;
     }
     Suite *suite = suite_create("kdreg_threads");
-    TCase *tcase = tcase_create("threads");
+    TCase *tcase = tcase_create("threads"), *forks = tcase_create("forks");
 
     tcase_add_test(tcase, threads_that_release_and_look_up_find_nothing_stale);
     tcase_add_test(tcase, also_while_the_tables_grow);
     tcase_add_test(tcase, also_while_events_are_lost);
     tcase_add_test(tcase, without_the_mechanism_stale_registrations_are_found);
     tcase_add_test(tcase, each_thread_sees_its_own_changes_and_no_others);
-    tcase_add_test(tcase, a_child_forked_in_the_middle_waits_for_nobody);
+    tcase_add_test(forks, a_child_forked_in_the_middle_waits_for_nobody);
     suite_add_tcase(suite, tcase);
+    suite_add_tcase(suite, forks);
     return test_run(suite);
 }
