@@ -58,7 +58,6 @@ typedef struct kdreg_state_t {
     kdreg_cookies_t cookies;
     void *place; /**< Of the status page; constant from start to stop. */
     void *spare; /**< The page to stand down with; NULL: it is at `place`. */
-    bool is_running;
     bool is_down;
     const char *down_reason; /**< Not yet logged. */
     int down_error;
@@ -69,7 +68,7 @@ typedef struct kdreg_state_t {
     size_t former_count;
 } kdreg_state_t;
 
-extern kdreg_state_t kdreg;
+extern kdreg_state_t kdreg_state;
 
 /* ---- kdreg_life.c -------------------------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@
 #define MADV_WIPEONFORK 18
 #endif
 
-kdreg_state_t kdreg = { .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
+kdreg_state_t kdreg_state = { .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
 
 /* ---- Losing the device --------------------------------------------------------------------------- */
 
@@ -22,17 +22,17 @@ kdreg_state_t kdreg = { .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
 
 void kdreg_stand_down(const char *reason, int error)
 {
-    kdreg_status_t *last = kdreg.spare;
+    kdreg_status_t *last = kdreg_state.spare;
 
-    if (kdreg.is_down) {
+    if (kdreg_state.is_down) {
         return;
     }
-    kdreg.is_down = true;
-    kdreg.down_reason = reason;
-    kdreg.down_error = error;
-    last->total_events = ((const volatile kdreg_status_t *) kdreg.place)->total_events | NOBODY_HAS_SEEN;
-    if (kdreg_sys->move(last, kdreg_page_size(), kdreg.place) == 0) {
-        kdreg.spare = NULL;
+    kdreg_state.is_down = true;
+    kdreg_state.down_reason = reason;
+    kdreg_state.down_error = error;
+    last->total_events = ((const volatile kdreg_status_t *) kdreg_state.place)->total_events | NOBODY_HAS_SEEN;
+    if (kdreg_sys->move(last, kdreg_page_size(), kdreg_state.place) == 0) {
+        kdreg_state.spare = NULL;
     }
 }
 
@@ -49,24 +49,24 @@ static void log_down(const char *reason, int error)
 /* @return What has failed; NULL: nothing. */
 static const char *open_device(int *error)
 {
-    kdreg_device_t *device = &kdreg.device;
+    kdreg_device_t *device = &kdreg_state.device;
 
-    *error = kdreg_guards_open(&kdreg.guards, device, kdreg.options.device);
+    *error = kdreg_guards_open(&kdreg_state.guards, device, kdreg_state.options.device);
     if (*error != 0) {
         return "it cannot be opened";
     }
-    *error = kdreg_device_take_status(device, kdreg.place);
+    *error = kdreg_device_take_status(device, kdreg_state.place);
     if (*error != 0) {
         return "its status page cannot be had";
     }
-    *error = kdreg_device_configure(device, kdreg.options.max_regions + KDREG_GUARDS);
+    *error = kdreg_device_configure(device, kdreg_state.options.max_regions + KDREG_GUARDS);
     return *error != 0 ? "its tables cannot be had" : NULL;
 }
 
 static void close_device(void)
 {
-    kdreg_guards_close(&kdreg.guards);
-    kdreg_device_close(&kdreg.device);
+    kdreg_guards_close(&kdreg_state.guards);
+    kdreg_device_close(&kdreg_state.device);
 }
 
 static const char *open_and_test(int *support, uint64_t *sees, int *error)
@@ -74,10 +74,10 @@ static const char *open_and_test(int *support, uint64_t *sees, int *error)
     const char *fault = open_device(error);
 
     if (fault == NULL) {
-        fault = kdreg_selftest(&kdreg.device, support, sees);
+        fault = kdreg_selftest(&kdreg_state.device, support, sees);
     }
     if (fault == NULL) {
-        kdreg_guards_watch(&kdreg.guards, &kdreg.device);
+        kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device);
     }
     return fault;
 }
@@ -110,12 +110,12 @@ static void become_child(void)
     int support, error = 0;
     uint64_t sees;
 
-    pthread_mutex_init(&kdreg.lock, NULL);
+    pthread_mutex_init(&kdreg_state.lock, NULL);
     close_device();
-    kdreg.cookies = (kdreg_cookies_t){ 0 };
-    kdreg.former_count = 0;
-    kdreg.down_reason = NULL;
-    if (kdreg.is_down) {
+    kdreg_state.cookies = (kdreg_cookies_t){ 0 };
+    kdreg_state.former_count = 0;
+    kdreg_state.down_reason = NULL;
+    if (kdreg_state.is_down) {
         return;
     }
     const char *fault = open_and_test(&support, &sees, &error);
@@ -143,11 +143,11 @@ static void check_fork(void)
 bool kdreg_enter(void)
 {
     check_fork();
-    pthread_mutex_lock(&kdreg.lock);
-    if (!kdreg.is_down && !kdreg_device_is_ours(&kdreg.device)) {
+    pthread_mutex_lock(&kdreg_state.lock);
+    if (!kdreg_state.is_down && !kdreg_device_is_ours(&kdreg_state.device)) {
         kdreg_stand_down("the program has closed the device's descriptor, or put another in its place", 0);
     }
-    if (kdreg.is_down) {
+    if (kdreg_state.is_down) {
         kdreg_leave();
         return false;
     }
@@ -156,11 +156,11 @@ bool kdreg_enter(void)
 
 void kdreg_leave(void)
 {
-    const char *reason = kdreg.down_reason;
-    const int error = kdreg.down_error;
+    const char *reason = kdreg_state.down_reason;
+    const int error = kdreg_state.down_error;
 
-    kdreg.down_reason = NULL;
-    pthread_mutex_unlock(&kdreg.lock);
+    kdreg_state.down_reason = NULL;
+    pthread_mutex_unlock(&kdreg_state.lock);
     log_down(reason, error);
 }
 
@@ -168,11 +168,11 @@ void kdreg_leave(void)
 
 static void keep_former(void)
 {
-    kdreg_device_t *device = &kdreg.device;
+    kdreg_device_t *device = &kdreg_state.device;
 
-    if (device->former_states != NULL && kdreg.former_count < KDREG_MAX_FORMER) {
-        kdreg.former[kdreg.former_count].states = device->former_states;
-        kdreg.former[kdreg.former_count++].size = device->former_size;
+    if (device->former_states != NULL && kdreg_state.former_count < KDREG_MAX_FORMER) {
+        kdreg_state.former[kdreg_state.former_count].states = device->former_states;
+        kdreg_state.former[kdreg_state.former_count++].size = device->former_size;
     }
     device->former_states = NULL;
 }
@@ -185,8 +185,8 @@ static int configure(size_t max_regions)
     int rc = -EBUSY;
 
     for (int i = 0; i < MAX_TRIES && rc == -EBUSY; i++) {
-        rc = kdreg_device_flush(&kdreg.device);
-        rc = rc == 0 ? kdreg_device_configure(&kdreg.device, max_regions) : rc;
+        rc = kdreg_device_flush(&kdreg_state.device);
+        rc = rc == 0 ? kdreg_device_configure(&kdreg_state.device, max_regions) : rc;
     }
     keep_former();
     return rc;
@@ -194,33 +194,33 @@ static int configure(size_t max_regions)
 
 static void end_all_regions(void)
 {
-    for (size_t i = 0; i < kdreg.cookies.capacity; i++) {
-        kdreg_watched_t *watched = &kdreg.cookies.places[i];
+    for (size_t i = 0; i < kdreg_state.cookies.capacity; i++) {
+        kdreg_watched_t *watched = &kdreg_state.cookies.places[i];
 
         if (watched->used && watched->is_active) {
             const kdreg_params_t params = { .location = watched->location, .generation = watched->generation };
 
-            kdreg_device_unmonitor(&kdreg.device, watched->cookie, &params);
+            kdreg_device_unmonitor(&kdreg_state.device, watched->cookie, &params);
             watched->is_active = 0;
         }
     }
-    kdreg_guards_unwatch(&kdreg.guards, &kdreg.device);
+    kdreg_guards_unwatch(&kdreg_state.guards, &kdreg_state.device);
 }
 
 int kdreg_resize(size_t max_regions)
 {
-    const size_t before = kdreg.device.max_regions;
+    const size_t before = kdreg_state.device.max_regions;
     int rc, back = 0;
 
     end_all_regions();
     rc = configure(max_regions);
-    if (rc != 0 && kdreg.device.states == NULL) {
-        back = kdreg.device.is_stuck ? rc : configure(before);
+    if (rc != 0 && kdreg_state.device.states == NULL) {
+        back = kdreg_state.device.is_stuck ? rc : configure(before);
     }
-    if (kdreg.device.states == NULL) {
+    if (kdreg_state.device.states == NULL) {
         kdreg_stand_down("the device's tables are lost", back);
     } else {
-        kdreg_guards_watch(&kdreg.guards, &kdreg.device);
+        kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device);
     }
     return rc;
 }
@@ -242,15 +242,15 @@ static void unmap_page(void *page)
 
 static int map_pages(void)
 {
-    const int rc =
-        map_page(&kdreg.place, PROT_READ) | map_page(&kdreg.spare, PROT_READ | PROT_WRITE) | make_fork_word();
+    const int rc = map_page(&kdreg_state.place, PROT_READ) | map_page(&kdreg_state.spare, PROT_READ | PROT_WRITE)
+                   | make_fork_word();
 
     return rc != 0 ? -ENOMEM : 0;
 }
 
 static void forget(void)
 {
-    kdreg_device_t *device = &kdreg.device;
+    kdreg_device_t *device = &kdreg_state.device;
 
     keep_former();
     device->former_states = device->states;
@@ -258,17 +258,17 @@ static void forget(void)
     if (device->states != NULL) {
         kdreg_sys->unmap((void *) (uintptr_t) device->states, device->former_size);
     }
-    while (kdreg.former_count > 0) {
-        kdreg.former_count--;
-        kdreg_sys->unmap((void *) (uintptr_t) kdreg.former[kdreg.former_count].states,
-                         kdreg.former[kdreg.former_count].size);
+    while (kdreg_state.former_count > 0) {
+        kdreg_state.former_count--;
+        kdreg_sys->unmap((void *) (uintptr_t) kdreg_state.former[kdreg_state.former_count].states,
+                         kdreg_state.former[kdreg_state.former_count].size);
     }
-    kdreg_cookies_free(&kdreg.cookies);
-    unmap_page(kdreg.place);
-    unmap_page(kdreg.spare);
+    kdreg_cookies_free(&kdreg_state.cookies);
+    unmap_page(kdreg_state.place);
+    unmap_page(kdreg_state.spare);
     unmap_page(fork_word);
     fork_word = NULL;
-    kdreg = (kdreg_state_t){ .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
+    kdreg_state = (kdreg_state_t){ .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
 }
 
 int kdreg_start(const kdreg_options_t *options, opal_memory_base_module_t *module)
@@ -276,9 +276,9 @@ int kdreg_start(const kdreg_options_t *options, opal_memory_base_module_t *modul
     const char *fault = "no memory";
     int error = map_pages();
 
-    kdreg.options = *options;
+    kdreg_state.options = *options;
     for (int i = 0; i < KDREG_GUARDS; i++) {
-        kdreg.guards.device[i].fd = -1;
+        kdreg_state.guards.device[i].fd = -1;
     }
     if (error == 0) {
         fault = open_and_test(&module->support, &module->sees, &error);
@@ -290,8 +290,7 @@ int kdreg_start(const kdreg_options_t *options, opal_memory_base_module_t *modul
         forget();
         return OPAL_ERR_NOT_AVAILABLE;
     }
-    kdreg.is_running = true;
-    module->counter = &((const volatile kdreg_status_t *) kdreg.place)->total_events;
+    module->counter = &((const volatile kdreg_status_t *) kdreg_state.place)->total_events;
     return OPAL_SUCCESS;
 }
 

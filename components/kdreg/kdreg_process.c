@@ -19,12 +19,12 @@ typedef struct batch_t {
  * that of a later life of a cookie, which the event is not about. */
 static void note_change(batch_t *batch, const kdreg_event_t *event)
 {
-    kdreg_watched_t *watched = kdreg_cookies_find(&kdreg.cookies, event->cookie);
+    kdreg_watched_t *watched = kdreg_cookies_find(&kdreg_state.cookies, event->cookie);
 
     if (watched == NULL) {
         return;
     }
-    if (!kdreg_device_holds(&kdreg.device, watched->location, watched->generation)) {
+    if (!kdreg_device_holds(&kdreg_state.device, watched->location, watched->generation)) {
         watched->is_active = 0;
     }
     batch->range[batch->count++] = (opal_mem_hooks_range_t){ (uintptr_t) event->addr, event->length };
@@ -32,8 +32,8 @@ static void note_change(batch_t *batch, const kdreg_event_t *event)
 
 static void note_guard(void)
 {
-    if (kdreg_guards_are_ours(&kdreg.guards)) {
-        kdreg_guards_watch(&kdreg.guards, &kdreg.device);
+    if (kdreg_guards_are_ours(&kdreg_state.guards)) {
+        kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device);
     } else {
         kdreg_stand_down("the program has closed descriptors that belong to the device", 0);
     }
@@ -43,7 +43,7 @@ static void note(batch_t *batch, const kdreg_event_t *event)
 {
     if (event->type != KDREG_MAPPING_CHANGE) {
         batch->is_everything = true; /* Of a later driver; it will mean some change. */
-    } else if (kdreg_guards_take_event(&kdreg.guards, event->cookie)) {
+    } else if (kdreg_guards_take_event(&kdreg_state.guards, event->cookie)) {
         note_guard();
     } else {
         note_change(batch, event);
@@ -54,12 +54,12 @@ static void note(batch_t *batch, const kdreg_event_t *event)
  * between what is raised here and what is read later. */
 static void recover(batch_t *batch)
 {
-    const int rc = kdreg_device_flush(&kdreg.device);
+    const int rc = kdreg_device_flush(&kdreg_state.device);
 
     batch->is_everything = true;
     if (rc != 0) {
         kdreg_stand_down("its queue of events has run over, and cannot be flushed", rc);
-    } else if (!kdreg_guards_are_ours(&kdreg.guards)) {
+    } else if (!kdreg_guards_are_ours(&kdreg_state.guards)) {
         kdreg_stand_down("the program has closed descriptors that belong to the device", 0);
     }
 }
@@ -67,7 +67,7 @@ static void recover(batch_t *batch)
 static void fetch(batch_t *batch)
 {
     kdreg_event_t events[BATCH];
-    const int got = kdreg_device_read(&kdreg.device, events, BATCH);
+    const int got = kdreg_device_read(&kdreg_state.device, events, BATCH);
 
     *batch = (batch_t){ .is_last = got <= 0 && got != -ENOSPC };
     for (int i = 0; i < got; i++) {
@@ -104,9 +104,9 @@ int kdreg_process(void)
         if (!kdreg_enter()) {
             return OPAL_ERR_NOT_AVAILABLE;
         }
-        enough = enough == SIZE_MAX ? kdreg.device.max_regions : enough;
+        enough = enough == SIZE_MAX ? kdreg_state.device.max_regions : enough;
         fetch(&batch);
-        is_down = kdreg.is_down;
+        is_down = kdreg_state.is_down;
         kdreg_leave();
         hand_on(&batch);
         read += BATCH;

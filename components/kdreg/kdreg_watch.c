@@ -27,14 +27,14 @@ static int code_of(int error)
  * to raise a release of everything. Doubling makes that rare. */
 static bool grow(void)
 {
-    const size_t size = kdreg.device.max_regions - KDREG_GUARDS;
+    const size_t size = kdreg_state.device.max_regions - KDREG_GUARDS;
 
-    if (size >= kdreg.options.limit) {
+    if (size >= kdreg_state.options.limit) {
         return false;
     }
-    const size_t larger = size > kdreg.options.limit / 2 ? kdreg.options.limit : 2 * size;
+    const size_t larger = size > kdreg_state.options.limit / 2 ? kdreg_state.options.limit : 2 * size;
     if (kdreg_resize(larger + KDREG_GUARDS) != 0) {
-        kdreg.options.limit = size; /* The kernel has no more: not tried at each registration. */
+        kdreg_state.options.limit = size; /* The kernel has no more: not tried at each registration. */
     }
     return true;
 }
@@ -43,11 +43,11 @@ static bool grow(void)
 
 static int monitor(void *base, size_t len, uint64_t cookie, kdreg_params_t *params, bool *grown)
 {
-    int rc = kdreg_device_monitor(&kdreg.device, base, len, cookie, params);
+    int rc = kdreg_device_monitor(&kdreg_state.device, base, len, cookie, params);
 
     if (rc == -ENOSPC && grow()) {
         *grown = true;
-        rc = kdreg.is_down ? -ENOSPC : kdreg_device_monitor(&kdreg.device, base, len, cookie, params);
+        rc = kdreg_state.is_down ? -ENOSPC : kdreg_device_monitor(&kdreg_state.device, base, len, cookie, params);
     }
     return rc;
 }
@@ -60,19 +60,19 @@ static int watch_locked(void *base, size_t len, opal_memory_watch_t *watch, bool
     if (len == 0 || watch->cookie == KDREG_BAD_COOKIE) {
         return OPAL_ERR_BAD_PARAM;
     }
-    if (kdreg_cookies_find(&kdreg.cookies, watch->cookie) != NULL) {
+    if (kdreg_cookies_find(&kdreg_state.cookies, watch->cookie) != NULL) {
         return OPAL_EXISTS;
     }
-    if (!kdreg_cookies_reserve(&kdreg.cookies)) {
+    if (!kdreg_cookies_reserve(&kdreg_state.cookies)) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     const int rc = monitor(base, len, watch->cookie, &params, grown);
     if (rc == 0) {
-        kdreg_cookies_add(&kdreg.cookies, &(kdreg_watched_t){ .cookie = watch->cookie,
-                                                              .location = params.location,
-                                                              .generation = params.generation,
-                                                              .is_active = 1 });
-        watch->generation = &kdreg.device.states[params.location];
+        kdreg_cookies_add(&kdreg_state.cookies, &(kdreg_watched_t){ .cookie = watch->cookie,
+                                                                    .location = params.location,
+                                                                    .generation = params.generation,
+                                                                    .is_active = 1 });
+        watch->generation = &kdreg_state.device.states[params.location];
         watch->expected = params.generation;
     }
     return code_of(rc);
@@ -97,19 +97,19 @@ int kdreg_watch(void *base, size_t len, opal_memory_watch_t *watch)
 
 static int unwatch_locked(uint64_t cookie)
 {
-    kdreg_watched_t *watched = kdreg_cookies_find(&kdreg.cookies, cookie);
+    kdreg_watched_t *watched = kdreg_cookies_find(&kdreg_state.cookies, cookie);
     int rc = 0;
 
     if (watched == NULL) {
         return OPAL_ERR_NOT_FOUND;
     }
     /* A region whose word has changed is gone, and its event is passed over when it comes. */
-    if (watched->is_active && kdreg_device_holds(&kdreg.device, watched->location, watched->generation)) {
+    if (watched->is_active && kdreg_device_holds(&kdreg_state.device, watched->location, watched->generation)) {
         const kdreg_params_t params = { .location = watched->location, .generation = watched->generation };
 
-        rc = kdreg_device_unmonitor(&kdreg.device, cookie, &params);
+        rc = kdreg_device_unmonitor(&kdreg_state.device, cookie, &params);
     }
-    kdreg_cookies_remove(&kdreg.cookies, watched);
+    kdreg_cookies_remove(&kdreg_state.cookies, watched);
     return code_of(rc);
 }
 
