@@ -91,6 +91,30 @@ void kdreg_test_select(size_t max_regions, size_t limit)
     set_number("OPALMEM_MCA_memory_kdreg_max_regions_limit", limit);
 }
 
+/* Not the library's noop: as a DSO it would bring the shared library into a test that has the static one. */
+static int query_nothing(mca_base_module_t **module, int *priority)
+{
+    *module = NULL;
+    *priority = 0;
+    return OPAL_SUCCESS;
+}
+
+static const opal_memory_base_component_t nothing = {
+    .memoryc_version = {
+        OPAL_MEMORY_BASE_VERSION_2_0_0,
+        .mca_component_name = "nothing",
+        .mca_query_component = query_nothing,
+    },
+    .memoryc_register = opal_memory_base_component_register_empty,
+    .memoryc_deregister = opal_memory_base_component_deregister_empty,
+};
+
+void kdreg_test_select_nothing(void)
+{
+    ck_assert_int_eq(mca_base_component_add_static("memory", &nothing.memoryc_version), OPAL_SUCCESS);
+    setenv("OPALMEM_MCA_memory", "nothing", 1);
+}
+
 #define MAX_EVENTS 100000
 
 static struct {

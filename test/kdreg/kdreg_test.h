@@ -29,6 +29,9 @@ bool kdreg_test_can_script(const char *what);
 /** Let the next opalmem_init() take this component. @param[in] max_regions, limit  0: as by default. */
 void kdreg_test_select(size_t max_regions, size_t limit);
 
+/** For twins: let the next opalmem_init() take a component that notices nothing. */
+void kdreg_test_select_nothing(void);
+
 /** Start the library with the component, and note releases from then on. */
 void kdreg_test_start(size_t max_regions, size_t limit);
 

@@ -80,7 +80,7 @@ START_TEST(without_the_mechanism_a_lookup_after_a_release_is_a_stale_hit)
 {
     kdreg_cache_end(&cache);
     kdreg_test_stop();
-    setenv("OPALMEM_MCA_memory", "noop", 1);
+    kdreg_test_select_nothing();
     setenv("OPALMEM_MCA_rcache_base_unsafe", "1", 1);
     ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
     cache = kdreg_cache_make();
