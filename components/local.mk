@@ -16,5 +16,6 @@ libmca_memory_noop_la_CPPFLAGS += -DMCA_BASE_COMPONENT_IS_STATIC
 libopalmem_internal_la_LIBADD += libmca_memory_noop.la
 endif
 
+include components/kdreg/local.mk
 include components/linux/local.mk
 include components/ummunotify/local.mk

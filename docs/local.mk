@@ -3,6 +3,7 @@ dist_doc_DATA += docs/company.md
 dist_doc_DATA += docs/coverage.md
 dist_doc_DATA += docs/embedding.md
 dist_doc_DATA += docs/interposition.md
+dist_doc_DATA += docs/kdreg.md
 dist_doc_DATA += docs/rcache-cost.md $(wildcard $(srcdir)/docs/rcache-*.svg)
 dist_doc_DATA += docs/rcache-limits.md
 dist_doc_DATA += docs/rcache-overlaps.md

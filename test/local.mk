@@ -21,6 +21,7 @@ include test/base/local.mk
 include test/coverage/local.mk
 include test/info/local.mk
 include test/top/local.mk
+include test/kdreg/local.mk
 include test/linux/local.mk
 include test/linux/got.mk
 include test/provider/local.mk

@@ -128,7 +128,7 @@ AC_DEFUN([OPALMEM_CHECK_LIBRARY], [
 ])
 
 # Lists of components: each one is static or a DSO.
-m4_define([opalmem_memory_components], [linux noop ummunotify])
+m4_define([opalmem_memory_components], [kdreg linux noop ummunotify])
 
 AC_DEFUN([OPALMEM_COMPONENTS], [
     AC_ARG_ENABLE([mca-dso],

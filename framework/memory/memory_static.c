@@ -2,6 +2,9 @@
 /* The memory components that configure linked into the library. */
 #include "framework/memory/memory_base.h"
 
+#ifdef OPALMEM_STATIC_MEMORY_KDREG
+extern const opal_memory_base_component_t mca_memory_kdreg_component;
+#endif
 #ifdef OPALMEM_STATIC_MEMORY_LINUX
 extern const opal_memory_base_component_t mca_memory_linux_component;
 #endif
@@ -13,6 +16,9 @@ extern const opal_memory_base_component_t mca_memory_ummunotify_component;
 #endif
 
 const mca_base_component_t *const opal_memory_base_static_components[] = {
+#ifdef OPALMEM_STATIC_MEMORY_KDREG
+    &mca_memory_kdreg_component.memoryc_version,
+#endif
 #ifdef OPALMEM_STATIC_MEMORY_LINUX
     &mca_memory_linux_component.memoryc_version,
 #endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The device from start to stop: opening, fork children, tables that grow, and
+ * what is done when it is lost. */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "components/kdreg/kdreg.h"
+#include "components/kdreg/kdreg_sys.h"
+#include "opal/mca/base/base.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+kdreg_state_t kdreg_state = { .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
+
+/* ---- Losing the device --------------------------------------------------------------------------- */
+
+#define NOBODY_HAS_SEEN (UINT64_C(1) << 63)
+
+void kdreg_stand_down(const char *reason, int error)
+{
+    kdreg_status_t *last = kdreg_state.spare;
+
+    if (kdreg_state.is_down) {
+        return;
+    }
+    kdreg_state.is_down = true;
+    kdreg_state.down_reason = reason;
+    kdreg_state.down_error = error;
+    last->total_events = ((const volatile kdreg_status_t *) kdreg_state.place)->total_events | NOBODY_HAS_SEEN;
+    if (kdreg_sys->move(last, kdreg_page_size(), kdreg_state.place) == 0) {
+        kdreg_state.spare = NULL;
+    }
+}
+
+static void log_down(const char *reason, int error)
+{
+    if (reason != NULL) {
+        mca_base_log(MCA_BASE_LOG_WARN, "memory: kdreg: %s%s%s; from now on nothing is cached", reason,
+                     error != 0 ? ": " : "", error != 0 ? strerror(-error) : "");
+    }
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------- */
+
+/* @return What has failed; NULL: nothing. */
+static const char *open_device(int *error)
+{
+    kdreg_device_t *device = &kdreg_state.device;
+
+    *error = kdreg_guards_open(&kdreg_state.guards, device, kdreg_state.options.device);
+    if (*error != 0) {
+        return "it cannot be opened";
+    }
+    *error = kdreg_device_take_status(device, kdreg_state.place);
+    if (*error != 0) {
+        return "its status page cannot be had";
+    }
+    *error = kdreg_device_configure(device, kdreg_state.options.max_regions + KDREG_GUARDS);
+    return *error != 0 ? "its tables cannot be had" : NULL;
+}
+
+static void close_device(void)
+{
+    kdreg_guards_close(&kdreg_state.guards);
+    kdreg_device_close(&kdreg_state.device);
+}
+
+static const char *open_and_test(int *support, uint64_t *sees, int *error)
+{
+    const char *fault = open_device(error);
+
+    if (fault == NULL) {
+        fault = kdreg_selftest(&kdreg_state.device, support, sees);
+    }
+    if (fault == NULL) {
+        kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device);
+    }
+    return fault;
+}
+
+/* ---- Fork children ------------------------------------------------------------------------------- */
+
+enum { WORD_WIPED = 0, WORD_ALIVE = 1, WORD_BUSY = 2 };
+
+/* On a page that the kernel wipes in a fork child. Constant from start to stop. */
+static atomic_int *fork_word;
+
+static int make_fork_word(void)
+{
+    void *page = kdreg_sys->map(NULL, kdreg_page_size(), PROT_READ | PROT_WRITE, 0);
+
+    if (page == MAP_FAILED) {
+        return -ENOMEM;
+    }
+    /* Where it is not wiped, the device tells: the child stands down. */
+    madvise(page, kdreg_page_size(), MADV_WIPEONFORK);
+    fork_word = page;
+    atomic_store(fork_word, WORD_ALIVE);
+    return 0;
+}
+
+/* Anything may be half done by another thread of the parent: lock and table are made anew, the parent's stay. The inherited
+ * descriptors are closed: they would keep the parent's memory alive. */
+static void become_child(void)
+{
+    int support, error = 0;
+    uint64_t sees;
+
+    pthread_mutex_init(&kdreg_state.lock, NULL);
+    close_device();
+    kdreg_state.cookies = (kdreg_cookies_t){ 0 };
+    kdreg_state.former_count = 0;
+    kdreg_state.down_reason = NULL;
+    if (kdreg_state.is_down) {
+        return;
+    }
+    const char *fault = open_and_test(&support, &sees, &error);
+    if (fault != NULL) {
+        kdreg_stand_down(fault, error);
+    }
+}
+
+static void check_fork(void)
+{
+    while (atomic_load_explicit(fork_word, memory_order_acquire) != WORD_ALIVE) {
+        int expected = WORD_WIPED;
+
+        if (atomic_compare_exchange_strong(fork_word, &expected, WORD_BUSY)) {
+            become_child();
+            atomic_store(fork_word, WORD_ALIVE);
+        } else {
+            sched_yield();
+        }
+    }
+}
+
+/* ---- In and out ---------------------------------------------------------------------------------- */
+
+bool kdreg_enter(void)
+{
+    check_fork();
+    pthread_mutex_lock(&kdreg_state.lock);
+    if (!kdreg_state.is_down && !kdreg_device_is_ours(&kdreg_state.device)) {
+        kdreg_stand_down("the program has closed the device's descriptor, or put another in its place", 0);
+    }
+    if (kdreg_state.is_down) {
+        kdreg_leave();
+        return false;
+    }
+    return true;
+}
+
+void kdreg_leave(void)
+{
+    const char *reason = kdreg_state.down_reason;
+    const int error = kdreg_state.down_error;
+
+    kdreg_state.down_reason = NULL;
+    pthread_mutex_unlock(&kdreg_state.lock);
+    log_down(reason, error);
+}
+
+/* ---- Tables -------------------------------------------------------------------------------------- */
+
+static void keep_former(void)
+{
+    kdreg_device_t *device = &kdreg_state.device;
+
+    if (device->former_states != NULL && kdreg_state.former_count < KDREG_MAX_FORMER) {
+        kdreg_state.former[kdreg_state.former_count].states = device->former_states;
+        kdreg_state.former[kdreg_state.former_count++].size = device->former_size;
+    }
+    device->former_states = NULL;
+}
+
+/* An event may come late, and keep the tables busy until it is flushed. */
+#define MAX_TRIES 64
+
+static int configure(size_t max_regions)
+{
+    int rc = -EBUSY;
+
+    for (int i = 0; i < MAX_TRIES && rc == -EBUSY; i++) {
+        rc = kdreg_device_flush(&kdreg_state.device);
+        rc = rc == 0 ? kdreg_device_configure(&kdreg_state.device, max_regions) : rc;
+    }
+    keep_former();
+    return rc;
+}
+
+static void end_all_regions(void)
+{
+    for (size_t i = 0; i < kdreg_state.cookies.capacity; i++) {
+        kdreg_watched_t *watched = &kdreg_state.cookies.places[i];
+
+        if (watched->used && watched->is_active) {
+            const kdreg_params_t params = { .location = watched->location, .generation = watched->generation };
+
+            kdreg_device_unmonitor(&kdreg_state.device, watched->cookie, &params);
+            watched->is_active = 0;
+        }
+    }
+    kdreg_guards_unwatch(&kdreg_state.guards, &kdreg_state.device);
+}
+
+int kdreg_resize(size_t max_regions)
+{
+    const size_t before = kdreg_state.device.max_regions;
+    int rc, back = 0;
+
+    end_all_regions();
+    rc = configure(max_regions);
+    if (rc != 0 && kdreg_state.device.states == NULL) {
+        back = kdreg_state.device.is_stuck ? rc : configure(before);
+    }
+    if (kdreg_state.device.states == NULL) {
+        kdreg_stand_down("the device's tables are lost", back);
+    } else {
+        kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device);
+    }
+    return rc;
+}
+
+/* ---- Start and stop ------------------------------------------------------------------------------ */
+
+static int map_page(void **page, int protection)
+{
+    *page = kdreg_sys->map(NULL, kdreg_page_size(), protection, 0);
+    return *page == MAP_FAILED ? -ENOMEM : 0;
+}
+
+static void unmap_page(void *page)
+{
+    if (page != NULL && page != MAP_FAILED) {
+        kdreg_sys->unmap(page, kdreg_page_size());
+    }
+}
+
+static int map_pages(void)
+{
+    const int rc = map_page(&kdreg_state.place, PROT_READ) | map_page(&kdreg_state.spare, PROT_READ | PROT_WRITE)
+                   | make_fork_word();
+
+    return rc != 0 ? -ENOMEM : 0;
+}
+
+static void forget(void)
+{
+    kdreg_device_t *device = &kdreg_state.device;
+
+    keep_former();
+    device->former_states = device->states;
+    device->former_size = device->max_regions * sizeof(uint32_t);
+    if (device->states != NULL) {
+        kdreg_sys->unmap((void *) (uintptr_t) device->states, device->former_size);
+    }
+    while (kdreg_state.former_count > 0) {
+        kdreg_state.former_count--;
+        kdreg_sys->unmap((void *) (uintptr_t) kdreg_state.former[kdreg_state.former_count].states,
+                         kdreg_state.former[kdreg_state.former_count].size);
+    }
+    kdreg_cookies_free(&kdreg_state.cookies);
+    unmap_page(kdreg_state.place);
+    unmap_page(kdreg_state.spare);
+    unmap_page(fork_word);
+    fork_word = NULL;
+    kdreg_state = (kdreg_state_t){ .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
+}
+
+int kdreg_start(const kdreg_options_t *options, opal_memory_base_module_t *module)
+{
+    const char *fault = "no memory";
+    int error = map_pages();
+
+    kdreg_state.options = *options;
+    for (int i = 0; i < KDREG_GUARDS; i++) {
+        kdreg_state.guards.device[i].fd = -1;
+    }
+    if (error == 0) {
+        fault = open_and_test(&module->support, &module->sees, &error);
+    }
+    if (fault != NULL) {
+        mca_base_component_set_reason("%s: %s%s%s", options->device, fault, error != 0 ? ": " : "",
+                                      error != 0 ? strerror(-error) : "");
+        close_device();
+        forget();
+        return OPAL_ERR_NOT_AVAILABLE;
+    }
+    module->counter = &((const volatile kdreg_status_t *) kdreg_state.place)->total_events;
+    return OPAL_SUCCESS;
+}
+
+void kdreg_stop(void)
+{
+    check_fork();
+    close_device();
+    forget();
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Several threads over one device: registrations, releases, tables that grow and
+ * queues that run over at once. A registration that was released must never be
+ * found again: its cookie tells. On the fake, or on the device. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "test/kdreg/kdreg_cache.h"
+#include "test/sanitized.h"
+
+#define THREADS 4
+#define OWN_PAGES 8
+
+static kdreg_cache_t cache;
+static unsigned char *pages;
+static long rounds = 400;
+
+/* Releases of a page that have begun, and that are over. The provider notes how many had begun when it "pinned": whoever has
+ * seen that more are over, must not get the registration any more. */
+typedef struct page_t {
+    _Atomic uint64_t begun, over;
+    pthread_mutex_t lock; /* Of those who release it. */
+} page_t;
+
+static page_t page[THREADS * OWN_PAGES];
+
+typedef struct own_registration_t {
+    mca_rcache_base_registration_t super;
+    uint64_t begun;
+} own_registration_t;
+
+static _Atomic long stale, failed, looked_up;
+
+static int pin(void *reg_data, void *base, size_t size, mca_rcache_base_registration_t *reg)
+{
+    (void) reg_data, (void) size;
+    ((own_registration_t *) reg)->begun = atomic_load(&page[((unsigned char *) base - pages) / PAGE].begun);
+    return OPAL_SUCCESS;
+}
+
+static int unpin(void *reg_data, mca_rcache_base_registration_t *reg)
+{
+    (void) reg_data, (void) reg;
+    return OPAL_SUCCESS;
+}
+
+static void make_cache(void)
+{
+    mca_rcache_base_resources_t resources;
+
+    ck_assert_int_eq(mca_rcache_provider_open("none", &cache.provider), OPAL_SUCCESS);
+    mca_rcache_provider_resources(cache.provider, &resources);
+    resources.in_use_policy = MCA_RCACHE_IN_USE_IGNORE;
+    resources.sizeof_reg = sizeof(own_registration_t);
+    resources.register_mem = pin;
+    resources.deregister_mem = unpin;
+    resources.deregister_many = NULL;
+    cache.module = mca_rcache_base_module_create(NULL, NULL, &resources);
+    ck_assert_ptr_nonnull(cache.module);
+}
+
+static void look_up(size_t index)
+{
+    const uint64_t over = atomic_load(&page[index].over);
+    mca_rcache_base_registration_t *reg = NULL;
+
+    atomic_fetch_add(&looked_up, 1);
+    if (cache.module->rcache_register(cache.module, pages + index * PAGE, PAGE, 0, 0, &reg) != OPAL_SUCCESS) {
+        atomic_fetch_add(&failed, 1);
+        return;
+    }
+    atomic_fetch_add(&stale, ((own_registration_t *) reg)->begun < over);
+    atomic_fetch_add(&failed, cache.module->rcache_deregister(cache.module, reg) != OPAL_SUCCESS);
+}
+
+static void release(size_t index)
+{
+    unsigned char *start = pages + index * PAGE;
+
+    look_up(index);
+    pthread_mutex_lock(&page[index].lock);
+    atomic_fetch_add(&page[index].begun, 1);
+    if (index % 2 == 0) {
+        kdreg_test_discard(start, PAGE);
+    } else {
+        kdreg_test_map_over(start, PAGE);
+    }
+    atomic_fetch_add(&page[index].over, 1);
+    pthread_mutex_unlock(&page[index].lock);
+}
+
+/* Its own pages are released by it alone, and looked up by all. */
+static void *work(void *arg)
+{
+    const size_t self = (size_t) (uintptr_t) arg;
+    unsigned random = (unsigned) self + 1;
+
+    for (long i = 0; i < rounds; i++) {
+        random = random * 1103515245 + 12345;
+        const size_t own = self * OWN_PAGES + (random >> 16) % OWN_PAGES;
+        release(own);
+        look_up(own);
+        look_up((random >> 20) % (THREADS * OWN_PAGES));
+        look_up((random >> 12) % (THREADS * OWN_PAGES));
+    }
+    return NULL;
+}
+
+static void run(void *(*function)(void *) )
+{
+    pthread_t thread[THREADS];
+
+    for (size_t i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, function, (void *) (uintptr_t) i), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_join(thread[i], NULL);
+    }
+}
+
+static void start(size_t max_regions, size_t limit)
+{
+    kdreg_test_start(max_regions, limit);
+    make_cache();
+    pages = kdreg_test_pages(THREADS * OWN_PAGES);
+    for (size_t i = 0; i < THREADS * OWN_PAGES; i++) {
+        pthread_mutex_init(&page[i].lock, NULL);
+    }
+    rounds = under_valgrind() || TEST_SANITIZED || kdreg_test_on_device() ? 100 : 1000;
+}
+
+static void stop(void)
+{
+    kdreg_cache_end(&cache);
+    kdreg_test_stop();
+    munmap(pages, THREADS * OWN_PAGES * PAGE);
+}
+
+/* ---- Scenes -------------------------------------------------------------------------------------- */
+
+static void storm(size_t max_regions, size_t limit)
+{
+    start(max_regions, limit);
+    run(work);
+    ck_assert_int_eq(atomic_load(&failed), 0);
+    ck_assert_int_eq(atomic_load(&stale), 0);
+    ck_assert_int_gt(atomic_load(&looked_up), 0);
+    stop();
+}
+
+START_TEST(threads_that_release_and_look_up_find_nothing_stale)
+{
+    storm(1024, 1024);
+}
+END_TEST
+
+START_TEST(also_while_the_tables_grow)
+{
+    storm(1, 1024);
+}
+END_TEST
+
+START_TEST(also_while_events_are_lost)
+{
+    storm(3, 3);
+}
+END_TEST
+
+/* The twin: the same, and nobody notices. */
+START_TEST(without_the_mechanism_stale_registrations_are_found)
+{
+    kdreg_test_select_nothing();
+    setenv("OPALMEM_MCA_rcache_base_unsafe", "1", 1);
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    make_cache();
+    pages = kdreg_test_pages(THREADS * OWN_PAGES);
+    for (size_t i = 0; i < THREADS * OWN_PAGES; i++) {
+        pthread_mutex_init(&page[i].lock, NULL);
+    }
+    run(work);
+    ck_assert_int_gt(atomic_load(&stale), 0);
+    kdreg_cache_end(&cache);
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+}
+END_TEST
+
+/* Watching by hand: each thread has pages of its own. */
+static void *watch_and_release(void *arg)
+{
+    unsigned char *own = pages + (size_t) (uintptr_t) arg * OWN_PAGES * PAGE;
+
+    for (long i = 0; i < rounds; i++) {
+        opal_memory_watch_t watch[OWN_PAGES];
+        for (size_t k = 0; k < OWN_PAGES; k++) {
+            atomic_fetch_add(&failed, kdreg_test_watch(own + k * PAGE, PAGE, &watch[k]) != OPAL_SUCCESS);
+        }
+        const size_t hit = (size_t) i % OWN_PAGES;
+        kdreg_test_discard(own + hit * PAGE, PAGE);
+        for (size_t k = 0; k < OWN_PAGES; k++) {
+            atomic_fetch_add(&stale, opal_memory_watch_holds(&watch[k]) != (k != hit));
+        }
+        const int rc = opal_memory_base_sync();
+        atomic_fetch_add(&failed, rc != OPAL_SUCCESS && rc != OPAL_ERR_WOULD_BLOCK);
+        for (size_t k = 0; k < OWN_PAGES; k++) {
+            atomic_fetch_add(&failed, opal_memory_base_unwatch(NULL, 0, &watch[k]) != OPAL_SUCCESS);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(each_thread_sees_its_own_changes_and_no_others)
+{
+    start(256, 256);
+    run(watch_and_release);
+    ck_assert_int_eq(atomic_load(&failed), 0);
+    ck_assert_int_eq(atomic_load(&stale), 0);
+    stop();
+}
+END_TEST
+
+/* A child that is forked while other threads watch and look up waits for nobody. */
+static _Atomic bool is_over;
+
+static void *keep_working(void *arg)
+{
+    while (!atomic_load(&is_over)) {
+        look_up((size_t) (uintptr_t) arg);
+        release((size_t) (uintptr_t) arg);
+    }
+    return NULL;
+}
+
+START_TEST(a_child_forked_in_the_middle_waits_for_nobody)
+{
+    pthread_t thread[2];
+    if (under_valgrind() || TEST_IS_THREAD_SANITIZED) {
+        return; /* Both run one thread of the child only with locks that they know of. */
+    }
+    start(64, 64);
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, keep_working, (void *) (uintptr_t) i), 0);
+    }
+    for (int i = 0; i < 30; i++) {
+        const pid_t pid = kdreg_test_fork(false);
+        if (pid == 0) {
+            child_must_end_within(30);
+            const uint64_t made = kdreg_cache_use(&cache, pages + 20 * PAGE, PAGE);
+            const bool found = kdreg_cache_use(&cache, pages + 20 * PAGE, PAGE) == made;
+            kdreg_test_discard(pages + 20 * PAGE, PAGE);
+            child_says(made != 0 && found && kdreg_cache_use(&cache, pages + 20 * PAGE, PAGE) > made);
+        }
+        child_must_be_good(pid);
+    }
+    atomic_store(&is_over, true);
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(thread[i], NULL);
+    }
+    ck_assert_int_eq(atomic_load(&stale), 0);
+    stop();
+}
+END_TEST
+
+int main(void)
+{
+    const int missing = kdreg_test_prepare();
+    if (missing != 0) {
+        return missing;
+    }
+    Suite *suite = suite_create("kdreg_threads");
+    TCase *tcase = tcase_create("threads"), *forks = tcase_create("forks");
+
+    tcase_add_test(tcase, threads_that_release_and_look_up_find_nothing_stale);
+    tcase_add_test(tcase, also_while_the_tables_grow);
+    tcase_add_test(tcase, also_while_events_are_lost);
+    tcase_add_test(tcase, without_the_mechanism_stale_registrations_are_found);
+    tcase_add_test(tcase, each_thread_sees_its_own_changes_and_no_others);
+    tcase_add_test(forks, a_child_forked_in_the_middle_waits_for_nobody);
+    suite_add_tcase(suite, tcase);
+    suite_add_tcase(suite, forks);
+    return test_run(suite);
+}
