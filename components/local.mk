@@ -17,3 +17,4 @@ libopalmem_internal_la_LIBADD += libmca_memory_noop.la
 endif
 
 include components/linux/local.mk
+include components/userfaultfd/local.mk

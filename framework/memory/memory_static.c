@@ -8,6 +8,9 @@ extern const opal_memory_base_component_t mca_memory_linux_component;
 #ifdef OPALMEM_STATIC_MEMORY_NOOP
 extern const opal_memory_base_component_t mca_memory_noop_component;
 #endif
+#ifdef OPALMEM_STATIC_MEMORY_USERFAULTFD
+extern const opal_memory_base_component_t mca_memory_userfaultfd_component;
+#endif
 
 const mca_base_component_t *const opal_memory_base_static_components[] = {
 #ifdef OPALMEM_STATIC_MEMORY_LINUX
@@ -15,6 +18,9 @@ const mca_base_component_t *const opal_memory_base_static_components[] = {
 #endif
 #ifdef OPALMEM_STATIC_MEMORY_NOOP
     &mca_memory_noop_component.memoryc_version,
+#endif
+#ifdef OPALMEM_STATIC_MEMORY_USERFAULTFD
+    &mca_memory_userfaultfd_component.memoryc_version,
 #endif
     NULL,
 };

@@ -50,16 +50,27 @@ static int start(const char *mode, coverage_event_fn_t *event, int argc, char **
     return 0;
 }
 
+/* What was watched last; length 0: nothing. */
+static void *watched_range;
+static size_t watched_length;
+
 static int watch(void *range, size_t length)
 {
+    watched_range = range;
+    watched_length = length;
     watched.cookie = opal_memory_base_new_cookie();
     return opal_memory_base_watch(range, length, &watched);
 }
 
+/* As a lookup in a cache does it: then each registration that was found is asked for. */
 static void poll_events(void)
 {
     if (opal_memory_changed()) {
         opal_memory_base_sync();
+    }
+    if (watched_length != 0
+        && (!opal_memory_watch_holds(&watched) || !opal_memory_base_valid(watched_range, watched_length, &watched))) {
+        deliver(watched_range, watched_length);
     }
 }
 
