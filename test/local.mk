@@ -23,6 +23,7 @@ include test/info/local.mk
 include test/top/local.mk
 include test/linux/local.mk
 include test/linux/got.mk
+include test/userfaultfd/local.mk
 include test/provider/local.mk
 include test/rcache/local.mk
 include test/stress/local.mk
