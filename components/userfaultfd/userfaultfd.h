@@ -18,6 +18,7 @@
 /* ---- Settings ------------------------------------------------------------------------------------ */
 
 enum { UFFD_UNMAP_EVENT, UFFD_UNMAP_TAG };
+enum { UFFD_FILES_AUTO, UFFD_FILES_ALWAYS, UFFD_FILES_NEVER };
 enum { UFFD_LOOKUP_AUTO, UFFD_LOOKUP_EVENT, UFFD_LOOKUP_BOTH, UFFD_LOOKUP_NONE /* Tests only. */ };
 
 typedef struct uffd_settings_t {
@@ -25,6 +26,8 @@ typedef struct uffd_settings_t {
     int lookup;        /* What valid() asks: UFFD_LOOKUP_*. */
     size_t max_ranges; /* Registered ranges; 0: a part of vm.max_map_count. */
     size_t min_size;   /* Smaller registrations are not watched, so not kept. */
+    int files;         /* UFFD_FILES_* */
+    bool keeps_files;  /* By that, and by what else runs. */
 } uffd_settings_t;
 extern uffd_settings_t uffd_settings;
 
@@ -124,6 +127,9 @@ int uffd_start_locked(uffd_state_t *state);
 
 /** Give all ranges back, end the reader, close. */
 void uffd_stop(uffd_state_t *state);
+
+/** The descriptors are not ours any more: children leave them alone. */
+void uffd_forget_descriptors(void);
 
 /** Features of UFFDIO_API by the settings. */
 uint64_t uffd_features(void);

@@ -29,6 +29,10 @@ static int enable(void)
 {
     int rc = uffd_selftest();
 
+    uffd_settings.keeps_files = uffd_settings.files == UFFD_FILES_AUTO
+                                    ? (opal_memory_base_sees() & OPAL_MEMORY_SEES_FILE) != 0
+                                    : uffd_settings.files == UFFD_FILES_ALWAYS;
+
     if (rc == OPAL_SUCCESS) {
         rc = uffd_state_map();
     }
@@ -86,6 +90,13 @@ static const mca_base_var_enum_value_t lookup_values[] = {
     { NULL, 0 },
 };
 
+static const mca_base_var_enum_value_t files_values[] = {
+    { "auto", UFFD_FILES_AUTO },
+    { "always", UFFD_FILES_ALWAYS },
+    { "never", UFFD_FILES_NEVER },
+    { NULL, 0 },
+};
+
 static const mca_base_var_def_t variables[] = {
     { .name = "priority",
       .help = "Priority of the component that the kernel tells by userfaultfd.",
@@ -113,6 +124,14 @@ static const mca_base_var_def_t variables[] = {
       .info_level = 5,
       .enumerator = lookup_values,
       .storage = &uffd_settings.lookup },
+    { .name = "files",
+      .help = "Whether registrations of mapped files are kept in caches. The kernel does not tell this component "
+              "when a file is "
+              "cut or gets a hole. auto: only if another component that runs notices that; always; never.",
+      .type = MCA_BASE_VAR_TYPE_ENUM,
+      .info_level = 5,
+      .enumerator = files_values,
+      .storage = &uffd_settings.files },
     { .name = "max_ranges",
       .help = "Most ranges of memory that are registered with the kernel at a time; 0: a sixteenth of "
               "vm.max_map_count. What "

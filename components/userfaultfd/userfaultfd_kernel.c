@@ -145,12 +145,18 @@ bool uffd_kernel_has_hole(uintptr_t start, uintptr_t end)
 
 bool uffd_kernel_vma(const uffd_kernel_t *kernel, uintptr_t addr, uffd_vma_t *vma)
 {
-    uffd_abi_vma_t query = { .size = sizeof(query), .query_flags = UFFD_ABI_COVERING_OR_NEXT, .query_addr = addr };
+    char name[256] = "";
+    uffd_abi_vma_t query = { .size = sizeof(query),
+                             .query_flags = UFFD_ABI_COVERING_OR_NEXT,
+                             .query_addr = addr,
+                             .vma_name_addr = (uintptr_t) name,
+                             .vma_name_size = sizeof(name) };
     const long rc = uffd_sys_ioctl(kernel->maps, UFFD_ABI_PROCMAP_QUERY, &query);
 
-    if (rc == -ENOTTY) {
+    if (rc == -ENOTTY || rc == -ENAMETOOLONG) {
         return uffd_maps_find(addr, vma);
     }
-    *vma = (uffd_vma_t){ query.vma_start, query.vma_end, (query.vma_flags & UFFD_ABI_VMA_SHARED) != 0 };
+    *vma = (uffd_vma_t){ query.vma_start, query.vma_end, (query.vma_flags & UFFD_ABI_VMA_SHARED) != 0,
+                         uffd_maps_is_file(name) };
     return rc == 0;
 }

@@ -2,6 +2,8 @@
 /* /proc/self/maps, read piece by piece into the stack: where the kernel does
  * not answer for one address (before Linux 6.11). A line is
  * "start-end rwxs ...": all that is needed is at its beginning. */
+#include <string.h>
+
 #include "components/userfaultfd/userfaultfd_kernel.h"
 #include "components/userfaultfd/userfaultfd_sys.h"
 
@@ -45,18 +47,52 @@ static bool take_number(reader_t *reader, uintptr_t *number)
     return is_any;
 }
 
+bool uffd_maps_is_file(const char *name)
+{
+    return name[0] == '/' && strncmp(name, "/SYSV", 5) != 0 && strncmp(name, "/dev/zero", 9) != 0;
+}
+
+/* @return The first character behind blanks and, if `and_field`, behind the field after them. */
+static int skip(reader_t *reader, int character, bool and_field)
+{
+    while (character == ' ') {
+        character = next_character(reader);
+    }
+    while (and_field && character != ' ' && character != '\n' && character != -1) {
+        character = next_character(reader);
+    }
+    return character;
+}
+
+/* What stands behind offset, device and inode, if anything does; its beginning is enough. */
+static void take_name(reader_t *reader, char *name, size_t size)
+{
+    int character = ' ';
+    size_t length = 0;
+
+    for (int field = 0; field < 3; field++) {
+        character = skip(reader, character, true);
+    }
+    for (character = skip(reader, character, false); character != '\n' && character != -1;
+         character = next_character(reader)) {
+        if (length + 1 < size) {
+            name[length++] = (char) character;
+        }
+    }
+    name[length] = '\0';
+}
+
 static bool take_line(reader_t *reader, uffd_vma_t *vma)
 {
-    int character;
+    char name[32];
 
     if (!take_number(reader, &vma->start) || !take_number(reader, &vma->end)) {
         return false;
     }
     next_character(reader), next_character(reader), next_character(reader);
     vma->is_shared = next_character(reader) == 's';
-    do {
-        character = next_character(reader);
-    } while (character != '\n' && character != -1);
+    take_name(reader, name, sizeof(name));
+    vma->is_file = uffd_maps_is_file(name);
     return true;
 }
 

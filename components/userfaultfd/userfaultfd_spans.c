@@ -63,29 +63,32 @@ static bool is_any(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
 
 /* ---- In -------------------------------------------------------------------------------------------- */
 
-/* The mappings around the range. Without a hole between them. */
-static bool round_out(const uffd_state_t *state, uffd_span_t *span, bool *is_shared)
+/* The mappings around the range. @return 0, ENOMEM: there is a hole, or EBADF: a file that is not to be kept. */
+static int round_out(const uffd_state_t *state, uffd_span_t *span, bool *is_shared)
 {
     uffd_vma_t vma = { .end = span->end };
 
     *is_shared = false;
     for (uintptr_t at = span->start; at < span->end; at = vma.end) {
         if (!uffd_kernel_vma(&state->kernel, at, &vma) || vma.start > at) {
-            return false;
+            return ENOMEM;
+        }
+        if (vma.is_file && !uffd_settings.keeps_files) {
+            return EBADF;
         }
         span->start = vma.start < span->start ? vma.start : span->start;
         *is_shared = *is_shared || vma.is_shared;
     }
     span->end = vma.end;
-    return true;
+    return 0;
 }
 
 int uffd_spans_add(uffd_state_t *state, uintptr_t start, uintptr_t end, bool *is_shared, int *error)
 {
     uffd_span_t span = { start, end, 1 };
 
-    *error = ENOMEM;
-    if (!round_out(state, &span, is_shared)) {
+    *error = round_out(state, &span, is_shared);
+    if (*error != 0) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     *error = -uffd_kernel_register(&state->kernel, span.start, span.end);

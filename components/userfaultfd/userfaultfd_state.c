@@ -101,6 +101,39 @@ uint64_t uffd_features(void)
     return uffd_settings.unmap == UFFD_UNMAP_EVENT ? always | UFFD_FEATURE_EVENT_UNMAP : always;
 }
 
+/* ---- Fork ------------------------------------------------------------------------------------------ */
+
+/* The child's copies of our descriptors are closed before it does anything: they would keep the parent's registrations alive
+ * when the parent has closed, or lost, its own. A child by another way than fork() keeps them until exec. */
+static struct inherited_t {
+    uffd_kernel_t kernel;
+    int stop;
+} inherited = { { -1, -1, -1 }, -1 }; /* Under life_lock, or when the reader gives up; read in children. */
+
+static void close_inherited(void)
+{
+    uffd_kernel_close(&inherited.kernel);
+    if (inherited.stop >= 0) {
+        uffd_sys_close(inherited.stop);
+        inherited.stop = -1;
+    }
+}
+
+void uffd_forget_descriptors(void)
+{
+    inherited = (struct inherited_t){ { -1, -1, -1 }, -1 };
+}
+
+/* The library is never unloaded. */
+static void watch_forks(void)
+{
+    static bool is_watched;
+
+    if (!is_watched) {
+        is_watched = pthread_atfork(NULL, NULL, close_inherited) == 0;
+    }
+}
+
 /* ---- Start ----------------------------------------------------------------------------------------- */
 
 /* libc's own two signals stay: setuid() and its like wait until every thread has handled theirs. */
@@ -143,6 +176,8 @@ int uffd_start_locked(uffd_state_t *state)
         uffd_kernel_close(&state->kernel);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
+    watch_forks();
+    inherited = (struct inherited_t){ state->kernel, state->stop };
     atomic_store_explicit(&state->phase, UFFD_RUNNING, memory_order_release);
     return OPAL_SUCCESS;
 }
@@ -170,6 +205,7 @@ void uffd_stop(uffd_state_t *state)
         settle(state);
         UFFD_SYS(SYS_write, state->stop, (long) &one, sizeof(one));
         pthread_join(state->reader, NULL);
+        uffd_forget_descriptors();
         uffd_kernel_close(&state->kernel);
         uffd_sys_close(state->stop);
         atomic_store_explicit(&state->phase, UFFD_IDLE, memory_order_release);

@@ -18,7 +18,7 @@
 
 enum { SLOW_POLL = 1, SLOW_READ = 2, STARVED = 4, ONE_CPU = 8, NO_VALID = 16, DRAIN_ONLY = 32, BIG = 64 };
 
-static char *place;              /* Where all of it happens. */
+static char *place; /* Where all of it happens. */
 static size_t length;
 static _Atomic long round_ready; /* The looker has watched; the releaser may release. */
 static _Atomic long round_freed; /* The releaser's call has returned. */
@@ -87,8 +87,9 @@ static bool looks_up(watched_t *one)
 static bool race(long i)
 {
     atomic_store(&round_ready, i);
-    while (mmap(place, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE_FLAG, -1, 0)
-           == MAP_FAILED) {
+    while (
+        mmap(place, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE_FLAG, -1, 0)
+        == MAP_FAILED) {
         if (manner & ONE_CPU) {
             sched_yield();
         }
@@ -181,8 +182,7 @@ static long play(int how, long races)
 /* ---- Tests ----------------------------------------------------------------------------------------- */
 
 static const int manners[] = {
-    0,         ONE_CPU,           SLOW_POLL,           SLOW_READ,           SLOW_POLL | SLOW_READ,
-    BIG,       SLOW_READ | ONE_CPU, STARVED,           STARVED | ONE_CPU,
+    0, ONE_CPU, SLOW_POLL, SLOW_READ, SLOW_POLL | SLOW_READ, BIG, SLOW_READ | ONE_CPU, STARVED, STARVED | ONE_CPU,
 };
 
 START_TEST(lookup_after_release_is_never_stale)
@@ -227,7 +227,8 @@ int main(void)
     TCase *races = tcase_create("races"), *twins = tcase_create("twins");
 
     tcase_set_timeout(races, 3600);
-    tcase_add_loop_test(races, lookup_after_release_is_never_stale, 0, (int) (sizeof(manners) / sizeof(manners[0])));
+    tcase_add_loop_test(races, lookup_after_release_is_never_stale, 0,
+                        (int) (sizeof(manners) / sizeof(manners[0])));
     tcase_set_timeout(twins, 300);
     tcase_add_test(twins, twin_that_trusts_the_counter_alone_is_stale);
     tcase_add_test(twins, twin_that_only_drains_is_stale);

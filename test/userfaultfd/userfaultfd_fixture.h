@@ -85,7 +85,8 @@ static inline void watch_it(watched_t *one, void *memory, size_t length)
 
 static inline void unwatch_it(watched_t *one)
 {
-    ck_assert_int_eq(opal_memory_base_unwatch((void *) one->start, one->end - one->start, &one->watch), OPAL_SUCCESS);
+    ck_assert_int_eq(opal_memory_base_unwatch((void *) one->start, one->end - one->start, &one->watch),
+                     OPAL_SUCCESS);
 }
 
 /* As a cache does it: deliver, look, ask, look again. */

@@ -98,7 +98,8 @@ static void poll_events(void)
         opal_memory_base_sync();
     }
     if (watched_length != 0
-        && (!opal_memory_watch_holds(&watched) || !opal_memory_base_valid(watched_range, watched_length, &watched))) {
+        && (!opal_memory_watch_holds(&watched)
+            || !opal_memory_base_valid(watched_range, watched_length, &watched))) {
         deliver(watched_range, watched_length);
     }
 }
