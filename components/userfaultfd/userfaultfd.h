@@ -144,6 +144,9 @@ void *uffd_reader(void *state);
 /** Read what there is, without waiting; count before. */
 void uffd_fetch(uffd_state_t *state);
 
+/** Put in that what was in the range has been replaced without an event. Not under queue_lock. */
+void uffd_queue_replaced(uffd_state_t *state, uintptr_t start, uintptr_t end);
+
 /** May an event that is not delivered concern the range? */
 bool uffd_queue_overlaps(uffd_state_t *state, uintptr_t start, uintptr_t end);
 

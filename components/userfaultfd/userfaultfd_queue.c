@@ -111,6 +111,16 @@ void uffd_fetch(uffd_state_t *state)
     uffd_unlock_blocked(&state->queue_lock, &mask);
 }
 
+void uffd_queue_replaced(uffd_state_t *state, uintptr_t start, uintptr_t end)
+{
+    uint64_t mask;
+
+    uffd_lock_blocked(&state->queue_lock, &mask);
+    count_up();
+    add_locked(&state->queue, start, end, UFFD_KIND_UNMAP);
+    uffd_unlock_blocked(&state->queue_lock, &mask);
+}
+
 /* ---- Looking --------------------------------------------------------------------------------------- */
 
 static bool overlaps_locked(const uffd_queue_t *queue, uintptr_t start, uintptr_t end)

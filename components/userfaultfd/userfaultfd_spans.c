@@ -63,8 +63,21 @@ static bool is_any(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
 
 /* ---- In -------------------------------------------------------------------------------------------- */
 
+/* The tag of a mapping says that it was registered, not for which watch. If this one is new, but others have watched what was
+ * there before and nobody has told: it is told now, before the new mapping has the tag, too. */
+static void tell_if_replaced(uffd_state_t *state, const uffd_vma_t *vma)
+{
+    const bool may_be_silent =
+        vma->is_shared || uffd_settings.unmap == UFFD_UNMAP_TAG || uffd_settings.lookup == UFFD_LOOKUP_BOTH;
+
+    if (may_be_silent && is_any(&state->spans, vma->start, vma->end)
+        && !uffd_kernel_tagged(&state->kernel, vma->start, vma->end)) {
+        uffd_queue_replaced(state, vma->start, vma->end);
+    }
+}
+
 /* The mappings around the range. @return 0, ENOMEM: there is a hole, or EBADF: a file that is not to be kept. */
-static int round_out(const uffd_state_t *state, uffd_span_t *span, bool *is_shared)
+static int round_out(uffd_state_t *state, uffd_span_t *span, bool *is_shared)
 {
     uffd_vma_t vma = { .end = span->end };
 
@@ -76,6 +89,7 @@ static int round_out(const uffd_state_t *state, uffd_span_t *span, bool *is_shar
         if (vma.is_file && !uffd_settings.keeps_files) {
             return EBADF;
         }
+        tell_if_replaced(state, &vma);
         span->start = vma.start < span->start ? vma.start : span->start;
         *is_shared = *is_shared || vma.is_shared;
     }
