@@ -77,6 +77,7 @@ typedef struct uffd_quarantine_t {
 typedef struct uffd_span_t {
     uintptr_t start, end;
     uint64_t watches;
+    bool is_shared; /* Some of what was watched here may go without an event. */
 } uffd_span_t;
 
 /* Under life_lock. Sorted, without overlaps. Which mappings are registered is for the kernel to know: a span says where

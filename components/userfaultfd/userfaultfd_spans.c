@@ -40,6 +40,7 @@ static bool put_in(uffd_spans_t *table, uffd_span_t span)
         span.start = table->spans[to].start < span.start ? table->spans[to].start : span.start;
         span.end = table->spans[to].end > span.end ? table->spans[to].end : span.end;
         span.watches += table->spans[to].watches;
+        span.is_shared = span.is_shared || table->spans[to].is_shared;
     }
     if (from == to) {
         if (table->count == table->limit) {
@@ -63,14 +64,23 @@ static bool is_any(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
 
 /* ---- In -------------------------------------------------------------------------------------------- */
 
+/* Has anything been watched in the range that may have gone without an event? */
+static bool may_be_silent(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
+{
+    const bool is_always = uffd_settings.unmap == UFFD_UNMAP_TAG || uffd_settings.lookup == UFFD_LOOKUP_BOTH;
+    bool result = false;
+
+    for (size_t i = search(table, start); i < table->count && table->spans[i].start < end; i++) {
+        result = result || is_always || table->spans[i].is_shared;
+    }
+    return result;
+}
+
 /* The tag of a mapping says that it was registered, not for which watch. If this one is new, but others have watched what was
  * there before and nobody has told: it is told now, before the new mapping has the tag, too. */
 static void tell_if_replaced(uffd_state_t *state, const uffd_vma_t *vma)
 {
-    const bool may_be_silent =
-        vma->is_shared || uffd_settings.unmap == UFFD_UNMAP_TAG || uffd_settings.lookup == UFFD_LOOKUP_BOTH;
-
-    if (may_be_silent && is_any(&state->spans, vma->start, vma->end)
+    if (may_be_silent(&state->spans, vma->start, vma->end)
         && !uffd_kernel_tagged(&state->kernel, vma->start, vma->end)) {
         uffd_queue_replaced(state, vma->start, vma->end);
     }
@@ -99,7 +109,7 @@ static int round_out(uffd_state_t *state, uffd_span_t *span, bool *is_shared)
 
 int uffd_spans_add(uffd_state_t *state, uintptr_t start, uintptr_t end, bool *is_shared, int *error)
 {
-    uffd_span_t span = { start, end, 1 };
+    uffd_span_t span = { start, end, 1, false };
 
     *error = round_out(state, &span, is_shared);
     if (*error != 0) {
@@ -109,6 +119,7 @@ int uffd_spans_add(uffd_state_t *state, uintptr_t start, uintptr_t end, bool *is
     if (*error != 0) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
+    span.is_shared = *is_shared;
     if (!put_in(&state->spans, span)) {
         *error = ENOSPC;
         uffd_kernel_unregister(&state->kernel, span.start, span.end);
@@ -165,7 +176,7 @@ void uffd_spans_moved(uffd_state_t *state, uintptr_t start, uintptr_t end)
         return;
     }
     if (is_any(&state->spans, start, end)) {
-        put_in(&state->spans, (uffd_span_t){ start, end, 0 });
+        put_in(&state->spans, (uffd_span_t){ start, end, 0, false });
     } else {
         give_back_all(state, start, end);
     }
