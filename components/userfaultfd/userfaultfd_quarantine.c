@@ -100,11 +100,9 @@ static bool cpu_time(int tid, uint64_t *ns)
 
 static void write_path(char path[64], int tid)
 {
-    char digits[16], *text = path;
+    char digits[16], *text = stpcpy(path, "/proc/self/task/");
     int count = 0;
 
-    memcpy(text, "/proc/self/task/", 16);
-    text += 16;
     do {
         digits[count++] = (char) ('0' + tid % 10);
         tid /= 10;
@@ -112,7 +110,7 @@ static void write_path(char path[64], int tid)
     while (count > 0) {
         *text++ = digits[--count];
     }
-    memcpy(text, "/stat", sizeof("/stat"));
+    stpcpy(text, "/stat");
 }
 
 /* The letter behind the name, which may hold anything. @return 0: there is no such thread. */

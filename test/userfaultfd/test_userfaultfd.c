@@ -595,59 +595,6 @@ START_TEST(descriptors_closed_by_the_program_end_hits)
 }
 END_TEST
 
-/* ---- Discards ---------------------------------------------------------------------------------------- */
-
-static void *burn(void *unused)
-{
-    (void) unused;
-    while (!atomic_load(&is_over)) {
-    }
-    return NULL;
-}
-
-/* Any thread that runs could be the one that is going to discard. */
-START_TEST(discarded_range_is_not_kept_while_its_thread_may_be_on_the_way)
-{
-    pthread_t other;
-
-    start();
-    char *memory = map_pages(4);
-    watch_it(&watched[0], memory, 4 * PAGE);
-    pthread_create(&other, NULL, burn, NULL);
-    usleep(1000);
-    ck_assert_int_eq(madvise(memory, PAGE, MADV_DONTNEED), 0);
-    ck_assert(!hits(&watched[0]));
-    unwatch_it(&watched[0]);
-    ck_assert_int_eq(watch_range(&watched[0], memory, PAGE), OPAL_ERR_OUT_OF_RESOURCE);
-    watch_it(&watched[1], memory + 2 * PAGE, PAGE);
-    atomic_store(&is_over, true);
-    pthread_join(other, NULL);
-    watch_it(&watched[0], memory, PAGE);
-    ck_assert(hits(&watched[0]));
-    stop();
-}
-END_TEST
-
-START_TEST(discarded_range_is_kept_once_every_thread_has_run_on)
-{
-    pthread_t other;
-
-    start();
-    char *memory = map_pages(4);
-    watch_it(&watched[0], memory, 4 * PAGE);
-    pthread_create(&other, NULL, burn, NULL);
-    ck_assert_int_eq(madvise(memory, PAGE, MADV_DONTNEED), 0);
-    ck_assert(!hits(&watched[0]));
-    unwatch_it(&watched[0]);
-    while (watch_range(&watched[0], memory, PAGE) != OPAL_SUCCESS) {
-        usleep(10000);
-    }
-    atomic_store(&is_over, true);
-    pthread_join(other, NULL);
-    stop();
-}
-END_TEST
-
 int main(void)
 {
     if (!can_run()) {
@@ -655,7 +602,7 @@ int main(void)
     }
     Suite *suite = suite_create("userfaultfd");
     TCase *faults = tcase_create("faults"), *heard = tcase_create("heard"), *ranges = tcase_create("ranges"),
-          *waits = tcase_create("waits"), *discards = tcase_create("discards");
+          *waits = tcase_create("waits");
 
     tcase_add_loop_test(faults, page_faults_of_watched_memory_are_as_ever, 0, KINDS);
     tcase_add_test(faults, watched_memory_still_gets_huge_pages);
@@ -675,12 +622,9 @@ int main(void)
     tcase_add_test(waits, rounds_leave_nothing_behind);
     tcase_add_test(waits, exit_does_not_hang_with_memory_watched);
     tcase_add_test(waits, descriptors_closed_by_the_program_end_hits);
-    tcase_add_test(discards, discarded_range_is_not_kept_while_its_thread_may_be_on_the_way);
-    tcase_add_test(discards, discarded_range_is_kept_once_every_thread_has_run_on);
     suite_add_tcase(suite, faults);
     suite_add_tcase(suite, heard);
     suite_add_tcase(suite, ranges);
     suite_add_tcase(suite, waits);
-    suite_add_tcase(suite, discards);
     return test_run(suite);
 }
