@@ -143,6 +143,7 @@ bench: $(bench_programs)
 	$(tests_component_path) $(bench_rcache)
 	$(tests_component_path) bench/bench_overlap
 	$(tests_component_path) bench/bench_stall
+	$(tests_component_path) bench/bench_userfaultfd
 	test/rcache/time_index
 
 clean-local:

@@ -3,7 +3,7 @@ userfaultfd_tests = test/userfaultfd/test_userfaultfd test/userfaultfd/test_user
 	test/userfaultfd/test_userfaultfd_units test/userfaultfd/test_userfaultfd_discards
 check_PROGRAMS += $(userfaultfd_tests)
 TESTS += $(userfaultfd_tests)
-noinst_HEADERS += test/userfaultfd/userfaultfd_fixture.h
+noinst_HEADERS += test/userfaultfd/userfaultfd_fixture.h test/userfaultfd/userfaultfd_memory.h
 
 test_userfaultfd_test_userfaultfd_SOURCES = test/userfaultfd/test_userfaultfd.c
 test_userfaultfd_test_userfaultfd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
