@@ -19,3 +19,4 @@ endif
 include components/kdreg/local.mk
 include components/linux/local.mk
 include components/ummunotify/local.mk
+include components/userfaultfd/local.mk

@@ -99,6 +99,9 @@ bench_bench_stall_LDADD = libopalmem.la
 bench_programs += bench/bench_overlap
 bench_bench_overlap_SOURCES = bench/rcache/bench_overlap.c
 bench_bench_overlap_LDADD = libopalmem.la
+bench_programs += bench/bench_userfaultfd
+bench_bench_userfaultfd_SOURCES = bench/userfaultfd/bench_userfaultfd.c
+bench_bench_userfaultfd_LDADD = libopalmem.la
 # Below test/, because they time internal functions.
 bench_programs += test/rcache/time_index
 test_rcache_time_index_SOURCES = test/rcache/time_index.c
@@ -143,6 +146,7 @@ bench: $(bench_programs)
 	$(tests_component_path) $(bench_rcache)
 	$(tests_component_path) bench/bench_overlap
 	$(tests_component_path) bench/bench_stall
+	$(tests_component_path) bench/bench_userfaultfd
 	test/rcache/time_index
 
 clean-local:

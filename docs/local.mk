@@ -16,3 +16,4 @@ dist_doc_DATA += docs/ummunotify.md
 dist_doc_DATA += docs/writing-a-provider.md
 dist_doc_DATA += docs/verbs.md
 dist_man_MANS += man/opalmem-components.7 man/opalmem-mca-params.5
+dist_doc_DATA += docs/userfaultfd.md

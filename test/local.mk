@@ -24,6 +24,7 @@ include test/top/local.mk
 include test/kdreg/local.mk
 include test/linux/local.mk
 include test/linux/got.mk
+include test/userfaultfd/local.mk
 include test/provider/local.mk
 include test/rcache/local.mk
 include test/stress/local.mk

@@ -128,12 +128,12 @@ AC_DEFUN([OPALMEM_CHECK_LIBRARY], [
 ])
 
 # Lists of components: each one is static or a DSO.
-m4_define([opalmem_memory_components], [kdreg linux noop ummunotify])
+m4_define([opalmem_memory_components], [kdreg linux noop ummunotify userfaultfd])
 
 AC_DEFUN([OPALMEM_COMPONENTS], [
     AC_ARG_ENABLE([mca-dso],
         [AS_HELP_STRING([--enable-mca-dso@<:@=LIST@:>@],
-            [build all components, or those in LIST (memory-linux,memory-noop or memory), as DSOs; rcache-grdma is always linked in: it uses what the library exports to nobody])],
+            [build all components, or those in LIST (memory-linux,memory-noop,memory-userfaultfd or memory), as DSOs; rcache-grdma is always linked in: it uses what the library exports to nobody])],
         [], [enable_mca_dso=no])
     opalmem_dso_list=
     AS_CASE([$enable_mca_dso],

@@ -14,6 +14,9 @@ extern const opal_memory_base_component_t mca_memory_noop_component;
 #ifdef OPALMEM_STATIC_MEMORY_UMMUNOTIFY
 extern const opal_memory_base_component_t mca_memory_ummunotify_component;
 #endif
+#ifdef OPALMEM_STATIC_MEMORY_USERFAULTFD
+extern const opal_memory_base_component_t mca_memory_userfaultfd_component;
+#endif
 
 const mca_base_component_t *const opal_memory_base_static_components[] = {
 #ifdef OPALMEM_STATIC_MEMORY_KDREG
@@ -27,6 +30,9 @@ const mca_base_component_t *const opal_memory_base_static_components[] = {
 #endif
 #ifdef OPALMEM_STATIC_MEMORY_UMMUNOTIFY
     &mca_memory_ummunotify_component.memoryc_version,
+#endif
+#ifdef OPALMEM_STATIC_MEMORY_USERFAULTFD
+    &mca_memory_userfaultfd_component.memoryc_version,
 #endif
     NULL,
 };

@@ -116,7 +116,8 @@ static void drop_changed(grdma_module_t *module, uint32_t id, uint64_t cookie)
     grdma_reap(module);
 }
 
-/* Is the region that was found, and is referred to, as it was? Else the reference is given back, and it is dropped. */
+/* Is the region that was found, and is referred to, as it was? Else the reference is given back, and it is dropped. valid()
+ * answers for what has not been delivered when it is asked; what was delivered since the region was found has marked it. */
 static bool is_good(grdma_module_t *module, grdma_block_t *block, uint32_t id)
 {
     grdma_region_t *region = grdma_at(module, id);
@@ -124,7 +125,8 @@ static bool is_good(grdma_module_t *module, grdma_block_t *block, uint32_t id)
 
     if (opal_memory_watch_holds(&region->super.watch)
         && ((grdma_flags(region) & GRDMA_ASK) == 0
-            || opal_memory_base_valid(region->super.base, grdma_length(region), &region->super.watch))) {
+            || (opal_memory_base_valid(region->super.base, grdma_length(region), &region->super.watch)
+                && (grdma_flags(region) & GRDMA_HIDDEN) == 0))) {
         return true;
     }
     grdma_put(grdma_count_of(block, id));

@@ -18,6 +18,7 @@ static void progress(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
 
+    opal_memory_base_sync();
     if (atomic_load(&module->attention) != 0 || atomic_load(&module->spent) != 0) {
         grdma_lock(module);
         grdma_unlock(module);

@@ -29,8 +29,8 @@ components() {
 
 param_chooses_framework_and_component() {
     run_quietly --param memory all --level 9 --parsable
-    is components 'memory-kdreg memory-linux memory-noop memory-ummunotify '
-    is owners 'memory-base memory-kdreg memory-linux memory-noop memory-ummunotify '
+    is components 'memory-kdreg memory-linux memory-noop memory-ummunotify memory-userfaultfd '
+    is owners 'memory-base memory-kdreg memory-linux memory-noop memory-ummunotify memory-userfaultfd '
     run_quietly --param memory noop --level 9 --parsable
     is components 'memory-noop '
     is owners 'memory-noop '

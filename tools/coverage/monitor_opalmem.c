@@ -28,6 +28,46 @@ static void claim(coverage_claims_t *claims)
     }
 }
 
+/* What was watched last; length 0: nothing, or only in pieces. */
+static void *watched_range;
+static size_t watched_length;
+
+static int watch_piece(void *range, size_t length)
+{
+    watched.cookie = opal_memory_base_new_cookie();
+    return opal_memory_base_watch(range, length, &watched);
+}
+
+/* A range with a hole can be watched, as it can be registered, page by page. */
+static int watch_pages(char *range, size_t length)
+{
+    int result = OPAL_ERR_OUT_OF_RESOURCE;
+
+    for (size_t at = 0; at < length; at += COVERAGE_PAGE) {
+        result = watch_piece(range + at, COVERAGE_PAGE) == OPAL_SUCCESS ? OPAL_SUCCESS : result;
+    }
+    return result;
+}
+
+static int watch(void *range, size_t length)
+{
+    const int rc = watch_piece(range, length);
+
+    watched_range = range;
+    watched_length = rc == OPAL_SUCCESS ? length : 0;
+    return rc == OPAL_SUCCESS ? rc : watch_pages(range, length);
+}
+
+/* What a component makes with its first watch (a thread, perhaps) is not to be made between the scene's steps. */
+static void warm_up(void)
+{
+    static char page[COVERAGE_PAGE] __attribute__((aligned(COVERAGE_PAGE)));
+
+    if (watch_piece(page, sizeof(page)) == OPAL_SUCCESS) {
+        opal_memory_base_unwatch(page, sizeof(page), &watched);
+    }
+}
+
 /* A component that notices nothing takes no callback; that is no fault here: all rows will show it. */
 static int start(const char *mode, coverage_event_fn_t *event, int argc, char **argv, coverage_claims_t *claims,
                  char *reason, size_t reason_size)
@@ -47,19 +87,20 @@ static int start(const char *mode, coverage_event_fn_t *event, int argc, char **
         opalmem_finalize();
         return rc;
     }
+    warm_up();
     return 0;
 }
 
-static int watch(void *range, size_t length)
-{
-    watched.cookie = opal_memory_base_new_cookie();
-    return opal_memory_base_watch(range, length, &watched);
-}
-
+/* As a lookup in a cache does it: then each registration that was found is asked for. */
 static void poll_events(void)
 {
     if (opal_memory_changed()) {
         opal_memory_base_sync();
+    }
+    if (watched_length != 0
+        && (!opal_memory_watch_holds(&watched)
+            || !opal_memory_base_valid(watched_range, watched_length, &watched))) {
+        deliver(watched_range, watched_length);
     }
 }
 

@@ -6,7 +6,7 @@
 
 #include "tools/coverage/scenes.h"
 
-/* The child's pages are its own: it looks at them itself. */
+/* The child's pages are its own: it looks at them itself, and what it registers is watched anew. */
 void scene_fork_child_munmap(void)
 {
     char *memory = scene_pages(4);
@@ -17,7 +17,7 @@ void scene_fork_child_munmap(void)
     child = fork();
     coverage_need(child >= 0, "fork");
     if (child == 0) {
-        coverage_begin_in_child();
+        coverage_begin();
         coverage_need(munmap(memory, 4 * PAGE) == 0, "munmap");
         coverage_end();
         _exit(0);

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Registered ranges: whole mappings, merged where they touch. The kernel knows
+ * what is registered; the table says how many watches there are, and where to
+ * look when one ends. All under life_lock. */
+#include <errno.h>
+#include <string.h>
+
+#include "components/userfaultfd/userfaultfd.h"
+
+/* The first that ends behind addr. */
+static size_t search(const uffd_spans_t *table, uintptr_t addr)
+{
+    size_t low = 0, high = table->count;
+
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+
+        if (table->spans[middle].end <= addr) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static void cut_out(uffd_spans_t *table, size_t from, size_t to)
+{
+    memmove(&table->spans[from], &table->spans[to], (table->count - to) * sizeof(table->spans[0]));
+    table->count -= to - from;
+}
+
+/* Put a range in, with all that it overlaps or touches. @return false: the table is full. */
+static bool put_in(uffd_spans_t *table, uffd_span_t span)
+{
+    const size_t from = search(table, span.start == 0 ? 0 : span.start - 1);
+    size_t to = from;
+
+    for (; to < table->count && table->spans[to].start <= span.end; to++) {
+        span.start = table->spans[to].start < span.start ? table->spans[to].start : span.start;
+        span.end = table->spans[to].end > span.end ? table->spans[to].end : span.end;
+        span.watches += table->spans[to].watches;
+        span.is_shared = span.is_shared || table->spans[to].is_shared;
+    }
+    if (from == to) {
+        if (table->count == table->limit) {
+            return false;
+        }
+        memmove(&table->spans[from + 1], &table->spans[from], (table->count - from) * sizeof(span));
+        table->count++;
+    } else {
+        cut_out(table, from + 1, to);
+    }
+    table->spans[from] = span;
+    return true;
+}
+
+static bool is_any(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
+{
+    const size_t index = search(table, start);
+
+    return index < table->count && table->spans[index].start < end;
+}
+
+/* ---- In -------------------------------------------------------------------------------------------- */
+
+/* Has anything been watched in the range that may have gone without an event? */
+static bool may_be_silent(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
+{
+    const bool is_always = uffd_settings.unmap == UFFD_UNMAP_TAG || uffd_settings.lookup == UFFD_LOOKUP_BOTH;
+    bool result = false;
+
+    for (size_t i = search(table, start); i < table->count && table->spans[i].start < end; i++) {
+        result = result || is_always || table->spans[i].is_shared;
+    }
+    return result;
+}
+
+/* The tag of a mapping says that it was registered, not for which watch. If this one is new, but others have watched what was
+ * there before and nobody has told: it is told now, before the new mapping has the tag, too. */
+static void tell_if_replaced(uffd_state_t *state, const uffd_vma_t *vma)
+{
+    if (may_be_silent(&state->spans, vma->start, vma->end)
+        && !uffd_kernel_tagged(&state->kernel, vma->start, vma->end)) {
+        uffd_queue_replaced(state, vma->start, vma->end);
+    }
+}
+
+/* The mappings around the range. @return 0, ENOMEM: there is a hole, or EBADF: a file that is not to be kept. */
+static int round_out(uffd_state_t *state, uffd_span_t *span, bool *is_shared)
+{
+    uffd_vma_t vma = { .end = span->end };
+
+    *is_shared = false;
+    for (uintptr_t at = span->start; at < span->end; at = vma.end) {
+        if (!uffd_kernel_vma(&state->kernel, at, &vma) || vma.start > at) {
+            return ENOMEM;
+        }
+        if (vma.is_file && !uffd_settings.keeps_files) {
+            return EBADF;
+        }
+        tell_if_replaced(state, &vma);
+        span->start = vma.start < span->start ? vma.start : span->start;
+        *is_shared = *is_shared || vma.is_shared;
+    }
+    span->end = vma.end;
+    return 0;
+}
+
+int uffd_spans_add(uffd_state_t *state, uintptr_t start, uintptr_t end, bool *is_shared, int *error)
+{
+    uffd_span_t span = { start, end, 1, false };
+
+    *error = round_out(state, &span, is_shared);
+    if (*error != 0) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    *error = -uffd_kernel_register(&state->kernel, span.start, span.end);
+    if (*error != 0) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    span.is_shared = *is_shared;
+    if (!put_in(&state->spans, span)) {
+        *error = ENOSPC;
+        uffd_kernel_unregister(&state->kernel, span.start, span.end);
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    return OPAL_SUCCESS;
+}
+
+/* ---- Out ------------------------------------------------------------------------------------------- */
+
+/* Older kernels unregister what another userfaultfd has registered, too. To register once more does nothing to what is ours,
+ * and is refused for what is not. */
+static void give_back(const uffd_state_t *state, const uffd_vma_t *vma)
+{
+    if (uffd_kernel_tagged(&state->kernel, vma->start, vma->end)
+        && uffd_kernel_register(&state->kernel, vma->start, vma->end) == 0) {
+        uffd_kernel_unregister(&state->kernel, vma->start, vma->end);
+    }
+}
+
+/* Whole mappings, also if they have grown; but none that another watch is in. */
+static void give_back_all(const uffd_state_t *state, uintptr_t start, uintptr_t end)
+{
+    uffd_vma_t vma;
+
+    for (uintptr_t at = start; at < end && uffd_kernel_vma(&state->kernel, at, &vma) && vma.start < end;
+         at = vma.end) {
+        if (!is_any(&state->spans, vma.start, vma.end)) {
+            give_back(state, &vma);
+        }
+    }
+}
+
+int uffd_spans_remove(uffd_state_t *state, uintptr_t start)
+{
+    uffd_spans_t *table = &state->spans;
+    const size_t index = search(table, start);
+
+    if (index == table->count || table->spans[index].start > start) {
+        return OPAL_ERR_NOT_FOUND;
+    }
+    if (--table->spans[index].watches == 0) {
+        const uffd_span_t span = table->spans[index];
+
+        cut_out(table, index, index + 1);
+        give_back_all(state, span.start, span.end);
+    }
+    return OPAL_SUCCESS;
+}
+
+void uffd_spans_moved(uffd_state_t *state, uintptr_t start, uintptr_t end)
+{
+    if (uffd_phase(state) != UFFD_RUNNING) {
+        return;
+    }
+    if (is_any(&state->spans, start, end)) {
+        put_in(&state->spans, (uffd_span_t){ start, end, 0, false });
+    } else {
+        give_back_all(state, start, end);
+    }
+}
+
+void uffd_spans_clear(uffd_state_t *state)
+{
+    while (state->spans.count > 0) {
+        state->spans.spans[0].watches = 1;
+        uffd_spans_remove(state, state->spans.spans[0].start);
+    }
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The functions of the module: watch, unwatch, valid, process. Why valid() is
+ * right is in docs/userfaultfd.md. */
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "components/userfaultfd/userfaultfd.h"
+#include "components/userfaultfd/userfaultfd_sys.h"
+#include "opal/mca/base/base.h"
+#include "opal/mca/memory/memory.h"
+
+/* How long a lookup waits for the end of a release of other memory before it gives its registration up. */
+#define BUSY_NS 500000
+
+/* The words of watches. They never change: which of the two it is tells what kind of memory is watched. */
+static const volatile uint32_t private_word, shared_word;
+
+/* ---- Watching -------------------------------------------------------------------------------------- */
+
+static atomic_bool said_busy;
+
+static void complain(void *base, size_t len, int error)
+{
+    if (error == EBUSY && !atomic_exchange(&said_busy, true)) {
+        mca_base_log(MCA_BASE_LOG_WARN,
+                     "memory: userfaultfd: [%p, +%zu) is registered with another userfaultfd of this process: "
+                     "registrations of such memory are not kept (told once)",
+                     base, len);
+    }
+}
+
+int uffd_watch(void *base, size_t len, opal_memory_watch_t *watch)
+{
+    uffd_state_t *state = uffd_state;
+    const uintptr_t start = (uintptr_t) base, end = start + len;
+    bool is_shared = false, is_held = false;
+    int error = 0;
+
+    if (state == NULL || len < uffd_settings.min_size) {
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    uffd_lock(&state->life_lock);
+    int rc = uffd_start_locked(state);
+    if (rc == OPAL_SUCCESS) {
+        rc = uffd_spans_add(state, start, end, &is_shared, &error);
+    }
+    /* After it has been registered: of discards that are announced later, there will be an event. */
+    if (rc == OPAL_SUCCESS && uffd_quarantined(state, start, end)) {
+        uffd_spans_remove(state, start);
+        is_held = true;
+    }
+    uffd_unlock(&state->life_lock);
+    if (rc != OPAL_SUCCESS || is_held) {
+        complain(base, len, error);
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
+    watch->generation = is_shared ? &shared_word : &private_word;
+    watch->expected = 0;
+    return OPAL_SUCCESS;
+}
+
+int uffd_unwatch(void *base, size_t len, opal_memory_watch_t *watch)
+{
+    uffd_state_t *state = uffd_state;
+    int rc = OPAL_ERR_NOT_FOUND;
+
+    (void) len, (void) watch;
+    if (state == NULL) {
+        return OPAL_ERR_NOT_FOUND;
+    }
+    uffd_lock(&state->life_lock);
+    if (uffd_phase(state) != UFFD_IDLE) {
+        rc = uffd_spans_remove(state, (uintptr_t) base);
+    }
+    uffd_unlock(&state->life_lock);
+    return rc;
+}
+
+/* ---- Lookups --------------------------------------------------------------------------------------- */
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
+/* A release is under way: its thread may wait for its event to be read, be on its way there, or have been woken but not run yet. */
+static __attribute__((noinline)) bool calms_down(uffd_state_t *state)
+{
+    const uint64_t deadline = now_ns() + BUSY_NS;
+    uffd_busy_t busy;
+
+    do {
+        uffd_fetch(state);
+        sched_yield();
+        busy = uffd_kernel_busy(&state->kernel);
+    } while (busy == UFFD_BUSY && now_ns() < deadline);
+    return busy == UFFD_CALM;
+}
+
+static bool holds_by_events(uffd_state_t *state, uintptr_t start, uintptr_t end)
+{
+    const uffd_busy_t busy = uffd_kernel_busy(&state->kernel);
+
+    if (busy != UFFD_CALM && (busy == UFFD_LOST || !calms_down(state))) {
+        return false;
+    }
+    atomic_thread_fence(memory_order_acquire);
+    return !opal_memory_changed() || !uffd_queue_overlaps(state, start, end);
+}
+
+static bool holds_by_tag(uffd_state_t *state, uintptr_t start, uintptr_t end)
+{
+    return uffd_kernel_tagged(&state->kernel, start, end) && !uffd_kernel_has_hole(start, end);
+}
+
+static bool needs_tag(const opal_memory_watch_t *watch)
+{
+    switch (uffd_settings.lookup) {
+    case UFFD_LOOKUP_BOTH: return true;
+    case UFFD_LOOKUP_AUTO: return watch->generation == &shared_word || uffd_settings.unmap == UFFD_UNMAP_TAG;
+    default: return false;
+    }
+}
+
+bool uffd_valid(void *base, size_t len, const opal_memory_watch_t *watch)
+{
+    uffd_state_t *state = uffd_state;
+    const uintptr_t start = (uintptr_t) base, end = start + len;
+
+    if (state == NULL || uffd_phase(state) != UFFD_RUNNING) {
+        return false;
+    }
+    if (uffd_settings.lookup == UFFD_LOOKUP_NONE) {
+        return true;
+    }
+    return holds_by_events(state, start, end) && (!needs_tag(watch) || holds_by_tag(state, start, end));
+}
+
+/* ---- Delivery -------------------------------------------------------------------------------------- */
+
+int uffd_process(void)
+{
+    uffd_state_t *state = uffd_state;
+
+    if (state == NULL || uffd_phase(state) == UFFD_IDLE) {
+        return OPAL_SUCCESS; /* Nothing is watched; or this is a fork child, and what there was is the parent's. */
+    }
+    if (uffd_kernel_busy(&state->kernel) == UFFD_BUSY) {
+        uffd_fetch(state);
+    }
+    return uffd_deliver(state);
+}

@@ -1,0 +1,22 @@
+# The component "userfaultfd", on the real kernel. Units link its convenience library.
+userfaultfd_tests = test/userfaultfd/test_userfaultfd test/userfaultfd/test_userfaultfd_races \
+	test/userfaultfd/test_userfaultfd_units test/userfaultfd/test_userfaultfd_discards
+check_PROGRAMS += $(userfaultfd_tests)
+TESTS += $(userfaultfd_tests)
+noinst_HEADERS += test/userfaultfd/userfaultfd_fixture.h test/userfaultfd/userfaultfd_memory.h
+
+test_userfaultfd_test_userfaultfd_SOURCES = test/userfaultfd/test_userfaultfd.c
+test_userfaultfd_test_userfaultfd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_userfaultfd_test_userfaultfd_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+
+test_userfaultfd_test_userfaultfd_races_SOURCES = test/userfaultfd/test_userfaultfd_races.c
+test_userfaultfd_test_userfaultfd_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_userfaultfd_test_userfaultfd_races_LDADD = libmca_memory_userfaultfd.la libopalmem_internal.la $(CHECK_LIBS)
+
+test_userfaultfd_test_userfaultfd_units_SOURCES = test/userfaultfd/test_userfaultfd_units.c
+test_userfaultfd_test_userfaultfd_units_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_userfaultfd_test_userfaultfd_units_LDADD = libmca_memory_userfaultfd.la libopalmem_internal.la $(CHECK_LIBS)
+
+test_userfaultfd_test_userfaultfd_discards_SOURCES = test/userfaultfd/test_userfaultfd_discards.c
+test_userfaultfd_test_userfaultfd_discards_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_userfaultfd_test_userfaultfd_discards_LDADD = libopalmem_internal.la $(CHECK_LIBS)
