@@ -26,6 +26,7 @@ include test/linux/got.mk
 include test/provider/local.mk
 include test/rcache/local.mk
 include test/stress/local.mk
+include test/kernel/local.mk
 include test/vm/local.mk
 include test/embed/local.mk
 include test/company/local.mk
