@@ -323,11 +323,12 @@ static atomic_ulong cookies = 1000;
 
 static void *reader(void *unused)
 {
+    (void) unused;
     event_t events[8];
     while (!atomic_load(&stop)) {
         (void) read_events(shared_fd, events, 8);
     }
-    return unused;
+    return NULL;
 }
 
 static void *watcher(void *at)
