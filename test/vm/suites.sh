@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# suites.sh BUILDDIR SOURCEDIR [SUITE...]: what check-vm.sh runs inside the guest, as
+# its root: loads the test drivers, then runs the table below, or the suites that
+# are named. The last line counts tests. Exit status: 0 if none has failed.
+set -u
+build=${1:?usage: suites.sh BUILDDIR SOURCEDIR [SUITE...]}
+source=${2:?usage: suites.sh BUILDDIR SOURCEDIR [SUITE...]}
+shift 2
+cd "$build" || exit 1
+# shellcheck source=test/vm/suite_common.sh
+. "$build/vm/scripts/suite_common.sh"
+# shellcheck source=test/vm/suite_tools.sh
+. "$build/vm/scripts/suite_tools.sh"
+
+# NAME COMPONENT WHAT...: the component that tests get which do not choose one
+# themselves ("-": the library chooses); programs of Check, or =FUNCTION.
+table() {
+    cat << 'TABLE'
+kdreg2-driver     -          test/kernel/test_kdreg2_*
+ummunotify-driver -          test/kernel/test_ummunotify_*
+kdreg             -          test/kdreg/test_kdreg*
+ummunotify        -          test/ummunotify/test_ummunotify*
+rcache-linux      linux      test/rcache/test_*
+rcache-kdreg      kdreg      test/rcache/test_*
+rcache-ummunotify ummunotify test/rcache/test_*
+coverage-linux    linux      =coverage
+coverage-kdreg    kdreg      =coverage
+coverage-ummunotify ummunotify =coverage
+programs-kdreg    kdreg      =programs
+verbs             -          =verbs
+userfaultfd       -          =userfaultfd
+TABLE
+}
+
+set_up() {
+    insmod vm/kernel/kdreg2.ko && insmod vm/kernel/ummunotify.ko && [ -c /dev/kdreg2 ] && [ -c /dev/ummunotify ] && return 0
+    fail "the test drivers cannot be loaded"
+    dmesg | tail -n 20
+}
+
+# Nobody may be left who uses them, nor a mapping's memory.
+tear_down() {
+    local left
+    left=$(grep -c '\[kdreg2\]' /proc/vmallocinfo)
+    if [ "$left" = 0 ] && rmmod kdreg2 && rmmod ummunotify; then pass; else fail "the drivers do not unload ($left windows left)"; fi
+    expect_quiet_kernel "unloading"
+}
+
+component_environment() { # COMPONENT
+    unset OPALMEM_MCA_memory OPALMEM_TEST_MEMORY
+    [ "$1" = - ] || export OPALMEM_MCA_memory="$1" OPALMEM_TEST_MEMORY="$1"
+}
+
+run_suite() { # NAME COMPONENT WHAT...
+    local name=$1 component=$2 began=$SECONDS before=$((passed + left_out + failed))
+    shift 2
+    component_environment "$component"
+    case $1 in
+        =*) "${1#=}" "$component" ;;
+        *) run_programs "$@" ;;
+    esac
+    component_environment -
+    [ $((passed + left_out + failed)) != $before ] || fail "$name: no test has run: is $* built?"
+    expect_quiet_kernel "$name"
+    say "$name: $((passed + left_out + failed - before)) tests, $((SECONDS - began)) s"
+}
+
+wanted() { # NAME WANTED...
+    local name=$1
+    shift
+    [ $# = 0 ] && return 0
+    for one in "$@"; do [ "$one" != "$name" ] || return 0; done
+    return 1
+}
+
+export OPALMEM_MCA_mca_base_param_files=none OPALMEM_MCA_mca_base_component_path="$build/.libs"
+export LD_LIBRARY_PATH="$build/.libs" top_builddir="$build" top_srcdir="$source" CK_DEFAULT_TIMEOUT=60
+export OPALMEM_TEST_KDREG_DEVICE=/dev/kdreg2 OPALMEM_TEST_UMMUNOTIFY_DEVICE=/dev/ummunotify
+say "kernel $(uname -r)"
+dmesg -C
+set_up
+# The table on a descriptor of its own: programs read nothing.
+while read -r name component what <&3; do
+    # shellcheck disable=SC2086 # a list of patterns
+    ! wanted "$name" "$@" || run_suite "$name" "$component" $what
+done 3< <(table)
+tear_down
+say "$passed passed, $failed failed, $left_out left out"
+[ $failed = 0 ]
