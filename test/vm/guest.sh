@@ -56,6 +56,7 @@ $bb mount --move /dev /root/dev
 $bb mount --move /proc /root/proc
 $bb mount -t sysfs sys /root/sys
 $bb mkdir -p /root/dev/pts /root/dev/shm
+$bb ln -s /proc/self/fd /root/dev/fd
 $bb mount -t devpts pts /root/dev/pts
 for folder in /dev/shm /run /tmp /var/tmp /mnt; do
     [ -d /root$folder ] && $bb mount -t tmpfs tmp /root$folder

@@ -52,7 +52,9 @@ component_environment() { # COMPONENT
     [ "$1" = - ] || export OPALMEM_MCA_memory="$1" OPALMEM_TEST_MEMORY="$1"
 }
 
+suites=0
 run_suite() { # NAME COMPONENT WHAT...
+    suites=$((suites + 1))
     local name=$1 component=$2 began=$SECONDS before=$((passed + left_out + failed))
     shift 2
     component_environment "$component"
@@ -85,6 +87,7 @@ while read -r name component what <&3; do
     # shellcheck disable=SC2086 # a list of patterns
     ! wanted "$name" "$@" || run_suite "$name" "$component" $what
 done 3< <(table)
+[ $suites != 0 ] || fail "no suite has run: $*"
 tear_down
 say "$passed passed, $failed failed, $left_out left out"
 [ $failed = 0 ]
