@@ -268,10 +268,11 @@ static void *release_everything(void *arg)
 START_TEST(caches_come_and_go_under_releases)
 {
     pthread_t thread;
+    const long rounds = test_rounds(3000);
     start(0, 0);
     atomic_store(&running, true);
     pthread_create(&thread, NULL, release_everything, NULL);
-    for (int i = 0; i < 3000; i++) {
+    for (long i = 0; i < rounds; i++) {
         mca_rcache_base_module_t *other = mca_rcache_base_module_create(NULL, NULL, &resources);
         mca_rcache_base_registration_t *reg;
         ck_assert_ptr_nonnull(other);

@@ -78,6 +78,8 @@ wanted() { # NAME WANTED...
 
 export OPALMEM_MCA_mca_base_param_files=none OPALMEM_MCA_mca_base_component_path="$build/.libs"
 export LD_LIBRARY_PATH="$build/.libs" top_builddir="$build" top_srcdir="$source" CK_DEFAULT_TIMEOUT=60
+# Emulated: a tenth of the rounds, and as little of the time.
+export OPALMEM_TEST_PERCENT=10 OPALMEM_TEST_SECONDS=2
 export OPALMEM_TEST_KDREG_DEVICE=/dev/kdreg2 OPALMEM_TEST_UMMUNOTIFY_DEVICE=/dev/ummunotify
 say "kernel $(uname -r)"
 dmesg -C
