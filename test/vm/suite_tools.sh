@@ -3,17 +3,20 @@
 # suite_tools.sh: suites that are no programs of Check, for suites.sh, inside the
 # guest; read with ".": opalmem-coverage, opalmem-run on programs of others, RDMA.
 
-# coverage COMPONENT: what the component promises must hold, row by row; each row is a test.
+# coverage COMPONENT: what the component promises must hold, row by row, and much must be
+# promised. Each release that was noticed, before or after, is a test.
 coverage() {
-    local status=0 caught
+    local status=0 noticed
     timeout -k 5 120 "$(real_program ./opalmem-coverage)" --tsv --mca memory "$1" > /tmp/coverage 2> "$output" || status=$?
-    caught=$(awk -F '\t' '$0 ~ /release/ && $0 ~ /caught/ { n++ } END { print n + 0 }' /tmp/coverage)
-    if [ $status = 0 ] && [ "$caught" -gt 0 ]; then
-        passed=$((passed + caught))
-        say "opalmem-coverage, $1: $caught releases caught"
+    noticed=$(awk -F '\t' '$3 == "release" && ($5 == "caught" || $5 == "late") { n++ } END { print n + 0 }' /tmp/coverage)
+    if [ $status = 0 ] && [ "$noticed" -gt 40 ]; then
+        passed=$((passed + noticed))
+        say "opalmem-coverage, $1: $noticed releases noticed, not:" \
+            "$(awk -F '\t' '$3 == "release" && ($5 == "missed" || $5 == "partial") { printf "%s ", $1 }' /tmp/coverage)"
     else
-        fail "opalmem-coverage --mca memory $1: status $status, $caught releases caught"
-        cat "$output" /tmp/coverage
+        fail "opalmem-coverage --mca memory $1: status $status, $noticed releases noticed"
+        cat "$output"
+        grep -v 'caught\|quiet\|late' /tmp/coverage
     fi
 }
 

@@ -13,50 +13,57 @@ cd "$build" || exit 1
 # shellcheck source=test/vm/suite_tools.sh
 . "$build/vm/scripts/suite_tools.sh"
 
-# NAME COMPONENT WHAT...: the component that tests get which do not choose one
-# themselves ("-": the library chooses); programs of Check, or =FUNCTION.
+# NAME DRIVERS COMPONENT WHAT...: the drivers that are loaded; the component that tests
+# get which do not choose one themselves ("-": the library chooses); programs of Check,
+# or =FUNCTION.
 table() {
     cat << 'TABLE'
-kdreg2-driver     -          test/kernel/test_kdreg2_*
-ummunotify-driver -          test/kernel/test_ummunotify_*
-kdreg             -          test/kdreg/test_kdreg*
-ummunotify        -          test/ummunotify/test_ummunotify*
-rcache-linux      linux      test/rcache/test_*
-rcache-kdreg      kdreg      test/rcache/test_*
-rcache-ummunotify ummunotify test/rcache/test_*
-coverage-linux    linux      =coverage
-coverage-kdreg    kdreg      =coverage
-coverage-ummunotify ummunotify =coverage
-programs-kdreg    kdreg      =programs
-verbs             -          =verbs
-userfaultfd       -          =userfaultfd
+kdreg2-driver       kdreg2     -          test/kernel/test_kdreg2_*
+ummunotify-driver   ummunotify -          test/kernel/test_ummunotify_*
+kdreg               kdreg2     -          test/kdreg/test_kdreg*
+ummunotify          ummunotify -          test/ummunotify/test_ummunotify*
+rcache-linux        -          linux      test/rcache/test_*
+rcache-kdreg        kdreg2     kdreg      test/rcache/test_*
+rcache-ummunotify   ummunotify ummunotify test/rcache/test_*
+coverage-linux      -          linux      =coverage
+coverage-kdreg      kdreg2     kdreg      =coverage
+coverage-ummunotify ummunotify ummunotify =coverage
+programs-kdreg      kdreg2     kdreg      =programs
+verbs               -          -          =verbs
+userfaultfd         -          -          =userfaultfd
 TABLE
 }
 
-set_up() {
-    insmod vm/kernel/kdreg2.ko && insmod vm/kernel/ummunotify.ko && [ -c /dev/kdreg2 ] && [ -c /dev/ummunotify ] && return 0
-    fail "the test drivers cannot be loaded"
+load() { # DRIVER, or -
+    [ "$1" != - ] || return 0
+    insmod "vm/kernel/$1.ko" && [ -c "/dev/$1" ] && return 0
+    fail "the driver $1 cannot be loaded"
     dmesg | tail -n 20
 }
 
-# Nobody may be left who uses them, nor a mapping's memory.
-tear_down() {
+# Nobody may be left who uses it, nor memory of a mapping.
+unload() { # DRIVER, or -
     local left
-    left=$(grep -c '\[kdreg2\]' /proc/vmallocinfo)
-    if [ "$left" = 0 ] && rmmod kdreg2 && rmmod ummunotify; then pass; else fail "the drivers do not unload ($left windows left)"; fi
-    expect_quiet_kernel "unloading"
+    [ "$1" != - ] || return 0
+    left=$(grep -c "\\[$1\\]" /proc/vmallocinfo)
+    if [ "$left" = 0 ] && rmmod "$1"; then pass; else fail "the driver $1 does not unload ($left mappings left)"; fi
 }
 
 component_environment() { # COMPONENT
     unset OPALMEM_MCA_memory OPALMEM_TEST_MEMORY
     [ "$1" = - ] || export OPALMEM_MCA_memory="$1" OPALMEM_TEST_MEMORY="$1"
+    unset OPALMEM_TEST_KDREG_DEVICE OPALMEM_TEST_UMMUNOTIFY_DEVICE
+    [ ! -c /dev/kdreg2 ] || export OPALMEM_TEST_KDREG_DEVICE=/dev/kdreg2
+    [ ! -c /dev/ummunotify ] || export OPALMEM_TEST_UMMUNOTIFY_DEVICE=/dev/ummunotify
 }
 
 suites=0
-run_suite() { # NAME COMPONENT WHAT...
+run_suite() { # NAME DRIVER COMPONENT WHAT...
     suites=$((suites + 1))
-    local name=$1 component=$2 began=$SECONDS before=$((passed + left_out + failed))
-    shift 2
+    local name=$1 driver=$2 component=$3 began=$SECONDS before
+    shift 3
+    load "$driver"
+    before=$((passed + left_out + failed))
     component_environment "$component"
     case $1 in
         =*) "${1#=}" "$component" ;;
@@ -64,6 +71,7 @@ run_suite() { # NAME COMPONENT WHAT...
     esac
     component_environment -
     [ $((passed + left_out + failed)) != $before ] || fail "$name: no test has run: is $* built?"
+    unload "$driver"
     expect_quiet_kernel "$name"
     say "$name: $((passed + left_out + failed - before)) tests, $((SECONDS - began)) s"
 }
@@ -80,16 +88,14 @@ export OPALMEM_MCA_mca_base_param_files=none OPALMEM_MCA_mca_base_component_path
 export LD_LIBRARY_PATH="$build/.libs" top_builddir="$build" top_srcdir="$source" CK_DEFAULT_TIMEOUT=60
 # Emulated: a tenth of the rounds, and as little of the time.
 export OPALMEM_TEST_PERCENT=10 OPALMEM_TEST_SECONDS=2
-export OPALMEM_TEST_KDREG_DEVICE=/dev/kdreg2 OPALMEM_TEST_UMMUNOTIFY_DEVICE=/dev/ummunotify
 say "kernel $(uname -r)"
 dmesg -C
-set_up
+rm -f vm/left-out
 # The table on a descriptor of its own: programs read nothing.
-while read -r name component what <&3; do
+while read -r name driver component what <&3; do
     # shellcheck disable=SC2086 # a list of patterns
-    ! wanted "$name" "$@" || run_suite "$name" "$component" $what
+    ! wanted "$name" "$@" || run_suite "$name" "$driver" "$component" $what
 done 3< <(table)
 [ $suites != 0 ] || fail "no suite has run: $*"
-tear_down
 say "$passed passed, $failed failed, $left_out left out"
 [ $failed = 0 ]
