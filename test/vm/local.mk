@@ -14,4 +14,4 @@ test_vm_rdma_scene_LDADD = libopalmem.la $(IBVERBS_LIBS)
 endif
 # All that can be built: the table of suites.sh takes what is there.
 check-vm: all $(check_PROGRAMS) $(check_LTLIBRARIES)
-	$(SHELL) $(srcdir)/test/vm/check-vm.sh . $(SUITES)
+	bash $(srcdir)/test/vm/check-vm.sh . $(SUITES)

@@ -62,9 +62,10 @@ real_program() { # PATH
 
 # run_program PATH: a program of Check, with the environment as it is.
 run_program() {
-    local status=0
+    local status=0 began=$SECONDS
     timeout -k 5 "${program_seconds:-120}" "$(real_program "$1")" > "$output" 2>&1 < /dev/null || status=$?
     count_program "$1" $status
+    [ $((SECONDS - began)) -lt 10 ] || say "$1 took $((SECONDS - began)) s"
 }
 
 # Files that the compiler and make have left beside the programs are none.
