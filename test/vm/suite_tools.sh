@@ -58,7 +58,7 @@ program() { # COMPONENT PROGRAM...
 python_program='import hashlib, mmap
 total = hashlib.sha256()
 with open("data", "rb", buffering=0) as file, open("copy", "wb", buffering=0) as out:
-    for size in [65536, 262144, 1 << 20] * 12:
+    for size in [65536, 262144, 1 << 20] * 6:
         block = file.read(size)
         if not block:
             file.seek(0)
