@@ -94,7 +94,7 @@ wanted() { # NAME WANTED...
 export OPALMEM_MCA_mca_base_param_files=none OPALMEM_MCA_mca_base_component_path="$build/.libs"
 export LD_LIBRARY_PATH="$build/.libs" top_builddir="$build" top_srcdir="$source" CK_DEFAULT_TIMEOUT=60
 # Emulated: a part of the rounds, and as little of the time.
-export OPALMEM_TEST_PERCENT=5 OPALMEM_TEST_SECONDS=2
+export OPALMEM_TEST_PERCENT=2 OPALMEM_TEST_SECONDS=2
 say "kernel $(uname -r)"
 dmesg -C
 # The table on a descriptor of its own: programs read nothing.
