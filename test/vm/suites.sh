@@ -1,37 +1,32 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# suites.sh BUILDDIR SOURCEDIR SUITE...: what check-vm.sh runs inside the guest, as its
-# root: runs the suites of the table below that are named. The last line counts
-# tests. Exit status: 0 if none has failed.
-# suites.sh --names GUEST: the suites that check-vm.sh gives to that guest, 1 or 2.
+# suites.sh BUILDDIR SOURCEDIR [SUITE...]: what check-vm.sh runs inside the guest, as
+# its root: the suites of the table below, or those that are named. The last line
+# counts tests. Exit status: 0 if none has failed.
 set -u
-# GUEST NAME DRIVER COMPONENT WHAT...: one of two guests, which run at the same time and
-# should take as long; the driver that is loaded; the component that tests get which do not
-# choose one themselves ("-": the library chooses); programs of Check, or =FUNCTION.
+# NAME DRIVER COMPONENT WHAT...: the driver that is loaded; the component that tests get
+# which do not choose one themselves ("-": the library chooses); programs of Check, or
+# =FUNCTION.
 table() {
     cat << 'TABLE'
-1 kdreg2-driver       kdreg2     -          test/kernel/test_kdreg2_*
-1 kdreg               kdreg2     -          test/kdreg/test_kdreg*
-1 rcache-kdreg        kdreg2     kdreg      test/rcache/test_*
-1 coverage-kdreg      kdreg2     kdreg      =coverage
-1 programs-kdreg      kdreg2     kdreg      =programs
-1 coverage-linux      -          linux      =coverage
-2 ummunotify-driver   ummunotify -          test/kernel/test_ummunotify_*
-2 ummunotify          ummunotify -          test/ummunotify/test_ummunotify*
-2 rcache-ummunotify   ummunotify ummunotify test/rcache/test_*
-2 coverage-ummunotify ummunotify ummunotify =coverage
-2 verbs               -          -          =verbs
-2 rcache-linux        -          linux      test/rcache/test_*
-2 userfaultfd         -          -          =userfaultfd
+kdreg2-driver       kdreg2     -          test/kernel/test_kdreg2_*
+kdreg               kdreg2     -          test/kdreg/test_kdreg*
+rcache-kdreg        kdreg2     kdreg      test/rcache/test_*
+coverage-kdreg      kdreg2     kdreg      =coverage
+programs-kdreg      kdreg2     kdreg      =programs
+coverage-linux      -          linux      =coverage
+ummunotify-driver   ummunotify -          test/kernel/test_ummunotify_*
+ummunotify          ummunotify -          test/ummunotify/test_ummunotify*
+rcache-ummunotify   ummunotify ummunotify test/rcache/test_*
+coverage-ummunotify ummunotify ummunotify =coverage
+verbs               -          -          =verbs
+rcache-linux        -          linux      test/rcache/test_*
+userfaultfd         -          -          =userfaultfd
 TABLE
 }
 
-if [ "${1:-}" = --names ]; then
-    table | awk -v guest="${2:?usage: suites.sh --names GUEST}" '$1 == guest { print $2 }'
-    exit
-fi
-build=${1:?usage: suites.sh BUILDDIR SOURCEDIR SUITE...}
-source=${2:?usage: suites.sh BUILDDIR SOURCEDIR SUITE...}
+build=${1:?usage: suites.sh BUILDDIR SOURCEDIR [SUITE...]}
+source=${2:?usage: suites.sh BUILDDIR SOURCEDIR [SUITE...]}
 shift 2
 cd "$build" || exit 1
 # shellcheck source=test/vm/suite_common.sh
@@ -87,6 +82,7 @@ run_suite() { # NAME DRIVER COMPONENT WHAT...
 wanted() { # NAME WANTED...
     local name=$1
     shift
+    [ $# = 0 ] && return 0
     for one in "$@"; do [ "$one" != "$name" ] || return 0; done
     return 1
 }
@@ -98,7 +94,7 @@ export OPALMEM_TEST_PERCENT=2 OPALMEM_TEST_SECONDS=2
 say "kernel $(uname -r)"
 dmesg -C
 # The table on a descriptor of its own: programs read nothing.
-while read -r _ name driver component what <&3; do
+while read -r name driver component what <&3; do
     # shellcheck disable=SC2086 # a list of patterns
     ! wanted "$name" "$@" || run_suite "$name" "$driver" "$component" $what
 done 3< <(table)
