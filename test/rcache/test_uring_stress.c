@@ -27,6 +27,7 @@ static mca_rcache_base_module_t *cache;
 static int channel;
 static atomic_bool running;
 static _Atomic long messages, wrong, reuses;
+static bool knows_causes; /* Who is told by the kernel, afterwards, learns that pages went, and no more. */
 
 struct worker {
     pthread_t thread;
@@ -105,6 +106,7 @@ static mca_rcache_base_stats_t run(unsigned seconds)
     mca_rcache_base_resources_t resources;
     mca_rcache_base_stats_t stats;
     ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    knows_causes = (opal_memory_base_sees() & OPAL_MEMORY_SEES_BEFORE) != 0;
     ck_assert_int_eq(mca_rcache_provider_open("uring", &provider), OPAL_SUCCESS);
     mca_rcache_provider_resources(provider, &resources);
     cache = mca_rcache_base_module_create(NULL, NULL, &resources);
@@ -146,8 +148,14 @@ START_TEST(two_threads_never_send_released_pages)
         under_valgrind() ? 1000 : test_rounds(100000L * duration() / 30); /* 10^5 in the usual 30 s. */
     const unsigned few = under_valgrind() ? 10 : (unsigned) test_rounds(1000);
     ck_assert_int_ge(provoked, wanted);
-    ck_assert_uint_gt(stats.invalidations[OPAL_MEM_HOOKS_CAUSE_MUNMAP], few);
-    ck_assert_uint_gt(stats.invalidations[OPAL_MEM_HOOKS_CAUSE_MADVISE], few);
+    if (knows_causes) {
+        ck_assert_uint_gt(stats.invalidations[OPAL_MEM_HOOKS_CAUSE_MUNMAP], few);
+        ck_assert_uint_gt(stats.invalidations[OPAL_MEM_HOOKS_CAUSE_MADVISE], few);
+    } else {
+        ck_assert_uint_gt(stats.invalidations[OPAL_MEM_HOOKS_CAUSE_KERNEL]
+                              + stats.invalidations[OPAL_MEM_HOOKS_CAUSE_UNKNOWN],
+                          few);
+    }
     ck_assert_int_eq(atomic_load(&wrong), 0);
 }
 END_TEST
