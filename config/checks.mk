@@ -22,7 +22,7 @@ help:
 	echo "check-clang-dso tests of a build with both, for want of time (not in check-all)"; \
 	echo "check-prefix    tests of builds with another symbol prefix, components static and as DSOs"; \
 	echo "check-without   tests of builds without each optional library, and without all"; \
-	echo "check-vm        the provider verbs on soft-RoCE, in a QEMU guest (needs Debian's archive once; not in check-all)"; \
+	echo "check-vm        the memory components on drivers in a kernel of their own, the provider verbs on soft-RoCE: in a QEMU guest (needs Debian's archive once; SUITES=NAME for one; not in check-all)"; \
 	echo "check-aarch64   tests of a build for aarch64, under qemu-user"; \
 	echo "check-other-arch  builds for architectures that nobody has written machine code for"; \
 	echo "check-debian11  tests of the component linux with glibc 2.31, in a chroot (root; not in check-all)"; \

@@ -1,4 +1,5 @@
 # Documents, installed beside the library.
+dist_doc_DATA += docs/choosing-a-component.md
 dist_doc_DATA += docs/company.md
 dist_doc_DATA += docs/coverage.md
 dist_doc_DATA += docs/embedding.md

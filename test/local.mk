@@ -28,6 +28,7 @@ include test/userfaultfd/local.mk
 include test/provider/local.mk
 include test/rcache/local.mk
 include test/stress/local.mk
+include test/kernel/local.mk
 include test/vm/local.mk
 include test/ummunotify/local.mk
 include test/embed/local.mk

@@ -25,6 +25,15 @@ static inline int test_skip(const char *what)
     return 77;
 }
 
+/** How often to do what a test does many times: `usual` times, or so many per cent of it as $OPALMEM_TEST_PERCENT
+ * says. An emulated machine takes minutes for what others do in a second. @return at least 1. */
+static inline long test_rounds(long usual)
+{
+    const char *percent = getenv("OPALMEM_TEST_PERCENT");
+    long rounds = percent == NULL ? usual : usual * atol(percent) / 100;
+    return rounds > 0 ? rounds : 1;
+}
+
 /** Does an emulator of user programs run this one (config/check-aarch64.sh)? */
 static inline bool under_emulator(void)
 {

@@ -32,7 +32,8 @@ typedef struct fake_registration_t {
 /** Resources that use `fake`; flags and limits are the caller's to add. */
 mca_rcache_base_resources_t fake_resources(fake_provider_t *fake);
 
-/** Let the next opalmem_init() take a memory component of the test's own, which does nothing. */
+/** Let the next opalmem_init() take a memory component of the test's own, which does nothing; or the one that
+ * $OPALMEM_TEST_MEMORY names: then it watches what the test registers, beside the releases that the test raises. */
 void fake_memory_select(void);
 
 /** Start the library with a memory component that does nothing, but so that caches keep registrations

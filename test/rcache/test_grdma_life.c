@@ -162,18 +162,19 @@ END_TEST
 START_TEST(thousand_caches_come_and_go)
 {
     static mca_rcache_base_module_t *caches[1000];
-    for (int i = 0; i < 1000; i++) {
+    const long count = 2 * test_rounds(500);
+    for (long i = 0; i < count; i++) {
         mca_rcache_base_registration_t *reg;
         caches[i] = mca_rcache_base_module_create("grdma", NULL, &resources);
         ck_assert_ptr_nonnull(caches[i]);
         ck_assert_int_eq(caches[i]->rcache_register(caches[i], AT(i % 2), PAGE, 0, 0, &reg), OPAL_SUCCESS);
         ck_assert_int_eq(caches[i]->rcache_deregister(caches[i], reg), OPAL_SUCCESS);
     }
-    ck_assert_int_eq(pinned(), 1000);
+    ck_assert_int_eq(pinned(), count);
     release(0, 1);
     mca_rcache_base_progress();
-    ck_assert_int_eq(pinned(), 500);
-    for (int i = 0; i < 1000; i++) {
+    ck_assert_int_eq(pinned(), count / 2);
+    for (long i = 0; i < count; i++) {
         ck_assert_int_eq(mca_rcache_base_module_destroy(caches[i]), OPAL_SUCCESS);
     }
     ck_assert_int_eq(pinned(), 0);

@@ -176,7 +176,7 @@ START_TEST(inherited_registrations_are_left_alone)
     for (int i = 0; i < INHERITED; i++) {
         regs[i] = get(2 * i, 1, 0, 0);
     }
-    for (int i = 0; i < 20; i++) {
+    for (long i = test_rounds(20); i > 0; i--) {
         pid_t pid = fork();
         if (pid == 0) {
             child_must_end_within(10);

@@ -234,8 +234,8 @@ static void run_threads(int threads, unsigned seconds)
     printf("%d threads: %ld lookups, %lu hits, %ld releases, %lu retries, %lu in hook, %ld stale\n", threads,
            atomic_load(&lookups), (unsigned long) stats.hits, atomic_load(&releases),
            (unsigned long) stats.retries, (unsigned long) stats.unpinned_in_hook, atomic_load(&stale_hits));
-    ck_assert_uint_gt(stats.hits, 100);
-    ck_assert_int_gt(atomic_load(&releases), 1000);
+    ck_assert_uint_gt(stats.hits, test_rounds(100));
+    ck_assert_int_gt(atomic_load(&releases), test_rounds(1000));
 }
 
 START_TEST(no_thread_gets_a_stale_registration)
@@ -287,10 +287,11 @@ static void *release_everything(void *arg)
 START_TEST(caches_come_and_go_under_releases)
 {
     pthread_t thread;
+    const long rounds = test_rounds(3000);
     start(0, 0);
     atomic_store(&running, true);
     pthread_create(&thread, NULL, release_everything, NULL);
-    for (int i = 0; i < 3000 || atomic_load(&releases) <= 10; i++) {
+    for (long i = 0; i < rounds || atomic_load(&releases) <= 10; i++) {
         mca_rcache_base_module_t *other = mca_rcache_base_module_create(NULL, NULL, &resources);
         mca_rcache_base_registration_t *reg;
         ck_assert_ptr_nonnull(other);

@@ -228,7 +228,7 @@ static interval_t random_range(const scale_t *scale)
 
 static void random_steps(interval_btree_t *tree, const scale_t *scale)
 {
-    int steps = TEST_SANITIZED ? scale->steps / 4 : scale->steps;
+    int steps = (int) test_rounds(TEST_SANITIZED ? scale->steps / 4 : scale->steps);
     for (int step = 0; step < steps; step++) {
         toggle(tree, scale);
         if (step % scale->check_every == 0) {
@@ -359,7 +359,8 @@ START_TEST(reserved_insertions_need_no_more_memory)
     interval_btree_t tree;
     interval_btree_init(&tree);
     uint32_t id = 0;
-    for (int round = 0; round < 200; round++) {
+    const long rounds = test_rounds(200);
+    for (long round = 0; round < rounds; round++) {
         unsigned n = 1 + (unsigned) (round * 37) % 300;
         REQUIRE(interval_btree_reserve(&tree, n));
         unsigned chunks = tree.chunks_end;

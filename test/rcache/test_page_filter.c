@@ -110,7 +110,8 @@ static void random_operations(uint64_t seed, bool growing)
     page_filter_t filter;
     start(&filter);
     state = seed;
-    for (int step = 0; step < 40000; step++) {
+    const long steps = test_rounds(40000);
+    for (int step = 0; step < steps; step++) {
         region_t *region = &regions[next_random() % REGIONS];
         if (!region->present) {
             *region = random_region();
@@ -408,6 +409,7 @@ static void make(unsigned round)
 /* Regions stay until the table has been replaced a few times, then go again. */
 static void run_race(bool is_order_wrong, unsigned rounds)
 {
+    rounds = (unsigned) test_rounds(rounds);
     start(&race.filter);
     race.is_order_wrong = is_order_wrong;
     race.rounds = rounds;

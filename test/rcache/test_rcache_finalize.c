@@ -145,7 +145,7 @@ START_TEST(refusal_is_explained_while_the_library_stops)
     start();
     mca_base_set_log(drop, NULL);
     ck_assert_int_eq(pthread_create(&thread, NULL, create_often, NULL), 0);
-    for (unsigned i = 0; i < ROUNDS; i++) {
+    for (long i = test_rounds(ROUNDS); i > 0; i--) {
         ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
         fake_library_start();
     }

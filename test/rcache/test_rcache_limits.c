@@ -176,7 +176,8 @@ static void note_peak(fake_provider_t *provider, void *base, size_t size)
 static void *use_at_random(void *arg)
 {
     uint32_t random = 7 * (uint32_t) (uintptr_t) arg + 1;
-    for (int i = 0; i < ROUNDS; i++) {
+    const long rounds = test_rounds(ROUNDS);
+    for (int i = 0; i < rounds; i++) {
         random = random * 1664525 + 1013904223;
         mca_rcache_base_module_t *from = (random >> 8) % 5 == 4 ? cache : others[(random >> 8) % 5];
         mca_rcache_base_registration_t *reg;

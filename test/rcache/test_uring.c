@@ -155,6 +155,24 @@ START_TEST(received_bytes_are_seen_after_release)
 }
 END_TEST
 
+/* Kernels before 6.4 give pages back up to a second after the buffer is unregistered. */
+static void expect_pinned(long kilobytes)
+{
+    for (int i = 0; i < 1000 && pinned_kb() != kilobytes; i++) {
+        usleep(10000);
+    }
+    ck_assert_int_eq(pinned_kb(), kilobytes);
+}
+
+/* A component that is told afterwards has the cache unpin at its next call. */
+static void let_the_cache_know(void)
+{
+    if ((opal_memory_base_sees() & OPAL_MEMORY_SEES_BEFORE) == 0) {
+        ck_assert_int_eq(opal_memory_base_sync(), OPAL_SUCCESS);
+        mca_rcache_base_progress();
+    }
+}
+
 START_TEST(pages_are_unpinned_before_they_go)
 {
     start();
@@ -163,9 +181,10 @@ START_TEST(pages_are_unpinned_before_they_go)
     ck_assert_int_eq(sent(memory, 'a'), 'a');
     ck_assert_int_eq(pinned_kb() - before, (long) SIZE / 1024);
     munmap(memory, SIZE);
-    ck_assert_int_eq(pinned_kb(), before);
+    let_the_cache_know();
+    expect_pinned(before);
     stop();
-    ck_assert_int_eq(pinned_kb(), before);
+    expect_pinned(before);
 }
 END_TEST
 
@@ -224,6 +243,7 @@ static mca_rcache_base_stats_t after_pages(size_t count)
     mca_rcache_base_stats_t full, empty;
     cache->rcache_stats(cache, &full);
     munmap(memory, count * page);
+    let_the_cache_know();
     cache->rcache_stats(cache, &empty);
     ck_assert_uint_eq(empty.count, 0);
     return full;
@@ -237,7 +257,7 @@ START_TEST(more_registrations_than_a_table_holds_are_kept)
     mca_rcache_base_stats_t stats = after_pages(COUNT);
     ck_assert_uint_eq(stats.evictions, 0);
     ck_assert_uint_eq(stats.count, COUNT);
-    ck_assert_int_eq(pinned_kb(), before);
+    expect_pinned(before);
     stop();
 }
 END_TEST

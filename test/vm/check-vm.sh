@@ -1,11 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# check-vm.sh BUILDDIR: tests that need a kernel of their own, in a QEMU guest
-# without root and without KVM. The kernel is kept in BUILDDIR/vm.
+# check-vm.sh BUILDDIR [SUITE...]: tests that need a kernel of their own, in a QEMU
+# guest without root and without KVM: the suites of suites.sh, or those that are
+# named. The kernel is kept in BUILDDIR/vm.
 # Exit status 77: it cannot run here; the message says what is missing.
-set -eu
+set -euo pipefail
 build=$(cd "${1:?usage: check-vm.sh BUILDDIR}" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
+source=$(cd "$here/../.." && pwd)
+shift
 start=$SECONDS
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -16,7 +19,7 @@ skip() {
 
 [ "$(uname -sm)" = "Linux x86_64" ] || skip "the guest is made for x86-64"
 packages=''
-for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod ip:iproute2 rdma:iproute2 ibv_devinfo:ibverbs-utils; do
+for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio modprobe:kmod make:make gcc-12:gcc-12 ip:iproute2 rdma:iproute2 ibv_devinfo:ibverbs-utils; do
     command -v "${pair%%:*}" >/dev/null && continue
     case "$packages " in *" ${pair##*:} "*) ;; *) packages="$packages ${pair##*:}" ;; esac
 done
@@ -27,8 +30,15 @@ ls /usr/lib/*/libibverbs/librxe-*.so >/dev/null 2>&1 || packages="$packages ibve
 
 "$here/get-kernel.sh" "$build/vm"
 echo "check-vm: kernel $(cat "$build/vm/KVER") is there ($((SECONDS - start)) s)"
-cp "$here/rdma.sh" "$build/vm/rdma.sh" # The source folder may be below /tmp, which is another one in the guest.
-status=0
-"$here/guest.sh" -B "$build/vm" -w "$build" -t 900 -- bash "$build/vm/rdma.sh" "$build" || status=$?
-[ $status = 0 ] || { echo "check-vm: failed (status $status)" >&2; exit 1; }
-echo "check-vm: passed ($((SECONDS - start)) s)"
+"$here/../kernel/build.sh" "$(cat "$build/vm/kdir")" "$build/vm/kernel" || exit 1
+echo "check-vm: the test drivers are built ($((SECONDS - start)) s)"
+# The source folder may be below /tmp, which is another one in the guest.
+mkdir -p "$build/vm/scripts"
+cp "$here"/suites.sh "$here"/suite_*.sh "$here"/rdma.sh "$build/vm/scripts/"
+# One guest: two at a time on two processors wait for each other's locks.
+"$here/guest.sh" -B "$build/vm" -w "$build" -t 1500 -- bash "$build/vm/scripts/suites.sh" "$build" "$source" "$@" 2>&1 | tee "$build/vm/output" || true
+last=$(sed -n '/^check-vm: [0-9]* passed, /p' "$build/vm/output" | tail -n 1)
+[ -n "$last" ] || { echo "check-vm: failed: the guest did not come to its end (see $build/vm/console-guest.log)" >&2; exit 1; }
+echo "check-vm: $((SECONDS - start)) s in all"
+echo "$last"
+[[ $last == *", 0 failed, "* ]]

@@ -1,19 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# guest.sh -B DIR [-w DIR] [-m MEMORY] [-t SECONDS] [-v] -- COMMAND...
+# guest.sh -B DIR [-n NAME] [-w DIR] [-m MEMORY] [-t SECONDS] [-v] -- COMMAND...
 # Runs COMMAND as root in a QEMU guest, on the kernel that get-kernel.sh has
 # unpacked below -B. Needs neither root nor KVM: all is emulated.
+#   -n NAME of its console's copy, console-NAME.log (default: guest)
 #   -w DIR  folder that the guest shares with the host, readable and writable, at
 #           the same path (default: the current one, where COMMAND is run)
 #   -v      the kernel's console to stderr at the end
 # The host's / is the guest's, read-only, with empty /tmp, /run, /dev/shm ...
 # What COMMAND writes comes out here. Exit status: COMMAND's; 124 after a
-# time-out; 125 if the guest died (its console is in DIR/console.log).
+# time-out; 125 if the guest died (its console is in DIR/console-NAME.log).
 set -eu
-base='' work=$PWD memory=1G seconds=240 verbose=no
-while getopts B:w:m:t:v option; do
+base='' name=guest work=$PWD memory=1G seconds=240 verbose=no
+while getopts B:n:w:m:t:v option; do
     case $option in
         B) base=$(realpath "$OPTARG") ;;
+        n) name=$OPTARG ;;
         w) work=$(realpath "$OPTARG") ;;
         m) memory=$OPTARG ;;
         t) seconds=$OPTARG ;;
@@ -56,6 +58,7 @@ $bb mount --move /dev /root/dev
 $bb mount --move /proc /root/proc
 $bb mount -t sysfs sys /root/sys
 $bb mkdir -p /root/dev/pts /root/dev/shm
+$bb ln -s /proc/self/fd /root/dev/fd
 $bb mount -t devpts pts /root/dev/pts
 for folder in /dev/shm /run /tmp /var/tmp /mnt; do
     [ -d /root$folder ] && $bb mount -t tmpfs tmp /root$folder
@@ -95,7 +98,7 @@ fi
 
 kernel=$base/k/boot/vmlinux-$kver
 [ -e "$kernel" ] || kernel=$base/k/boot/vmlinuz-$kver
-append="console=ttyS0 panic=-1 oops=panic quiet loglevel=5 no_timer_check tsc=reliable mitigations=off nokaslr audit=0 selinux=0 apparmor=0"
+append="console=ttyS0 panic=-1 oops=panic quiet loglevel=5 no_timer_check tsc=reliable slub_debug=FZP,kmalloc-* mitigations=off nokaslr audit=0 selinux=0 apparmor=0"
 append+=" guest.work=$work guest.run=$run guest.kver=$kver"
 share() { # NAME FOLDER [OPTION]
     shares+=(-fsdev "local,id=$1,path=$2,security_model=none,multidevs=remap${3:-}" -device "virtio-9p-pci,fsdev=$1,mount_tag=$1")
@@ -110,12 +113,12 @@ status=0
 timeout -k 5 "$seconds" qemu-system-x86_64 -M q35 -nodefaults -accel tcg,thread=multi -cpu max -smp 2 -m "$memory" \
     -no-reboot -display none -monitor none -nic none -kernel "$kernel" -initrd "$initrd" -append "$append" \
     -serial "file:$run/console" -serial stdio "${shares[@]}" < /dev/null || status=$?
-cp "$run/console" "$base/console.log" 2>/dev/null || true
+cp "$run/console" "$base/console-$name.log" 2>/dev/null || true
 [ $verbose = no ] || cat "$run/console" >&2
 if [ $status = 124 ] || [ $status = 137 ]; then
     echo "guest: not finished after $seconds s" >&2
     exit 124
 fi
-[ -e "$run/status" ] || { echo "guest: died without a result (QEMU's status $status); its console is in $base/console.log:" >&2
-    tail -n 20 "$base/console.log" >&2; exit 125; }
+[ -e "$run/status" ] || { echo "guest: died without a result (QEMU's status $status); its console is in $base/console-$name.log:" >&2
+    tail -n 20 "$base/console-$name.log" >&2; exit 125; }
 exit "$(cat "$run/status")"

@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# suites.sh BUILDDIR SOURCEDIR [SUITE...]: what check-vm.sh runs inside the guest, as
+# its root: the suites of the table below, or those that are named. The last line
+# counts tests. Exit status: 0 if none has failed.
+set -u
+# NAME DRIVER COMPONENT WHAT...: the driver that is loaded; the component that tests get
+# which do not choose one themselves ("-": the library chooses); programs of Check, or
+# =FUNCTION.
+table() {
+    cat << 'TABLE'
+kdreg2-driver       kdreg2     -          test/kernel/test_kdreg2_*
+kdreg               kdreg2     -          test/kdreg/test_kdreg*
+rcache-kdreg        kdreg2     kdreg      test/rcache/test_*
+coverage-kdreg      kdreg2     kdreg      =coverage
+programs-kdreg      kdreg2     kdreg      =programs
+coverage-linux      -          linux      =coverage
+ummunotify-driver   ummunotify -          test/kernel/test_ummunotify_*
+ummunotify          ummunotify -          test/ummunotify/test_ummunotify*
+rcache-ummunotify   ummunotify ummunotify test/rcache/test_*
+coverage-ummunotify ummunotify ummunotify =coverage
+verbs               -          -          =verbs
+rcache-linux        -          linux      test/rcache/test_*
+userfaultfd         -          -          =userfaultfd
+TABLE
+}
+
+build=${1:?usage: suites.sh BUILDDIR SOURCEDIR [SUITE...]}
+source=${2:?usage: suites.sh BUILDDIR SOURCEDIR [SUITE...]}
+shift 2
+cd "$build" || exit 1
+# shellcheck source=test/vm/suite_common.sh
+. "$build/vm/scripts/suite_common.sh"
+# shellcheck source=test/vm/suite_tools.sh
+. "$build/vm/scripts/suite_tools.sh"
+
+load() { # DRIVER, or -
+    [ "$1" != - ] || return 0
+    insmod "vm/kernel/$1.ko" && [ -c "/dev/$1" ] && return 0
+    fail "the driver $1 cannot be loaded"
+    dmesg | tail -n 20
+}
+
+# Nobody may be left who uses it, nor memory of a mapping.
+unload() { # DRIVER, or -
+    local left
+    [ "$1" != - ] || return 0
+    left=$(grep -c "\\[$1\\]" /proc/vmallocinfo)
+    if [ "$left" = 0 ] && rmmod "$1"; then pass; else fail "the driver $1 does not unload ($left mappings left)"; fi
+}
+
+component_environment() { # COMPONENT
+    unset OPALMEM_MCA_memory OPALMEM_TEST_MEMORY
+    [ "$1" = - ] || export OPALMEM_MCA_memory="$1" OPALMEM_TEST_MEMORY="$1"
+    # As many as the largest test registers: growing ends all registrations, by the driver's rules.
+    unset OPALMEM_MCA_memory_kdreg_max_regions
+    [ "$1" != kdreg ] || export OPALMEM_MCA_memory_kdreg_max_regions=32768
+    unset OPALMEM_TEST_KDREG_DEVICE OPALMEM_TEST_UMMUNOTIFY_DEVICE
+    [ ! -c /dev/kdreg2 ] || export OPALMEM_TEST_KDREG_DEVICE=/dev/kdreg2
+    [ ! -c /dev/ummunotify ] || export OPALMEM_TEST_UMMUNOTIFY_DEVICE=/dev/ummunotify
+}
+
+suites=0
+run_suite() { # NAME DRIVER COMPONENT WHAT...
+    suites=$((suites + 1))
+    local name=$1 driver=$2 component=$3 began=$SECONDS before
+    shift 3
+    load "$driver"
+    before=$((passed + left_out + failed))
+    component_environment "$component"
+    case $1 in
+        =*) "${1#=}" "$component" ;;
+        *) run_programs "$@" ;;
+    esac
+    component_environment -
+    [ $((passed + left_out + failed)) != $before ] || fail "$name: no test has run: is $* built?"
+    unload "$driver"
+    expect_quiet_kernel "$name"
+    say "$name: $((passed + left_out + failed - before)) tests, $((SECONDS - began)) s"
+}
+
+wanted() { # NAME WANTED...
+    local name=$1
+    shift
+    [ $# = 0 ] && return 0
+    for one in "$@"; do [ "$one" != "$name" ] || return 0; done
+    return 1
+}
+
+export OPALMEM_MCA_mca_base_param_files=none OPALMEM_MCA_mca_base_component_path="$build/.libs"
+export LD_LIBRARY_PATH="$build/.libs" top_builddir="$build" top_srcdir="$source" CK_DEFAULT_TIMEOUT=60
+# Emulated: a part of the rounds, and as little of the time.
+export OPALMEM_TEST_PERCENT=2 OPALMEM_TEST_SECONDS=2
+say "kernel $(uname -r)"
+dmesg -C
+# The table on a descriptor of its own: programs read nothing.
+while read -r name driver component what <&3; do
+    # shellcheck disable=SC2086 # a list of patterns
+    ! wanted "$name" "$@" || run_suite "$name" "$driver" "$component" $what
+done 3< <(table)
+[ $suites != 0 ] || fail "no suite has run: $*"
+say "$passed passed, $failed failed, $left_out left out"
+[ $failed = 0 ]
