@@ -41,6 +41,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_thread.c \
 	rcache/grdma/grdma_mutex.c \
 	rcache/grdma/grdma_mutex.h \
+	rcache/grdma/grdma_notes.h \
 	rcache/grdma/interval_btree.c \
 	rcache/grdma/interval_btree.h \
 	rcache/grdma/interval_btree_bulk.c \
