@@ -65,9 +65,15 @@ static bool set_up(scene_t *scene, ummunotify_kind_t kind)
     return true;
 }
 
-static void tear_down(const scene_t *scene)
+/* What has gone is not ours any more: another thread may have got the address since. */
+static void tear_down(const scene_t *scene, ummunotify_kind_t kind)
 {
-    munmap(scene->pages, PAGES * scene->page_size);
+    if (kind == UMMUNOTIFY_UNMAP || kind == UMMUNOTIFY_MOVE) {
+        munmap(scene->pages, scene->page_size);
+        munmap(scene->pages + 2 * scene->page_size, (PAGES - 2) * scene->page_size);
+    } else {
+        munmap(scene->pages, PAGES * scene->page_size);
+    }
     if (scene->fd >= 0) {
         close(scene->fd);
     }
@@ -137,7 +143,7 @@ static unsigned try_all(void)
         scene_t scene;
         if (set_up(&scene, (ummunotify_kind_t) kind)) {
             seen |= is_noticed(&scene, (ummunotify_kind_t) kind) ? 1u << kind : 0;
-            tear_down(&scene);
+            tear_down(&scene, (ummunotify_kind_t) kind);
         }
     }
     return seen;

@@ -24,7 +24,8 @@ if [ -n "$(ls "$top_builddir"/.libs/mca_memory_*.so 2> /dev/null)" ]; then
     echo "linked; the components are DSOs of another copy, libopalmem.so: not run"
     exit 0
 fi
-out=$("$work/minimal" 2>&1) || { echo "exit status $?: $out"; exit 1; }
+# linux replaces the code of libc.so, which is not there. What the kernel tells of is another matter.
+out=$("$work/minimal" --mca memory linux,noop 2>&1) || { echo "exit status $?: $out"; exit 1; }
 [ "$out" = "noop: 0 release(s)" ] || { echo "minimal printed: $out"; exit 1; }
 if out=$("$work/minimal" --mca memory linux 2>&1); then
     echo "--mca memory linux is accepted: $out"
