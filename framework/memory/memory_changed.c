@@ -51,11 +51,11 @@ static uint64_t sample_counter(void)
     return __atomic_load_n(opal_memory_base_state.counter, __ATOMIC_ACQUIRE);
 }
 
+/* In a child that a callback has forked, the sample is the parent's: not stored. */
 static int process_locked(void)
 {
     opal_memory_base_component_process_fn_t process = opal_memory->memoryc_process;
-    const uint64_t generation =
-        opal_fork_generation(); /* In a child that a callback has forked, the sample is the parent's. */
+    const uint64_t generation = opal_fork_generation();
     uint64_t sample = sample_counter();
     int rc = process == NULL ? OPAL_SUCCESS : process();
     if (rc == OPAL_SUCCESS && has_counter() && generation == opal_fork_generation()) {
