@@ -64,6 +64,15 @@ static void end(uint64_t begun, stress_range_t range, bool gone)
     stress_release_end(begun, range.start, range.length, gone);
 }
 
+/* The same, by a call of which components tell that see segments. */
+static void end_of_mapping(uint64_t begun, stress_range_t range, bool gone)
+{
+    end(begun, range, gone);
+    if (gone && !stress_sees(OPAL_MEMORY_SEES_SHM)) {
+        stress_release_silent(begun, range.start, range.length);
+    }
+}
+
 static void publish(stress_buffer_t *buffer, void *memory, size_t length)
 {
     atomic_store(&buffer->length, length);
@@ -141,7 +150,7 @@ static void remap_pages(stress_worker_t *worker, stress_buffer_t *buffer)
     stress_range_t part = pages_of(worker, buffer);
     uint64_t begun = begin(part);
     bool gone = remap_file_pages(at(part), part.length, 0, 0, 0) == 0;
-    end(begun, part, map_at(buffer, part, offset_in(buffer, part), MAP_FIXED) || gone);
+    end_of_mapping(begun, part, map_at(buffer, part, offset_in(buffer, part), MAP_FIXED) || gone);
 }
 
 /* ---- mremap ------------------------------------------------------------------------------------- */
@@ -381,7 +390,7 @@ static void attach_over(stress_worker_t *worker, stress_buffer_t *buffer)
         return;
     }
     uint64_t begun = begin(all);
-    end(begun, all, shmat(id, at(all), SHM_REMAP) == at(all));
+    end_of_mapping(begun, all, shmat(id, at(all), SHM_REMAP) == at(all));
     shmctl(id, IPC_RMID, NULL);
 }
 
@@ -504,7 +513,7 @@ static bool only_growth_moves(void)
 bool stress_release_possible(const stress_release_t *release)
 {
     if (release->release == guard) {
-        return advice_works(ADVICE_GUARD_INSTALL);
+        return stress_sees(OPAL_MEMORY_SEES_DISCARD) && advice_works(ADVICE_GUARD_INSTALL);
     }
     if (release->release == dontneed_locked) {
         return advice_works(MADV_DONTNEED_LOCKED);
