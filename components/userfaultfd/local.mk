@@ -14,6 +14,7 @@ libmca_memory_userfaultfd_la_SOURCES = \
 	components/userfaultfd/userfaultfd_queue.c \
 	components/userfaultfd/userfaultfd_reader.c \
 	components/userfaultfd/userfaultfd_selftest.c \
+	components/userfaultfd/userfaultfd_shared.c \
 	components/userfaultfd/userfaultfd_spans.c \
 	components/userfaultfd/userfaultfd_state.c \
 	components/userfaultfd/userfaultfd_sys.c \

@@ -87,6 +87,16 @@ typedef struct uffd_spans_t {
     size_t count, limit;
 } uffd_spans_t;
 
+/* ---- Watches of what may go without an event ------------------------------------------------------- */
+
+#define UFFD_SHARED_WATCHES 65535
+
+/* Written under life_lock. */
+typedef struct uffd_shared_t {
+    uint32_t used, free; /* Places from 1 to used; the first of the free ones, or 0. */
+    _Atomic uint64_t memory[UFFD_SHARED_WATCHES + 1]; /* By place: what was watched, or the next free place. */
+} uffd_shared_t;
+
 /* ---- State ----------------------------------------------------------------------------------------- */
 
 enum { UFFD_IDLE, UFFD_RUNNING, UFFD_DEAF /* A descriptor was lost: nothing is known any more. */ };
@@ -99,12 +109,15 @@ typedef struct uffd_state_t {
     int reader_tid;        /* Written by the reader, before it reads. */
     pthread_t reader;      /* Under life_lock. */
     uffd_lock_t life_lock; /* Start, stop, spans. Held across ioctl and pthread_create. Before queue_lock. */
+    /* Odd while a watch may give the tag to what has silently replaced other watches' memory. Written under life_lock. */
+    _Atomic uint64_t replacing;
     uffd_lock_t queue_lock;
     uffd_lock_t
         handover_lock; /* Signals blocked; under it a look at windows, and ioctls. Under life_lock, or alone in hooks. */
     uffd_queue_t queue;
     uffd_quarantine_t quarantine;
     uffd_spans_t spans;
+    uffd_shared_t shared;
 } uffd_state_t;
 
 /** Mapped from enable to disable; NULL otherwise. */
@@ -194,6 +207,23 @@ void uffd_handover_pause(bool is_paused);
  * @return 0 or a negative errno; -EAGAIN: something in the range is being released. */
 int uffd_handover_register(uffd_state_t *state, uintptr_t start, uintptr_t end);
 
+/* userfaultfd_shared.c */
+
+struct opal_memory_watch_t;
+
+/** Fill in the watch, and note which memory it is of if that may go without an event. Under life_lock.
+ * @return false: there is a hole, or no room. */
+bool uffd_shared_note(uffd_state_t *state, uintptr_t start, uintptr_t end, bool is_shared,
+                      struct opal_memory_watch_t *watch);
+void uffd_shared_forget(uffd_state_t *state, const struct opal_memory_watch_t *watch);
+
+/** Has it been noted? */
+bool uffd_shared_is_noted(const struct opal_memory_watch_t *watch);
+
+/** Is that memory still there? For those that have been noted. */
+bool uffd_shared_holds(uffd_state_t *state, uintptr_t start, uintptr_t end,
+                       const struct opal_memory_watch_t *watch);
+
 /* userfaultfd_selftest.c */
 
 /** Does all of it work here: registration, tag, events? Says why not (mca_base_component_set_reason()).
@@ -205,7 +235,6 @@ int uffd_say(const uffd_fault_t *fault);
 
 /* userfaultfd_watch.c: as memory.h says */
 
-struct opal_memory_watch_t;
 int uffd_watch(void *base, size_t len, struct opal_memory_watch_t *watch);
 int uffd_unwatch(void *base, size_t len, struct opal_memory_watch_t *watch);
 bool uffd_valid(void *base, size_t len, const struct opal_memory_watch_t *watch);

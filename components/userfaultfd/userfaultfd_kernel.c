@@ -165,7 +165,11 @@ bool uffd_kernel_vma(const uffd_kernel_t *kernel, uintptr_t addr, uffd_vma_t *vm
     if (rc == -ENOTTY || rc == -ENAMETOOLONG) {
         return uffd_maps_find(addr, vma);
     }
-    *vma = (uffd_vma_t){ query.vma_start, query.vma_end, (query.vma_flags & UFFD_ABI_VMA_SHARED) != 0,
-                         uffd_maps_is_file(name) };
+    *vma = (uffd_vma_t){ .start = query.vma_start,
+                         .end = query.vma_end,
+                         .is_shared = (query.vma_flags & UFFD_ABI_VMA_SHARED) != 0,
+                         .is_file = uffd_maps_is_file(name) };
+    vma->memory =
+        uffd_maps_memory(vma, query.vma_offset, (uint64_t) query.dev_major << 32 | query.dev_minor, query.inode);
     return rc == 0;
 }

@@ -56,7 +56,8 @@ bool uffd_kernel_has_hole(uintptr_t start, uintptr_t end);
 typedef struct uffd_vma_t {
     uintptr_t start, end;
     bool is_shared;
-    bool is_file; /* Of a file that somebody can cut: not one that the kernel made for shared memory alone. */
+    uint64_t memory; /* Of another object, or another part of it, it is another number; 0: private memory. */
+    bool is_file;    /* Of a file that somebody can cut: not one that the kernel made for shared memory alone. */
 } uffd_vma_t;
 
 /** The mapping that holds an address, or the next one behind it. @return Is there any? */
@@ -64,6 +65,9 @@ bool uffd_kernel_vma(const uffd_kernel_t *kernel, uintptr_t addr, uffd_vma_t *vm
 
 /** By reading /proc/self/maps, from its beginning: for kernels without PROCMAP_QUERY. */
 bool uffd_maps_find(uintptr_t addr, uffd_vma_t *vma);
+
+/** Names the memory of a mapping. It stays the same when the mapping is split or merged. */
+uint64_t uffd_maps_memory(const uffd_vma_t *vma, uint64_t offset, uint64_t device, uint64_t inode);
 
 /** Is it the name (of /proc/self/maps) of a file that can be cut? Not those of System V segments and of shared anonymous memory. */
 bool uffd_maps_is_file(const char *name);

@@ -35,14 +35,17 @@ static int digit_of(int character)
     return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
 }
 
-/* A number, and the character behind it, which is taken. */
-static bool take_number(reader_t *reader, uintptr_t *number)
+/* A number, and the character behind it, which is taken. All are read as hexadecimal, the inode, too: it is only compared. */
+static bool take_number(reader_t *reader, uintptr_t *number, int *behind)
 {
     int character = next_character(reader);
     const bool is_any = digit_of(character) >= 0;
 
     for (*number = 0; digit_of(character) >= 0; character = next_character(reader)) {
         *number = *number << 4 | (uintptr_t) digit_of(character);
+    }
+    if (behind != NULL) {
+        *behind = character;
     }
     return is_any;
 }
@@ -52,29 +55,22 @@ bool uffd_maps_is_file(const char *name)
     return name[0] == '/' && strncmp(name, "/SYSV", 5) != 0 && strncmp(name, "/dev/zero", 9) != 0;
 }
 
-/* @return The first character behind blanks and, if `and_field`, behind the field after them. */
-static int skip(reader_t *reader, int character, bool and_field)
+uint64_t uffd_maps_memory(const uffd_vma_t *vma, uint64_t offset, uint64_t device, uint64_t inode)
 {
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+
+    return inode == 0 ? 0 : (((offset - vma->start) * odd ^ device) * odd ^ inode) * odd;
+}
+
+/* Behind the inode: a name, after blanks, if there is one; its beginning is enough. */
+static void take_name(reader_t *reader, int character, char *name, size_t size)
+{
+    size_t length = 0;
+
     while (character == ' ') {
         character = next_character(reader);
     }
-    while (and_field && character != ' ' && character != '\n' && character != -1) {
-        character = next_character(reader);
-    }
-    return character;
-}
-
-/* What stands behind offset, device and inode, if anything does; its beginning is enough. */
-static void take_name(reader_t *reader, char *name, size_t size)
-{
-    int character = ' ';
-    size_t length = 0;
-
-    for (int field = 0; field < 3; field++) {
-        character = skip(reader, character, true);
-    }
-    for (character = skip(reader, character, false); character != '\n' && character != -1;
-         character = next_character(reader)) {
+    for (; character != '\n' && character != -1; character = next_character(reader)) {
         if (length + 1 < size) {
             name[length++] = (char) character;
         }
@@ -84,14 +80,22 @@ static void take_name(reader_t *reader, char *name, size_t size)
 
 static bool take_line(reader_t *reader, uffd_vma_t *vma)
 {
+    uintptr_t offset, major, minor, inode;
     char name[32];
+    int behind;
 
-    if (!take_number(reader, &vma->start) || !take_number(reader, &vma->end)) {
+    if (!take_number(reader, &vma->start, NULL) || !take_number(reader, &vma->end, NULL)) {
         return false;
     }
     next_character(reader), next_character(reader), next_character(reader);
     vma->is_shared = next_character(reader) == 's';
-    take_name(reader, name, sizeof(name));
+    next_character(reader);
+    if (!take_number(reader, &offset, NULL) || !take_number(reader, &major, NULL)
+        || !take_number(reader, &minor, NULL) || !take_number(reader, &inode, &behind)) {
+        return false;
+    }
+    vma->memory = uffd_maps_memory(vma, offset, (uint64_t) major << 32 | minor, inode);
+    take_name(reader, behind, name, sizeof(name));
     vma->is_file = uffd_maps_is_file(name);
     return true;
 }

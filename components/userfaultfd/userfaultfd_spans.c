@@ -62,6 +62,19 @@ static bool is_any(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
     return index < table->count && table->spans[index].start < end;
 }
 
+/* Whole mappings, also if they have grown; but none that another watch is in. */
+static void give_back_all(const uffd_state_t *state, uintptr_t start, uintptr_t end)
+{
+    uffd_vma_t vma;
+
+    for (uintptr_t at = start; at < end && uffd_kernel_vma(&state->kernel, at, &vma) && vma.start < end;
+         at = vma.end) {
+        if (!is_any(&state->spans, vma.start, vma.end)) {
+            uffd_kernel_give_back(&state->kernel, vma.start, vma.end);
+        }
+    }
+}
+
 /* ---- In -------------------------------------------------------------------------------------------- */
 
 /* Has anything been watched in the range that may have gone without an event? */
@@ -76,72 +89,101 @@ static bool may_be_silent(const uffd_spans_t *table, uintptr_t start, uintptr_t 
     return result;
 }
 
-/* The tag of a mapping says that it was registered, not for which watch. If this one is new, but others have watched what was
- * there before and nobody has told: it is told now, before the new mapping has the tag, too. */
-static void tell_if_replaced(uffd_state_t *state, const uffd_vma_t *vma)
-{
-    if (may_be_silent(&state->spans, vma->start, vma->end)
-        && !uffd_kernel_tagged(&state->kernel, vma->start, vma->end)) {
-        uffd_queue_replaced(state, vma->start, vma->end);
-    }
-}
+/* What the mappings of a range have in common. */
+typedef struct kind_t {
+    bool is_shared, is_file; /* Some of them. */
+    uint64_t memory;         /* Which: of others it is another number. */
+} kind_t;
 
-/* The mappings around the range. @return 0, ENOMEM: there is a hole, or EBADF: a file that is not to be kept. */
-static int round_out(uffd_state_t *state, uffd_span_t *span, bool *is_shared)
+/* @return false: there is a hole. `span` grows to whole mappings. */
+static bool look_at(uffd_state_t *state, uffd_span_t *span, kind_t *kind)
 {
     uffd_vma_t vma = { .end = span->end };
 
-    *is_shared = false;
+    *kind = (kind_t){ 0 };
     for (uintptr_t at = span->start; at < span->end; at = vma.end) {
         if (!uffd_kernel_vma(&state->kernel, at, &vma) || vma.start > at) {
-            return ENOMEM;
+            return false;
         }
-        if (vma.is_file && !uffd_settings.keeps_files) {
-            return EBADF;
-        }
-        tell_if_replaced(state, &vma);
         span->start = vma.start < span->start ? vma.start : span->start;
-        *is_shared = *is_shared || vma.is_shared;
+        kind->is_shared = kind->is_shared || vma.is_shared;
+        kind->is_file = kind->is_file || vma.is_file;
+        kind->memory += vma.memory;
     }
     span->end = vma.end;
-    return 0;
+    return true;
+}
+
+/* @return 0, ENOMEM: there is a hole, or EBADF: a file that is not to be kept. */
+static int round_out(uffd_state_t *state, uffd_span_t *span, kind_t *kind)
+{
+    if (!look_at(state, span, kind)) {
+        return ENOMEM;
+    }
+    return kind->is_file && !uffd_settings.keeps_files ? EBADF : 0;
+}
+
+/* What was looked at may have been replaced before it was registered. Nobody else registers meanwhile: so what is there at the
+ * second look, and still has the tag afterwards, is what was registered. From then on its kind decides who tells of it. */
+static int look_again(uffd_state_t *state, uintptr_t start, uintptr_t end, kind_t *kind)
+{
+    uffd_span_t span = { .start = start, .end = end };
+    const int error = round_out(state, &span, kind);
+
+    if (error == 0 && !uffd_kernel_tagged(&state->kernel, start, end)) {
+        return EAGAIN;
+    }
+    return error;
+}
+
+/* The tag says that a mapping was registered, not for which watch. If this one is new, but others have watched what was there
+ * before and nobody has told: it is told now. Lookups that ask the tag meanwhile ask again (`replacing`). */
+static int register_instead(uffd_state_t *state, const uffd_span_t *span, uintptr_t start, uintptr_t end,
+                            kind_t *kind)
+{
+    const bool may_be_other = may_be_silent(&state->spans, span->start, span->end);
+    const uint64_t memory = kind->memory;
+
+    if (may_be_other) {
+        atomic_fetch_add(&state->replacing, 1);
+    }
+    const bool is_new = may_be_other && !uffd_kernel_tagged(&state->kernel, span->start, span->end);
+    int error = -uffd_handover_register(state, span->start, span->end);
+    if (error == 0) {
+        error = look_again(state, start, end, kind);
+    }
+    if (may_be_other) {
+        if (is_new || error != 0 || kind->memory != memory) {
+            uffd_queue_replaced(state, span->start, span->end);
+        }
+        atomic_fetch_add(&state->replacing, 1);
+    }
+    return error;
 }
 
 int uffd_spans_add(uffd_state_t *state, uintptr_t start, uintptr_t end, bool *is_shared, int *error)
 {
     uffd_span_t span = { start, end, 1, false };
+    kind_t kind;
 
-    *error = round_out(state, &span, is_shared);
+    *error = round_out(state, &span, &kind);
     if (*error != 0) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    *error = -uffd_handover_register(state, span.start, span.end);
-    if (*error != 0) {
-        return OPAL_ERR_OUT_OF_RESOURCE;
-    }
-    span.is_shared = *is_shared;
-    if (!put_in(&state->spans, span)) {
+    span.is_shared = kind.is_shared;
+    *error = register_instead(state, &span, start, end, &kind);
+    *is_shared = span.is_shared = span.is_shared || kind.is_shared;
+    if (*error == 0 && !put_in(&state->spans, span)) {
         *error = ENOSPC;
-        uffd_kernel_unregister(&state->kernel, span.start, span.end);
+    }
+    if (*error != 0) {
+        give_back_all(state, span.start, span.end);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     return OPAL_SUCCESS;
 }
 
 /* ---- Out ------------------------------------------------------------------------------------------- */
-
-/* Whole mappings, also if they have grown; but none that another watch is in. */
-static void give_back_all(const uffd_state_t *state, uintptr_t start, uintptr_t end)
-{
-    uffd_vma_t vma;
-
-    for (uintptr_t at = start; at < end && uffd_kernel_vma(&state->kernel, at, &vma) && vma.start < end;
-         at = vma.end) {
-        if (!is_any(&state->spans, vma.start, vma.end)) {
-            uffd_kernel_give_back(&state->kernel, vma.start, vma.end);
-        }
-    }
-}
 
 int uffd_spans_remove(uffd_state_t *state, uintptr_t start)
 {

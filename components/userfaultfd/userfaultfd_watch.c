@@ -15,9 +15,6 @@
 /* How long a lookup waits for the end of a release of other memory before it gives its registration up. */
 #define BUSY_NS 500000
 
-/* The words of watches. They never change: which of the two it is tells what kind of memory is watched. */
-static const volatile uint32_t private_word, shared_word;
-
 /* ---- Watching -------------------------------------------------------------------------------------- */
 
 static atomic_bool said_busy;
@@ -47,8 +44,13 @@ int uffd_watch(void *base, size_t len, opal_memory_watch_t *watch)
     if (rc == OPAL_SUCCESS) {
         rc = uffd_spans_add(state, start, end, &is_shared, &error);
     }
+    if (rc == OPAL_SUCCESS && !uffd_shared_note(state, start, end, is_shared, watch)) {
+        uffd_spans_remove(state, start);
+        rc = OPAL_ERR_OUT_OF_RESOURCE;
+    }
     /* After it has been registered: of discards that are announced later, there will be an event. */
     if (rc == OPAL_SUCCESS && uffd_quarantined(state, start, end)) {
+        uffd_shared_forget(state, watch);
         uffd_spans_remove(state, start);
         is_held = true;
     }
@@ -57,8 +59,6 @@ int uffd_watch(void *base, size_t len, opal_memory_watch_t *watch)
         complain(base, len, error);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    watch->generation = is_shared ? &shared_word : &private_word;
-    watch->expected = 0;
     return OPAL_SUCCESS;
 }
 
@@ -67,13 +67,16 @@ int uffd_unwatch(void *base, size_t len, opal_memory_watch_t *watch)
     uffd_state_t *state = uffd_state;
     int rc = OPAL_ERR_NOT_FOUND;
 
-    (void) len, (void) watch;
+    (void) len;
     if (state == NULL) {
         return OPAL_ERR_NOT_FOUND;
     }
     uffd_lock(&state->life_lock);
     if (uffd_phase(state) != UFFD_IDLE) {
         rc = uffd_spans_remove(state, (uintptr_t) base);
+        if (rc == OPAL_SUCCESS) {
+            uffd_shared_forget(state, watch);
+        }
     }
     uffd_unlock(&state->life_lock);
     return rc;
@@ -114,16 +117,40 @@ static bool holds_by_events(uffd_state_t *state, uintptr_t start, uintptr_t end)
     return !opal_memory_changed() || !uffd_queue_overlaps(state, start, end);
 }
 
-static bool holds_by_tag(uffd_state_t *state, uintptr_t start, uintptr_t end)
+static bool is_there(uffd_state_t *state, uintptr_t start, uintptr_t end, const opal_memory_watch_t *watch)
 {
-    return uffd_kernel_tagged(&state->kernel, start, end) && !uffd_kernel_has_hole(start, end);
+    return uffd_kernel_tagged(&state->kernel, start, end)
+           && (uffd_shared_is_noted(watch) ? uffd_shared_holds(state, start, end, watch)
+                                           : !uffd_kernel_has_hole(start, end));
+}
+
+/* While a watch is replacing something, a tag may be the new mapping's, and it has not been told yet that the old one has gone. */
+static bool holds_by_tag(uffd_state_t *state, uintptr_t start, uintptr_t end, const opal_memory_watch_t *watch)
+{
+    uint64_t deadline = 0;
+
+    for (;;) {
+        const uint64_t replacing = atomic_load(&state->replacing);
+
+        if (!is_there(state, start, end, watch)) {
+            return false;
+        }
+        if (replacing % 2 == 0 && atomic_load(&state->replacing) == replacing) {
+            return true;
+        }
+        deadline = deadline == 0 ? now_ns() + BUSY_NS : deadline;
+        if (now_ns() >= deadline) {
+            return false;
+        }
+        sched_yield();
+    }
 }
 
 static bool needs_tag(const opal_memory_watch_t *watch)
 {
     switch (uffd_settings.lookup) {
     case UFFD_LOOKUP_BOTH: return true;
-    case UFFD_LOOKUP_AUTO: return watch->generation == &shared_word || uffd_settings.unmap == UFFD_UNMAP_TAG;
+    case UFFD_LOOKUP_AUTO: return uffd_shared_is_noted(watch) || uffd_settings.unmap == UFFD_UNMAP_TAG;
     default: return false;
     }
 }
@@ -139,7 +166,8 @@ bool uffd_valid(void *base, size_t len, const opal_memory_watch_t *watch)
     if (uffd_settings.lookup == UFFD_LOOKUP_NONE) {
         return true;
     }
-    return holds_by_events(state, start, end) && (!needs_tag(watch) || holds_by_tag(state, start, end));
+    /* Whoever gives the tag to another mapping tells before: so the tag is asked first. */
+    return (!needs_tag(watch) || holds_by_tag(state, start, end, watch)) && holds_by_events(state, start, end);
 }
 
 /* ---- Delivery -------------------------------------------------------------------------------------- */

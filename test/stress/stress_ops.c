@@ -165,12 +165,18 @@ static bool bypass(stress_worker_t *worker, stress_buffer_t *buffer)
     return true;
 }
 
-/* Stays without a reference, until its memory goes; so it goes at once, or limits would be eaten up. */
+/* Stays without a reference, until its memory goes; so it goes at once, or limits would be eaten up. Of a segment that goes
+ * silently it would stay for good: nobody looks there again. */
+static bool may_persist(const stress_buffer_t *buffer)
+{
+    return buffer->sort != STRESS_HEAP && (buffer->sort != STRESS_SHM || stress_sees(OPAL_MEMORY_SEES_SHM));
+}
+
 static bool persist(stress_worker_t *worker, stress_buffer_t *buffer)
 {
     stress_record_t *record;
     stress_range_t range = stress_range_of(worker, buffer);
-    if (range.start == 0 || buffer->sort == STRESS_HEAP
+    if (range.start == 0 || !may_persist(buffer)
         || !stress_take(worker, pick_cache(worker), range, MCA_RCACHE_FLAGS_PERSIST, 0, &record)) {
         return false;
     }
@@ -487,8 +493,8 @@ static void check_op(size_t op, uint64_t done, uint64_t armed)
         stress_fault(NULL, ops[op].name, done, armed, 0);
     }
     /* Kernels that tell afterwards do not say which call it was. */
-    if (release != NULL && stress_sees(OPAL_MEMORY_SEES_BEFORE) && release->cause != OPAL_MEM_HOOKS_CAUSE_UNKNOWN && armed >= SURELY_COUNTED
-        && count_cause(release->cause) == 0 && !stress_options.expect_errors) {
+    if (release != NULL && stress_sees(OPAL_MEMORY_SEES_BEFORE) && release->cause != OPAL_MEM_HOOKS_CAUSE_UNKNOWN
+        && armed >= SURELY_COUNTED && count_cause(release->cause) == 0 && !stress_options.expect_errors) {
         stress_fault(NULL, "no registration was dropped for the cause of this release", op, armed, release->cause);
     }
 }

@@ -4,6 +4,8 @@
  * is given back in time, and the call ends as it would without us. */
 #include <errno.h>
 #include <pthread.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 
 #include "test/userfaultfd/userfaultfd_fixture.h"
 
@@ -115,6 +117,29 @@ START_TEST(mappings_that_another_thread_watches_meanwhile_move_as_ever)
 }
 END_TEST
 
+/* ---- A neighbour that grows ------------------------------------------------------------------------- */
+
+/* A segment goes without an event. What grows into its place is registered, too, and so has the tag. */
+START_TEST(segment_that_a_watched_neighbour_has_grown_over_is_noticed)
+{
+    start();
+    char *memory = map_pages(2 * PAGES);
+    const int id = shmget(IPC_PRIVATE, HALF, IPC_CREAT | 0600);
+
+    ck_assert_int_eq(munmap(memory + HALF, HALF), 0);
+    ck_assert_ptr_eq(shmat(id, memory + HALF, 0), memory + HALF);
+    shmctl(id, IPC_RMID, NULL);
+    watch_it(&watched[0], memory + HALF, HALF);
+    watch_it(&watched[1], memory, HALF);
+    ck_assert(hits(&watched[0]) && hits(&watched[1]));
+    ck_assert_int_eq(shmdt(memory + HALF), 0);
+    ck_assert_ptr_eq(mremap(memory, HALF, 2 * HALF, 0), memory);
+    ck_assert(!hits(&watched[0]));
+    ck_assert(hits(&watched[1]));
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     if (!can_run()) {
@@ -136,6 +161,7 @@ int main(void)
     tcase_add_loop_test(moves, mappings_with_a_watched_one_move_as_ever, 0, 2);
     tcase_add_test(moves, twin_that_hears_it_afterwards_moves_half);
     tcase_add_test(moves, mappings_that_another_thread_watches_meanwhile_move_as_ever);
+    tcase_add_test(moves, segment_that_a_watched_neighbour_has_grown_over_is_noticed);
     suite_add_tcase(suite, moves);
     return test_run(suite);
 }

@@ -127,7 +127,7 @@ static long races_to_run(void)
 {
     const char *text = getenv("OPALMEM_TEST_RACES");
 
-    return text != NULL ? atol(text) : 1000;
+    return text != NULL ? atol(text) : 300;
 }
 
 static void *burn(void *unused)

@@ -91,6 +91,42 @@ START_TEST(without_descriptors_nothing_is_watched)
 }
 END_TEST
 
+/* ---- Replaced in the middle of a watch ------------------------------------------------------------------ */
+
+static char *replaced;
+
+/* Between the look at the mapping and its registration. */
+static long replacing_sys(long nr, const long args[6])
+{
+    if (nr == SYS_ioctl && (unsigned long) args[1] == UFFDIO_REGISTER && replaced != NULL) {
+        char *memory = replaced;
+
+        replaced = NULL;
+        mmap(memory, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    }
+    return uffd_sys_real(nr, args);
+}
+
+START_TEST(memory_replaced_while_it_is_registered_is_watched_as_what_it_is)
+{
+    opal_memory_watch_t watch = { .cookie = 1 };
+    char *memory = map_pages(1);
+
+    ck_assert_int_eq(uffd_state_map(), OPAL_SUCCESS);
+    ck_assert_int_eq(uffd_watch(memory, PAGE, &watch), OPAL_SUCCESS);
+    ck_assert(!uffd_shared_is_noted(&watch));
+    uffd_unwatch(memory, PAGE, &watch);
+    replaced = memory;
+    uffd_sys_call = replacing_sys;
+    ck_assert_int_eq(uffd_watch(memory, PAGE, &watch), OPAL_SUCCESS);
+    ck_assert(uffd_shared_is_noted(&watch));
+    uffd_sys_call = uffd_sys_real;
+    uffd_unwatch(memory, PAGE, &watch);
+    uffd_stop(uffd_state);
+    uffd_state_unmap();
+}
+END_TEST
+
 /* ---- Mappings ------------------------------------------------------------------------------------------- */
 
 static const struct name {
@@ -248,6 +284,8 @@ int main(void)
     }
     Suite *suite = suite_create("userfaultfd_units");
     TCase *units = tcase_create("units");
+
+    tcase_set_timeout(units, 60);
     const int lack_count = (int) (sizeof(lacks) / sizeof(lacks[0]));
 
     tcase_add_loop_test(units, reason_is_told_when_asked_for, 0, lack_count);
@@ -256,6 +294,7 @@ int main(void)
     tcase_add_loop_test(units, files_are_known_by_their_names, 0, (int) (sizeof(names) / sizeof(names[0])));
     tcase_add_test(units, mappings_are_the_same_by_query_and_by_text);
     tcase_add_test(units, all_works_without_a_query_for_mappings);
+    tcase_add_test(units, memory_replaced_while_it_is_registered_is_watched_as_what_it_is);
     tcase_add_test(units, queue_that_overflows_releases_everything);
     tcase_add_test(units, events_are_delivered_once_and_exactly);
     tcase_add_test(units, lock_excludes);
