@@ -27,10 +27,11 @@
  * errors), a page whose counter nobody has seen is put over `place`: from then on
  * opal_memory_changed() is true, process() fails, and nothing is cached.
  *
- * **Fork.** A child has the parent's pages and descriptor, neither of any use. It
- * notices at its first call here (`fork_word` is wiped), makes the state anew, and puts
- * its own status page to `place`. The parent's mappings stay in the child: the
- * driver may unmap them by address. */
+ * **Fork.** A child has the parent's pages and descriptors, none of any use. When fork() returns, or, if libc did not fork,
+ * at the first call here, it closes the descriptors, makes the state anew, and puts zeros over the words and a page of
+ * its own over `place`: it is away. Its first process() releases everything. When it watches something, process() opens
+ * the device, once the base has seen our counter: the device's own starts from 0, and could come to what was `seen` of
+ * the parent's. Where the driver put the parent's pages, the child keeps placeholders: the driver may unmap by address. */
 #ifndef COMPONENTS_KDREG_KDREG_H
 #define COMPONENTS_KDREG_KDREG_H
 
@@ -61,6 +62,10 @@ typedef struct kdreg_state_t {
     bool is_down;
     const char *down_reason; /**< Not yet logged. */
     int down_error;
+    bool is_away;   /**< A fork child without a device: our page is at `place`, nothing is watched. */
+    bool has_left;  /**< What the parent watched has not been released yet. */
+    bool is_wanted; /**< Away: there is something to watch. */
+    uint64_t away;  /**< Away, the counter is not below this; no device's is as large. */
     struct {
         const volatile uint32_t *states;
         size_t size;
@@ -80,6 +85,15 @@ int kdreg_start(const kdreg_options_t *options, opal_memory_base_module_t *modul
 /** Close it; nobody watches or looks up any more. */
 void kdreg_stop(void);
 
+/** Open the device, make its tables and test it. @return NULL, or what has failed; *error: 0 or why, a negative errno. */
+const char *kdreg_open_device(int *support, uint64_t *sees, int *error);
+
+/** Close what is open of it, if it is still ours. */
+void kdreg_close_device(void);
+
+/** The words of the tables that the device had before stay, until stop. */
+void kdreg_keep_former(void);
+
 /** Take the lock, and see that the device is there, and this process's.
  * @return false: it is not, and the lock is not held. */
 bool kdreg_enter(void);
@@ -93,6 +107,21 @@ void kdreg_stand_down(const char *reason, int error);
 /** Give the tables a new size; when that fails, the old one again, or stand down. Regions are gone, words of former tables stay.
  * Under the lock. @return 0, or a negative errno: the size is the old one. */
 int kdreg_resize(size_t max_regions);
+
+/* ---- kdreg_fork.c -------------------------------------------------------------------------------- */
+
+/** Begin to notice children, when there is a `place`. @return 0 / -ENOMEM */
+int kdreg_fork_start(void);
+void kdreg_fork_stop(void);
+
+/** Is this a child that has not noticed? Then the caller makes it one, or waits for the thread that does. */
+void kdreg_fork_check(void);
+
+/** Away, under the lock: there is something to watch. Has process() called. */
+void kdreg_fork_want(void);
+
+/** Away, under the lock, by process(): one step on the way to a device. @return Is everything to be released? */
+bool kdreg_fork_process(void);
 
 /* ---- kdreg_watch.c, kdreg_process.c -------------------------------------------------------------- */
 

@@ -136,7 +136,7 @@ static int register_params(void)
 
 /* ---- The component ------------------------------------------------------------------------------- */
 
-/* Not RESIDENT: nothing outside points into this code or its data once it is disabled. */
+/* RESIDENT: the handler of pthread_atfork stays. */
 MCA_BASE_COMPONENT_DECLSPEC extern const opal_memory_base_component_t mca_memory_kdreg_component;
 const opal_memory_base_component_t mca_memory_kdreg_component = {
     .memoryc_version = {
@@ -148,6 +148,7 @@ const opal_memory_base_component_t mca_memory_kdreg_component = {
         .mca_open_component = open_component,
         .mca_query_component = query,
         .mca_register_component_params = register_params,
+        .flags = MCA_BASE_COMPONENT_FLAG_RESIDENT,
     },
     .memoryc_process = kdreg_process,
     .memoryc_register = kdreg_register,

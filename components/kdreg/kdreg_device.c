@@ -210,7 +210,9 @@ int kdreg_device_flush(const kdreg_device_t *device)
 
 /* ---- Events -------------------------------------------------------------------------------------- */
 
-/* In a fork child the driver answers poll() with an error, and read() with EBADF or EIO. */
+/* In a fork child the driver answers poll() with an error, and read() with EBADF or EIO. A program whose RLIMIT_NOFILE is 0
+ * may poll nothing (EINVAL), but read what it has: read() does not wait either.
+ * @return Not 0: read() is to be asked; or a negative errno. */
 static int ask(const kdreg_device_t *device)
 {
     struct pollfd which = { .fd = device->fd, .events = POLLIN };
@@ -222,7 +224,7 @@ static int ask(const kdreg_device_t *device)
     if (rc > 0 && (which.revents & (POLLERR | POLLNVAL | POLLHUP)) != 0) {
         return -EBADF;
     }
-    return rc;
+    return rc == -EINVAL ? 1 : rc;
 }
 
 int kdreg_device_read(const kdreg_device_t *device, kdreg_event_t *events, size_t count)

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The device from start to stop: opening, fork children, tables that grow, and
- * what is done when it is lost. */
+/* The device from start to stop: opening, tables that grow, and what is done
+ * when it is lost. Fork children are in kdreg_fork.c. */
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "components/kdreg/kdreg.h"
 #include "components/kdreg/kdreg_sys.h"
 #include "opal/mca/base/base.h"
-
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
 
 kdreg_state_t kdreg_state = { .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
 
@@ -63,13 +58,13 @@ static const char *open_device(int *error)
     return *error != 0 ? "its tables cannot be had" : NULL;
 }
 
-static void close_device(void)
+void kdreg_close_device(void)
 {
     kdreg_guards_close(&kdreg_state.guards);
     kdreg_device_close(&kdreg_state.device);
 }
 
-static const char *open_and_test(int *support, uint64_t *sees, int *error)
+const char *kdreg_open_device(int *support, uint64_t *sees, int *error)
 {
     const char *fault = open_device(error);
 
@@ -82,69 +77,13 @@ static const char *open_and_test(int *support, uint64_t *sees, int *error)
     return fault;
 }
 
-/* ---- Fork children ------------------------------------------------------------------------------- */
-
-enum { WORD_WIPED = 0, WORD_ALIVE = 1, WORD_BUSY = 2 };
-
-/* On a page that the kernel wipes in a fork child. Constant from start to stop. */
-static atomic_int *fork_word;
-
-static int make_fork_word(void)
-{
-    void *page = kdreg_sys->map(NULL, kdreg_page_size(), PROT_READ | PROT_WRITE, 0);
-
-    if (page == MAP_FAILED) {
-        return -ENOMEM;
-    }
-    /* Where it is not wiped, the device tells: the child stands down. */
-    madvise(page, kdreg_page_size(), MADV_WIPEONFORK);
-    fork_word = page;
-    atomic_store(fork_word, WORD_ALIVE);
-    return 0;
-}
-
-/* Anything may be half done by another thread of the parent: lock and table are made anew, the parent's stay. The inherited
- * descriptors are closed: they would keep the parent's memory alive. */
-static void become_child(void)
-{
-    int support, error = 0;
-    uint64_t sees;
-
-    pthread_mutex_init(&kdreg_state.lock, NULL);
-    close_device();
-    kdreg_state.cookies = (kdreg_cookies_t){ 0 };
-    kdreg_state.former_count = 0;
-    kdreg_state.down_reason = NULL;
-    if (kdreg_state.is_down) {
-        return;
-    }
-    const char *fault = open_and_test(&support, &sees, &error);
-    if (fault != NULL) {
-        kdreg_stand_down(fault, error);
-    }
-}
-
-static void check_fork(void)
-{
-    while (atomic_load_explicit(fork_word, memory_order_acquire) != WORD_ALIVE) {
-        int expected = WORD_WIPED;
-
-        if (atomic_compare_exchange_strong(fork_word, &expected, WORD_BUSY)) {
-            become_child();
-            atomic_store(fork_word, WORD_ALIVE);
-        } else {
-            sched_yield();
-        }
-    }
-}
-
 /* ---- In and out ---------------------------------------------------------------------------------- */
 
 bool kdreg_enter(void)
 {
-    check_fork();
+    kdreg_fork_check();
     pthread_mutex_lock(&kdreg_state.lock);
-    if (!kdreg_state.is_down && !kdreg_device_is_ours(&kdreg_state.device)) {
+    if (!kdreg_state.is_down && !kdreg_state.is_away && !kdreg_device_is_ours(&kdreg_state.device)) {
         kdreg_stand_down("the program has closed the device's descriptor, or put another in its place", 0);
     }
     if (kdreg_state.is_down) {
@@ -166,7 +105,7 @@ void kdreg_leave(void)
 
 /* ---- Tables -------------------------------------------------------------------------------------- */
 
-static void keep_former(void)
+void kdreg_keep_former(void)
 {
     kdreg_device_t *device = &kdreg_state.device;
 
@@ -188,7 +127,7 @@ static int configure(size_t max_regions)
         rc = kdreg_device_flush(&kdreg_state.device);
         rc = rc == 0 ? kdreg_device_configure(&kdreg_state.device, max_regions) : rc;
     }
-    keep_former();
+    kdreg_keep_former();
     return rc;
 }
 
@@ -242,17 +181,17 @@ static void unmap_page(void *page)
 
 static int map_pages(void)
 {
-    const int rc = map_page(&kdreg_state.place, PROT_READ) | map_page(&kdreg_state.spare, PROT_READ | PROT_WRITE)
-                   | make_fork_word();
+    const int rc = map_page(&kdreg_state.place, PROT_READ) | map_page(&kdreg_state.spare, PROT_READ | PROT_WRITE);
 
-    return rc != 0 ? -ENOMEM : 0;
+    return rc != 0 ? -ENOMEM : kdreg_fork_start();
 }
 
 static void forget(void)
 {
     kdreg_device_t *device = &kdreg_state.device;
 
-    keep_former();
+    kdreg_fork_stop();
+    kdreg_keep_former();
     device->former_states = device->states;
     device->former_size = device->max_regions * sizeof(uint32_t);
     if (device->states != NULL) {
@@ -266,27 +205,25 @@ static void forget(void)
     kdreg_cookies_free(&kdreg_state.cookies);
     unmap_page(kdreg_state.place);
     unmap_page(kdreg_state.spare);
-    unmap_page(fork_word);
-    fork_word = NULL;
     kdreg_state = (kdreg_state_t){ .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
 }
 
 int kdreg_start(const kdreg_options_t *options, opal_memory_base_module_t *module)
 {
     const char *fault = "no memory";
-    int error = map_pages();
 
     kdreg_state.options = *options;
     for (int i = 0; i < KDREG_GUARDS; i++) {
         kdreg_state.guards.device[i].fd = -1;
     }
+    int error = map_pages();
     if (error == 0) {
-        fault = open_and_test(&module->support, &module->sees, &error);
+        fault = kdreg_open_device(&module->support, &module->sees, &error);
     }
     if (fault != NULL) {
         mca_base_component_set_reason("%s: %s%s%s", options->device, fault, error != 0 ? ": " : "",
                                       error != 0 ? strerror(-error) : "");
-        close_device();
+        kdreg_close_device();
         forget();
         return OPAL_ERR_NOT_AVAILABLE;
     }
@@ -296,7 +233,7 @@ int kdreg_start(const kdreg_options_t *options, opal_memory_base_module_t *modul
 
 void kdreg_stop(void)
 {
-    check_fork();
-    close_device();
+    kdreg_fork_check();
+    kdreg_close_device();
     forget();
 }

@@ -67,6 +67,11 @@ static void recover(batch_t *batch)
 static void fetch(batch_t *batch)
 {
     kdreg_event_t events[BATCH];
+
+    if (kdreg_state.is_away) {
+        *batch = (batch_t){ .is_everything = kdreg_fork_process(), .is_last = true };
+        return;
+    }
     const int got = kdreg_device_read(&kdreg_state.device, events, BATCH);
 
     *batch = (batch_t){ .is_last = got <= 0 && got != -ENOSPC };

@@ -60,6 +60,10 @@ static int watch_locked(void *base, size_t len, opal_memory_watch_t *watch, bool
     if (len == 0 || watch->cookie == KDREG_BAD_COOKIE) {
         return OPAL_ERR_BAD_PARAM;
     }
+    if (kdreg_state.is_away) {
+        kdreg_fork_want();
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    }
     if (kdreg_cookies_find(&kdreg_state.cookies, watch->cookie) != NULL) {
         return OPAL_EXISTS;
     }
@@ -78,17 +82,35 @@ static int watch_locked(void *base, size_t len, opal_memory_watch_t *watch, bool
     return code_of(rc);
 }
 
-int kdreg_watch(void *base, size_t len, opal_memory_watch_t *watch)
+/* @param[out] is_away  This is a fork child that has asked for a device. */
+static int watch_once(void *base, size_t len, opal_memory_watch_t *watch, bool *is_away)
 {
     bool grown = false;
 
+    *is_away = false;
     if (!kdreg_enter()) {
         return OPAL_ERR_NOT_AVAILABLE;
     }
     const int rc = watch_locked(base, len, watch, &grown);
+    *is_away = kdreg_state.is_away;
     kdreg_leave();
     if (grown) {
         opal_mem_hooks_release_cause(NULL, SIZE_MAX, false, OPAL_MEM_HOOKS_CAUSE_KERNEL);
+    }
+    return rc;
+}
+
+/* The base sees our counter, then the device comes; a further round may be another thread's that began before. */
+#define ROUNDS 4
+
+int kdreg_watch(void *base, size_t len, opal_memory_watch_t *watch)
+{
+    bool is_away;
+    int rc = watch_once(base, len, watch, &is_away);
+
+    for (int i = 0; i < ROUNDS && rc == OPAL_ERR_OUT_OF_RESOURCE && is_away; i++) {
+        opal_memory_base_sync();
+        rc = watch_once(base, len, watch, &is_away);
     }
     return rc;
 }

@@ -8,6 +8,7 @@ libmca_memory_kdreg_la_SOURCES = \
 	components/kdreg/kdreg_cookies.h \
 	components/kdreg/kdreg_device.c \
 	components/kdreg/kdreg_device.h \
+	components/kdreg/kdreg_fork.c \
 	components/kdreg/kdreg_guard.c \
 	components/kdreg/kdreg_guard.h \
 	components/kdreg/kdreg_life.c \

@@ -100,6 +100,8 @@ typedef struct uffd_state_t {
     pthread_t reader;      /* Under life_lock. */
     uffd_lock_t life_lock; /* Start, stop, spans. Held across ioctl and pthread_create. Before queue_lock. */
     uffd_lock_t queue_lock;
+    uffd_lock_t
+        handover_lock; /* Signals blocked; under it a look at windows, and ioctls. Under life_lock, or alone in hooks. */
     uffd_queue_t queue;
     uffd_quarantine_t quarantine;
     uffd_spans_t spans;
@@ -176,6 +178,21 @@ void uffd_spans_moved(uffd_state_t *state, uintptr_t start, uintptr_t end);
 
 /** Give all back. */
 void uffd_spans_clear(uffd_state_t *state);
+
+/* userfaultfd_handover.c */
+
+/** From now on, memory that is about to be moved is given back before, if another component tells. Under life_lock.
+ * @return false: no memory. */
+bool uffd_handover_begin(void);
+/** No callback is running when it has returned. Not under life_lock. */
+void uffd_handover_end(void);
+
+/** This thread is delivering the kernel's events, or has done so: what they name was moved before. */
+void uffd_handover_pause(bool is_paused);
+
+/** uffd_kernel_register(), but not of what is being moved. Under life_lock.
+ * @return 0 or a negative errno; -EAGAIN: something in the range is being released. */
+int uffd_handover_register(uffd_state_t *state, uintptr_t start, uintptr_t end);
 
 /* userfaultfd_selftest.c */
 

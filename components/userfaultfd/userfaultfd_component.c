@@ -52,6 +52,7 @@ static int enable(void)
 static int disable(void)
 {
     if (uffd_state != NULL) {
+        uffd_handover_end();
         uffd_stop(uffd_state);
         uffd_state_unmap();
     }

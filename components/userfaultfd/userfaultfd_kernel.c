@@ -137,6 +137,15 @@ bool uffd_kernel_tagged(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t 
     return uffd_sys_ioctl(kernel->pagemap, UFFD_ABI_PAGEMAP_SCAN, &scan) == 0;
 }
 
+/* Older kernels unregister what another userfaultfd has registered, too. To register once more does nothing to what is ours,
+ * and is refused for what is not. */
+void uffd_kernel_give_back(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end)
+{
+    if (uffd_kernel_tagged(kernel, start, end) && uffd_kernel_register(kernel, start, end) == 0) {
+        uffd_kernel_unregister(kernel, start, end);
+    }
+}
+
 /* MS_ASYNC does nothing since 2.6.19 but to look whether all is mapped. */
 bool uffd_kernel_has_hole(uintptr_t start, uintptr_t end)
 {

@@ -47,6 +47,9 @@ uffd_busy_t uffd_kernel_busy(const uffd_kernel_t *kernel);
 /** Is each mapping in the range one that was registered? Holes are not looked at. */
 bool uffd_kernel_tagged(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end);
 
+/** Unregister a range within one mapping, if it is ours. */
+void uffd_kernel_give_back(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end);
+
 /** Is there a hole in the range? */
 bool uffd_kernel_has_hole(uintptr_t start, uintptr_t end);
 

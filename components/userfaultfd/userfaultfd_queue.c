@@ -212,6 +212,7 @@ int uffd_deliver(uffd_state_t *state)
 {
     batch_t batch;
 
+    uffd_handover_pause(true);
     while (look(state, &batch)) {
         if (batch.is_everything) {
             opal_mem_hooks_release_cause(NULL, SIZE_MAX, true, OPAL_MEM_HOOKS_CAUSE_KERNEL);
@@ -221,5 +222,6 @@ int uffd_deliver(uffd_state_t *state)
         }
         take_out(state, &batch);
     }
+    uffd_handover_pause(false);
     return uffd_phase(state) == UFFD_DEAF ? OPAL_ERR_NOT_AVAILABLE : OPAL_SUCCESS;
 }

@@ -115,7 +115,7 @@ int uffd_spans_add(uffd_state_t *state, uintptr_t start, uintptr_t end, bool *is
     if (*error != 0) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    *error = -uffd_kernel_register(&state->kernel, span.start, span.end);
+    *error = -uffd_handover_register(state, span.start, span.end);
     if (*error != 0) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
@@ -130,16 +130,6 @@ int uffd_spans_add(uffd_state_t *state, uintptr_t start, uintptr_t end, bool *is
 
 /* ---- Out ------------------------------------------------------------------------------------------- */
 
-/* Older kernels unregister what another userfaultfd has registered, too. To register once more does nothing to what is ours,
- * and is refused for what is not. */
-static void give_back(const uffd_state_t *state, const uffd_vma_t *vma)
-{
-    if (uffd_kernel_tagged(&state->kernel, vma->start, vma->end)
-        && uffd_kernel_register(&state->kernel, vma->start, vma->end) == 0) {
-        uffd_kernel_unregister(&state->kernel, vma->start, vma->end);
-    }
-}
-
 /* Whole mappings, also if they have grown; but none that another watch is in. */
 static void give_back_all(const uffd_state_t *state, uintptr_t start, uintptr_t end)
 {
@@ -148,7 +138,7 @@ static void give_back_all(const uffd_state_t *state, uintptr_t start, uintptr_t 
     for (uintptr_t at = start; at < end && uffd_kernel_vma(&state->kernel, at, &vma) && vma.start < end;
          at = vma.end) {
         if (!is_any(&state->spans, vma.start, vma.end)) {
-            give_back(state, &vma);
+            uffd_kernel_give_back(&state->kernel, vma.start, vma.end);
         }
     }
 }

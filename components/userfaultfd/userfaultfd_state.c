@@ -169,7 +169,7 @@ int uffd_start_locked(uffd_state_t *state)
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     state->stop = uffd_kernel_moved_high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (state->stop < 0 || start_thread(state) != 0) {
+    if (state->stop < 0 || !uffd_handover_begin() || start_thread(state) != 0) {
         if (state->stop >= 0) {
             uffd_sys_close(state->stop);
         }

@@ -51,12 +51,14 @@ static uint64_t sample_counter(void)
     return __atomic_load_n(opal_memory_base_state.counter, __ATOMIC_ACQUIRE);
 }
 
+/* In a child that a callback has forked, the sample is the parent's: not stored. */
 static int process_locked(void)
 {
     opal_memory_base_component_process_fn_t process = opal_memory->memoryc_process;
+    const uint64_t generation = opal_fork_generation();
     uint64_t sample = sample_counter();
     int rc = process == NULL ? OPAL_SUCCESS : process();
-    if (rc == OPAL_SUCCESS && has_counter()) {
+    if (rc == OPAL_SUCCESS && has_counter() && generation == opal_fork_generation()) {
         __atomic_store_n(&opal_memory_base_state.seen, sample, __ATOMIC_RELEASE);
     } else if (rc != OPAL_SUCCESS) {
         /* `seen` stays behind: every later lookup comes here and gets the error too. */
@@ -65,11 +67,12 @@ static int process_locked(void)
     return rc;
 }
 
-/* Has another thread come to what was there when we asked? */
+/* Has another thread come to what was there when we asked? Counters of a fork child may be set to values far apart, before
+ * and behind: what is that far away was not reached by counting. */
 static bool has_reached(uint64_t target)
 {
     return has_counter()
-           && (int64_t) (__atomic_load_n(&opal_memory_base_state.seen, __ATOMIC_ACQUIRE) - target) >= 0;
+           && __atomic_load_n(&opal_memory_base_state.seen, __ATOMIC_ACQUIRE) - target < UINT64_C(1) << 61;
 }
 
 int opal_memory_base_sync(void)

@@ -26,6 +26,13 @@ START_TEST(an_interrupted_poll_is_repeated)
 }
 END_TEST
 
+/* poll() of a process whose RLIMIT_NOFILE is 0. */
+START_TEST(where_poll_is_refused_events_are_read_all_the_same)
+{
+    must_tell_after(FAKE_POLL, 1000, -EINVAL);
+}
+END_TEST
+
 START_TEST(a_device_that_is_lost_at_a_read_ends_caching)
 {
     kdreg_test_discard(pages, PAGE);
@@ -256,6 +263,7 @@ static void add_events(Suite *suite)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, an_interrupted_read_is_repeated);
     tcase_add_test(tcase, an_interrupted_poll_is_repeated);
+    tcase_add_test(tcase, where_poll_is_refused_events_are_read_all_the_same);
     tcase_add_loop_test(tcase, a_device_that_is_lost_at_a_read_ends_caching, 0, 8);
     tcase_add_test(tcase, a_read_of_less_than_an_event_ends_caching);
     tcase_add_test(tcase, another_kind_of_event_is_told_as_everything);

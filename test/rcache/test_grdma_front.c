@@ -168,7 +168,8 @@ START_TEST(remembered_registration_of_a_fork_parent_is_made_anew)
     const pid_t pid = raw_fork();
     if (pid == 0) {
         mca_rcache_base_registration_t *reg;
-        child_says(cache->rcache_register(cache, AT(0), PAGE, 0, 0, &reg) == OPAL_SUCCESS && registrations() == 2);
+        /* Three, where the component notices the fork by this watch: it releases everything, and the pin is repeated. */
+        child_says(cache->rcache_register(cache, AT(0), PAGE, 0, 0, &reg) == OPAL_SUCCESS && registrations() >= 2);
     }
     child_must_be_good(pid);
 }

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "opal/mca/memory/memory.h"
 #include "opal/mca/rcache/provider.h"
 #include "opal/opalmem.h"
 
@@ -50,6 +51,10 @@ bool stress_read_options(int argc, char **argv);
 
 /* ---- Pages (stress_pages.c) ----------------------------------------------------------------------- */
 
+/** Does the memory component say that it sees all of these (OPAL_MEMORY_SEES_*)? Where errors are expected, nothing is left
+ * out for what it says. */
+bool stress_sees(uint64_t bits);
+
 /** The order of things: releases count it up, before and after; lookups only read it, so that a lookup has no
  * barrier that a program's would not have. */
 uint64_t stress_now(void);
@@ -59,6 +64,12 @@ uint64_t stress_release_begin(uintptr_t start, size_t length);
 
 /** It is over. gone: the pages are certainly others now. */
 void stress_release_end(uint64_t begun, uintptr_t start, size_t length, bool gone);
+
+/** Nobody tells of that one: lookups notice it, by what was mapped there then or later. */
+void stress_release_silent(uint64_t begun, uintptr_t start, size_t length);
+
+/** Has a release of the page that began at or after `since` been silent? Perhaps of another page: no fault is invented. */
+bool stress_was_silent(uintptr_t page, uint64_t since);
 
 /** Did a release of the page begin at or after `since`, and end before `before`? */
 bool stress_was_released(uintptr_t page, uint64_t since, uint64_t before);
@@ -271,7 +282,7 @@ typedef struct stress_release_t {
 } stress_release_t;
 extern const stress_release_t stress_releases[];
 
-/** Can this machine do it? */
+/** Can this machine do it, and does the memory component see it? */
 bool stress_release_possible(const stress_release_t *release);
 
 /** The main thread's: grow the break, use it, lower it. */

@@ -111,6 +111,9 @@ void stress_buffer_drop(stress_buffer_t *buffer)
         uint64_t begun = stress_release_begin(start, length);
         give_up(buffer, (void *) start, length);
         stress_release_end(begun, start, length, buffer->sort != STRESS_HEAP);
+        if (buffer->sort == STRESS_SHM && !stress_sees(OPAL_MEMORY_SEES_SHM)) {
+            stress_release_silent(begun, start, length);
+        }
     }
     if (buffer->fd >= 0) {
         close(buffer->fd);

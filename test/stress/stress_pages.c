@@ -24,7 +24,7 @@ struct release {
 static struct entry {
     atomic_flag busy; /* Held for a few instructions, by the tester alone. */
     uint32_t going_on;
-    uint64_t last_begun;
+    uint64_t last_begun, last_silent;
     struct release last, before;
 } history[ENTRIES];
 
@@ -98,6 +98,24 @@ bool stress_was_released(uintptr_t page, uint64_t since, uint64_t before)
     return released;
 }
 
+void stress_release_silent(uint64_t begun, uintptr_t start, size_t length)
+{
+    uintptr_t end = end_of(start, length);
+    for (uintptr_t page = start & ~(stress_page - 1); page < end; page += stress_page) {
+        struct entry *entry = lock_entry(page);
+        entry->last_silent = begun > entry->last_silent ? begun : entry->last_silent;
+        unlock_entry(entry);
+    }
+}
+
+bool stress_was_silent(uintptr_t page, uint64_t since)
+{
+    struct entry *entry = lock_entry(page);
+    bool silent = entry->last_silent >= since;
+    unlock_entry(entry);
+    return silent;
+}
+
 bool stress_is_quiet(uintptr_t page, uint64_t since)
 {
     if (stress_in_child) {
@@ -107,6 +125,11 @@ bool stress_is_quiet(uintptr_t page, uint64_t since)
     bool quiet = entry->going_on == 0 && entry->last_begun < since;
     unlock_entry(entry);
     return quiet;
+}
+
+bool stress_sees(uint64_t bits)
+{
+    return stress_options.expect_errors || (opal_memory_base_sees() & bits) == bits;
 }
 
 /* ---- Frames ------------------------------------------------------------------------------------- */

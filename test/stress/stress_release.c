@@ -64,6 +64,15 @@ static void end(uint64_t begun, stress_range_t range, bool gone)
     stress_release_end(begun, range.start, range.length, gone);
 }
 
+/* The same, by a call of which components tell that see segments. */
+static void end_of_mapping(uint64_t begun, stress_range_t range, bool gone)
+{
+    end(begun, range, gone);
+    if (gone && !stress_sees(OPAL_MEMORY_SEES_SHM)) {
+        stress_release_silent(begun, range.start, range.length);
+    }
+}
+
 static void publish(stress_buffer_t *buffer, void *memory, size_t length)
 {
     atomic_store(&buffer->length, length);
@@ -141,7 +150,7 @@ static void remap_pages(stress_worker_t *worker, stress_buffer_t *buffer)
     stress_range_t part = pages_of(worker, buffer);
     uint64_t begun = begin(part);
     bool gone = remap_file_pages(at(part), part.length, 0, 0, 0) == 0;
-    end(begun, part, map_at(buffer, part, offset_in(buffer, part), MAP_FIXED) || gone);
+    end_of_mapping(begun, part, map_at(buffer, part, offset_in(buffer, part), MAP_FIXED) || gone);
 }
 
 /* ---- mremap ------------------------------------------------------------------------------------- */
@@ -176,10 +185,34 @@ static void grow(stress_worker_t *worker, stress_buffer_t *buffer)
     }
 }
 
+/* Linux moves several mappings at a time since 6.17, but none that userfaultfd watches; and what has failed has moved a part,
+ * perhaps, or unmapped the destination, where anybody's memory may be by now. So nothing there is touched any more, and from
+ * then on only single mappings are moved. */
+static _Atomic bool moves_single_ones;
+
+static bool is_single_mapping(stress_range_t range)
+{
+    uintptr_t first = 0, last = 0;
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps != NULL && last <= range.start && fgets(line, sizeof(line), maps) != NULL) {
+        if (sscanf(line, "%lx-%lx ", &first, &last) != 2) {
+            last = 0;
+        }
+    }
+    if (maps != NULL) {
+        fclose(maps);
+    }
+    return first <= range.start && last >= range.start + range.length;
+}
+
 /* Over pages that a cache knows, too. */
 static void move_over(stress_worker_t *worker, stress_buffer_t *buffer)
 {
     stress_range_t from = { start_of(buffer), length_of(buffer) }, to = { 0, from.length };
+    if (atomic_load(&moves_single_ones) && !is_single_mapping(from)) {
+        return;
+    }
     void *memory = mmap(NULL, to.length, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         return;
@@ -191,11 +224,11 @@ static void move_over(stress_worker_t *worker, stress_buffer_t *buffer)
     bool moved = mremap(at(from), from.length, from.length, MREMAP_MAYMOVE | MREMAP_FIXED, memory) == memory;
     end(begun, from, moved);
     end(begun_to, to, moved);
-    if (!moved) {
-        begun_to = begin(to);
-        end(begun_to, to, munmap(memory, to.length) == 0);
+    if (moved) {
+        publish(buffer, memory, from.length);
+    } else {
+        atomic_store(&moves_single_ones, true);
     }
-    publish(buffer, moved ? memory : at(from), from.length);
 }
 
 static void move_away(stress_worker_t *worker, stress_buffer_t *buffer)
@@ -357,7 +390,7 @@ static void attach_over(stress_worker_t *worker, stress_buffer_t *buffer)
         return;
     }
     uint64_t begun = begin(all);
-    end(begun, all, shmat(id, at(all), SHM_REMAP) == at(all));
+    end_of_mapping(begun, all, shmat(id, at(all), SHM_REMAP) == at(all));
     shmctl(id, IPC_RMID, NULL);
 }
 
@@ -480,7 +513,7 @@ static bool only_growth_moves(void)
 bool stress_release_possible(const stress_release_t *release)
 {
     if (release->release == guard) {
-        return advice_works(ADVICE_GUARD_INSTALL);
+        return stress_sees(OPAL_MEMORY_SEES_DISCARD) && advice_works(ADVICE_GUARD_INSTALL);
     }
     if (release->release == dontneed_locked) {
         return advice_works(MADV_DONTNEED_LOCKED);

@@ -312,13 +312,14 @@ END_TEST
 /* ---- Threads ------------------------------------------------------------------------------------------ */
 
 #define THREADS 4
-#define ROUNDS 500
+#define ROUNDS test_rounds(500)
 
 /* Releases are of pages that are looked up, by their own thread; others process them as well. */
 static void *release_and_look_up(void *arg)
 {
     unsigned char *page = arg;
-    for (int i = 0; i < ROUNDS; i++) {
+    const long rounds = ROUNDS;
+    for (long i = 0; i < rounds; i++) {
         const uint64_t value = stamp(page);
         use(page, value);
         use(page, value);
@@ -371,7 +372,7 @@ END_TEST
 START_TEST(twin_threads_find_much_that_is_stale)
 {
     run_threads(release_and_look_up, get_pages(THREADS), PAGE);
-    ck_assert_uint_ge(atomic_load(&stale), THREADS * ROUNDS / 2);
+    ck_assert_int_ge((long) atomic_load(&stale), THREADS * ROUNDS / 2);
 }
 END_TEST
 
@@ -397,7 +398,8 @@ static void *take_turns(void *arg)
 {
     (void) arg;
     const unsigned number = atomic_fetch_add(&next_number, 1);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    const unsigned rounds = (unsigned) ROUNDS;
+    for (unsigned round = 0; round < rounds; round++) {
         while (atomic_load(&turn) != round * THREADS + number) {
             sched_yield();
         }
@@ -430,7 +432,7 @@ START_TEST(twin_finds_the_other_threads_registration)
 {
     choose_address();
     run_threads(take_turns, shared_page, 0);
-    ck_assert_uint_ge(atomic_load(&stale), ROUNDS);
+    ck_assert_int_ge((long) atomic_load(&stale), ROUNDS);
 }
 END_TEST
 
