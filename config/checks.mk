@@ -15,18 +15,18 @@ help:
 	echo "check-model     models of the protocols, with spin"; \
 	echo "check-asan      tests under AddressSanitizer and UndefinedBehaviorSanitizer"; \
 	echo "check-tsan      tests under ThreadSanitizer"; \
-	echo "check-stress    the caches under stress, every component, SECONDS=60 a run"; \
+	echo "check-stress    the caches under stress, every component, SECONDS=60 a run (not in check-all)"; \
 	echo "check-valgrind  tests under valgrind"; \
 	echo "check-clang     tests of a build with clang"; \
 	echo "check-dso       tests of a build with components as DSOs"; \
 	echo "check-clang-dso tests of a build with both, for want of time (not in check-all)"; \
 	echo "check-prefix    tests of builds with another symbol prefix, components static and as DSOs"; \
 	echo "check-without   tests of builds without each optional library, and without all"; \
-	echo "check-vm        the memory components on drivers in a kernel of their own, the provider verbs on soft-RoCE: in a QEMU guest (needs Debian's archive once; SUITES=NAME for one; not in check-all)"; \
+	echo "check-vm        the memory components on drivers in a kernel of their own, the provider verbs on soft-RoCE: in a QEMU guest (needs Debian's archive once; SUITES='NAME...' for some; not in check-all)"; \
 	echo "check-aarch64   tests of a build for aarch64, under qemu-user"; \
 	echo "check-other-arch  builds for architectures that nobody has written machine code for"; \
 	echo "check-debian11  tests of the component linux with glibc 2.31, in a chroot (root; not in check-all)"; \
-	echo "check-all       all of these"; \
+	echo "check-all       all of these, but what says that it is not in it"; \
 	echo "fuzz            fuzz targets with libFuzzer (clang), FUZZ_SECONDS=60 each"; \
 	echo "bench           what the hooks and the registration cache (beside UCX, too), reading a variable, starting and stopping cost"; \
 	echo "install, dist, distcheck, clean: as usual"
