@@ -17,6 +17,19 @@
 #include "components/userfaultfd/userfaultfd_sys.h"
 #include "opal/mca/base/base.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_ADDRESS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_ADDRESS_SANITIZED 1
+#endif
+#endif
+#ifdef IS_ADDRESS_SANITIZED
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(memory, size) ((void) (memory), (void) (size))
+#endif
+
 #define REGISTERED 3
 #define PAGES 4 /* The first one is unmapped, the second one moved onto the last one, which is not registered. */
 #define LOST 2  /* Those two: another thread may have got the address since, so they are not unmapped again. */
@@ -171,6 +184,7 @@ static bool try_all(uffd_kernel_t *kernel, char *memory, size_t page, char *stac
 /* What was lost, or may have been, is left alone. */
 static void clean_up(char *memory, size_t page, size_t length, size_t lost)
 {
+    ASAN_UNPOISON_MEMORY_REGION(memory, length); /* The releaser never returns from its functions. */
     munmap(memory + LOST * page, length - LOST * page);
     if (lost < 1) {
         munmap(memory + page, page);
