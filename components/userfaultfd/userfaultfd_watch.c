@@ -113,7 +113,9 @@ static bool holds_by_events(uffd_state_t *state, uintptr_t start, uintptr_t end)
     if (busy != UFFD_CALM && (busy == UFFD_LOST || !calms_down(state))) {
         return false;
     }
+#ifndef __SANITIZE_THREAD__ /* Which does not know fences. */
     atomic_thread_fence(memory_order_acquire);
+#endif
     return !opal_memory_changed() || !uffd_queue_overlaps(state, start, end);
 }
 

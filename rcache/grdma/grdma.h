@@ -150,6 +150,9 @@ typedef struct grdma_block_t {
     grdma_count_t near[GRDMA_NEAR_IDS]; /**< Counts of the first ids, by id: found without looking where. */
 } grdma_block_t;
 
+/* Tables of hints: each is twice as large as the one before, at least; and threads may make one at the same time. */
+#define GRDMA_HINT_HEADS 40
+
 /* ---- The cache ------------------------------------------------------------------------------------ */
 
 /** Bits of attention: why a call does not take the short way. */
@@ -203,6 +206,9 @@ struct grdma_module_t {
         ending; /**< Threads that have taken regions from the lists that still count. Written under the lock. */
     uint64_t cookie,
         cookies_left; /**< Of memory that is watched: the last one used, and how many come after it. */
+
+    grdma_hints_t hint_heads[GRDMA_HINT_HEADS]; /**< Of the tables; each is used once. */
+    _Atomic uint32_t hint_heads_used;
 
     _Atomic(grdma_block_t *) blocks; /**< All; pushed under the lock, read without. */
     _Atomic(grdma_block_t *) common; /**< Of the threads that get no memory for one: grdma_common.c. */
@@ -378,6 +384,8 @@ void grdma_id_give_locked(grdma_module_t *module, uint32_t id);
 /** A whole list of so many; `end` is where its last link is. It is empty then. */
 void grdma_ids_give_locked(grdma_module_t *module, grdma_list_t *list, uint32_t *end, uint32_t count);
 void grdma_regions_free(grdma_module_t *module);
+/** A head for a table of hints; NULL: there were too many. */
+grdma_hints_t *grdma_hints_head(grdma_module_t *module);
 /** More hints, if the cache has outgrown them. Not under the lock, not from hook context. */
 void grdma_hints_fit(grdma_module_t *module);
 /** A page filter of that size. Likewise. */

@@ -2,7 +2,6 @@
 /* Tables of hints: their memory. */
 #include "rcache/grdma/grdma_hint.h"
 
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "framework/util/fork.h"
@@ -41,7 +40,7 @@ static void *map_slots(size_t size)
     return memory;
 }
 
-grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older)
+grdma_hints_t *grdma_hints_make(grdma_hints_t *head, size_t slots, grdma_hints_t *older)
 {
     uint32_t buckets = 2;
     unsigned log = 1;
@@ -50,23 +49,14 @@ grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older)
         buckets *= 2;
         log++;
     }
-    grdma_hints_t *hints = malloc(sizeof(*hints));
-    if (hints == NULL) {
-        return NULL;
-    }
-    *hints = (grdma_hints_t){ .shift = 64 - log, .buckets = buckets, .older = older };
-    hints->slot = map_slots(slot_bytes(hints));
-    if (hints->slot == NULL) {
-        free(hints);
-        return NULL;
-    }
-    return hints;
+    *head = (grdma_hints_t){ .shift = 64 - log, .buckets = buckets, .older = older };
+    head->slot = map_slots(slot_bytes(head));
+    return head->slot != NULL ? head : NULL;
 }
 
 void grdma_hints_discard(grdma_hints_t *hints)
 {
     munmap((void *) hints->slot, slot_bytes(hints));
-    free(hints);
 }
 
 void grdma_hints_free(grdma_hints_t *hints)

@@ -80,8 +80,8 @@ static inline unsigned grdma_hint_matches(_Atomic uint32_t *bucket, uint32_t tag
 #endif
 }
 
-/** Make a table of at least `slots` slots; NULL: no memory. Not from hook context. */
-grdma_hints_t *grdma_hints_make(size_t slots, grdma_hints_t *older);
+/** Make a table of at least `slots` slots, with a head that is the caller's; NULL: no memory. Not from hook context. */
+grdma_hints_t *grdma_hints_make(grdma_hints_t *head, size_t slots, grdma_hints_t *older);
 /** Unmap it and those before it. */
 void grdma_hints_free(grdma_hints_t *hints);
 /** Readers find nothing in it from now on. Hook context. */

@@ -212,7 +212,7 @@ static int set_up(grdma_module_t *module)
 {
     interval_index_init(&module->index);
     module->counters = mca_rcache_stats_new_cache(module->name, "grdma");
-    atomic_init(&module->hints, grdma_hints_make(FIRST_HINTS, NULL));
+    atomic_init(&module->hints, grdma_hints_make(grdma_hints_head(module), FIRST_HINTS, NULL));
     const bool has_filter = page_filter_init(&module->filter) == OPAL_SUCCESS;
     return module->counters != NULL && atomic_load(&module->hints) != NULL && has_filter
                ? OPAL_SUCCESS

@@ -175,6 +175,15 @@ static void refill(grdma_module_t *module, grdma_hints_t *hints, uint32_t high)
     }
 }
 
+grdma_hints_t *grdma_hints_head(grdma_module_t *module)
+{
+    if (atomic_load_explicit(&module->hint_heads_used, memory_order_relaxed) >= GRDMA_HINT_HEADS) {
+        return NULL;
+    }
+    const uint32_t number = atomic_fetch_add(&module->hint_heads_used, 1);
+    return number < GRDMA_HINT_HEADS ? &module->hint_heads[number] : NULL;
+}
+
 void grdma_hints_fit(grdma_module_t *module)
 {
     grdma_hints_t *old = atomic_load_explicit(&module->hints, memory_order_acquire);
@@ -183,7 +192,8 @@ void grdma_hints_fit(grdma_module_t *module)
     if (live <= old->buckets * (GRDMA_HINT_BUCKET / 2)) {
         return;
     }
-    grdma_hints_t *hints = grdma_hints_make((size_t) live * 2, old);
+    grdma_hints_t *head = grdma_hints_head(module);
+    grdma_hints_t *hints = head != NULL ? grdma_hints_make(head, (size_t) live * 2, old) : NULL;
     if (hints == NULL) {
         return; /* It works with the old one. */
     }

@@ -85,7 +85,9 @@ static void give_the_id_to_another_one(void)
     ck_assert_uint_eq(reg->cache_id, old_id);
     ck_assert_uint_ne(reg->watch.cookie, old_cookie);
     if (!keeps_cookies_apart) {
+        grdma_mutex_lock(&grdma_of(cache)->lock); /* Under which it is read. */
         reg->watch.cookie = old_cookie;
+        grdma_mutex_unlock(&grdma_of(cache)->lock);
     }
     put(reg);
 }
