@@ -204,6 +204,11 @@ int uffd_selftest(void)
     uffd_kernel_t kernel;
     uffd_fault_t fault;
 
+#ifdef IS_ADDRESS_SANITIZED
+    mca_base_component_set_reason(
+        "built with AddressSanitizer, which does not follow a process that shares memory with this one");
+    return OPAL_ERR_NOT_AVAILABLE;
+#endif
     if (uffd_kernel_open(&kernel, uffd_features(), &fault) != OPAL_SUCCESS) {
         return uffd_say(&fault);
     }

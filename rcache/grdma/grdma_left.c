@@ -16,8 +16,8 @@
  *   read by nobody any more, and a region in somebody's list makes the next cache take another module.
  *
  * A fork child resets these modules with the others. The list only grows; it is as long as there were such caches at once. */
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "rcache/grdma/grdma.h"
 
@@ -68,11 +68,27 @@ static bool has_place(grdma_module_t *module)
     return is_there;
 }
 
+/* Pages, as the module itself has, from which alone they are reached. */
+static grdma_origin_t *map_origins(uint32_t count)
+{
+    void *memory =
+        mmap(NULL, count * sizeof(grdma_origin_t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
+static void unmap_origins(grdma_origin_t *origins, uint32_t count)
+{
+    if (origins != NULL) {
+        munmap(origins, count * sizeof(*origins));
+    }
+}
+
 /* Under left_lock, so that nobody else lets the table grow. */
 static bool make_place(grdma_module_t *module)
 {
     const uint32_t size = module->origins_size;
-    grdma_origin_t *larger = has_place(module) ? NULL : calloc((size_t) size * 2 + 4, sizeof(*larger));
+    grdma_origin_t *larger = has_place(module) ? NULL : map_origins(size * 2 + 4);
     grdma_origin_t *old = module->origins;
 
     if (larger != NULL) {
@@ -84,7 +100,7 @@ static bool make_place(grdma_module_t *module)
         atomic_signal_fence(memory_order_release);
         module->origins_size = size * 2 + 4;
         grdma_unlock(module);
-        free(old);
+        unmap_origins(old, size);
     }
     return has_place(module);
 }
