@@ -14,8 +14,9 @@ static int messages;
 
 static inline void count_message(mca_base_log_level_t level, const char *text, void *arg)
 {
-    (void) level, (void) text;
-    ++*(int *) arg;
+    (void) level;
+    /* Where components are DSOs, there is one of the same name as that of this program. */
+    *(int *) arg += strstr(text, "the one that is linked in comes first") == NULL;
 }
 
 static inline void set_up(void)
