@@ -61,7 +61,7 @@ END_TEST
 int main(void)
 {
     if (!can_run()) {
-        return test_skip("userfaultfd with asynchronous write protection (Linux 6.7)");
+        return test_skip(USERFAULTFD_SKIP);
     }
     Suite *suite = suite_create("userfaultfd_discards");
     TCase *discards = tcase_create("discards");

@@ -143,7 +143,7 @@ END_TEST
 int main(void)
 {
     if (!can_run()) {
-        return test_skip("userfaultfd with asynchronous write protection (Linux 6.7)");
+        return test_skip(USERFAULTFD_SKIP);
     }
     if (!can_move_two()) {
         return test_skip("mremap of several mappings at a time (Linux 6.17)");

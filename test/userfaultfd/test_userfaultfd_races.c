@@ -218,7 +218,7 @@ END_TEST
 int main(void)
 {
     if (!can_run()) {
-        return test_skip("userfaultfd with asynchronous write protection (Linux 6.7)");
+        return test_skip(USERFAULTFD_SKIP);
     }
     if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
         return test_skip("a second processor");

@@ -15,7 +15,13 @@
 #include "opal/mca/memory/memory.h"
 #include "opal/memoryhooks/memory.h"
 #include "opal/opalmem.h"
+#include "test/sanitized.h"
 #include "test/test_main.h"
+
+/** What is missing where the component cannot run. */
+#define USERFAULTFD_SKIP                                                                   \
+    (TEST_SANITIZED ? "the component userfaultfd does not run in a build with a sanitizer" \
+                    : "userfaultfd with asynchronous write protection (Linux 6.7)")
 
 #define PAGE ((size_t) 4096)
 
