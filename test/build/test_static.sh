@@ -12,7 +12,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo 'int main(void) { return 0; }' > "$work/empty.c"
 ${CC:-cc} -static -o "$work/empty" "$work/empty.c" 2> /dev/null || skip "programs cannot be linked statically (Debian package: libc6-dev)"
-make -C "$top_builddir" install DESTDIR="$work/root" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+# One installation at a time: libtool links anew in the build tree.
+flock "$top_builddir/config.status" make -C "$top_builddir" install DESTDIR="$work/root" > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 pc=$(find "$work/root" -name opalmem.pc)
 export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$work/root"
 unset OPALMEM_MCA_mca_base_component_path
