@@ -581,6 +581,7 @@
 #define uffd_forget_descriptors OPALMEM_NAME(uffd_forget_descriptors)
 #define uffd_handover_begin OPALMEM_NAME(uffd_handover_begin)
 #define uffd_handover_end OPALMEM_NAME(uffd_handover_end)
+#define uffd_handover_give_back OPALMEM_NAME(uffd_handover_give_back)
 #define uffd_handover_pause OPALMEM_NAME(uffd_handover_pause)
 #define uffd_handover_register OPALMEM_NAME(uffd_handover_register)
 #define uffd_kernel_busy OPALMEM_NAME(uffd_kernel_busy)

@@ -203,6 +203,9 @@ void uffd_handover_end(void);
 /** This thread is delivering the kernel's events, or has done so: what they name was moved before. */
 void uffd_handover_pause(bool is_paused);
 
+/** uffd_kernel_give_back(), in one step to whoever is about to move memory. Under life_lock. */
+void uffd_handover_give_back(uffd_state_t *state, uintptr_t start, uintptr_t end);
+
 /** uffd_kernel_register(), but not of what is being moved. Under life_lock.
  * @return 0 or a negative errno; -EAGAIN: something in the range is being released. */
 int uffd_handover_register(uffd_state_t *state, uintptr_t start, uintptr_t end);

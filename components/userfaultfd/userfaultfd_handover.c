@@ -90,6 +90,21 @@ int uffd_handover_register(uffd_state_t *state, uintptr_t start, uintptr_t end)
     return rc;
 }
 
+/* To give back is to look, to register once more and to unregister: in between, the callback may not have given back the same
+ * and let its call go on. */
+void uffd_handover_give_back(uffd_state_t *state, uintptr_t start, uintptr_t end)
+{
+    uint64_t mask;
+
+    if (!is_on) {
+        uffd_kernel_give_back(&state->kernel, start, end);
+        return;
+    }
+    uffd_lock_blocked(&state->handover_lock, &mask);
+    uffd_kernel_give_back(&state->kernel, start, end);
+    uffd_unlock_blocked(&state->handover_lock, &mask);
+}
+
 bool uffd_handover_begin(void)
 {
     if ((opal_memory_base_sees() & OPAL_MEMORY_SEES_BEFORE) == 0) {

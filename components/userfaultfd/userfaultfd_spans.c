@@ -63,14 +63,14 @@ static bool is_any(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
 }
 
 /* Whole mappings, also if they have grown; but none that another watch is in. */
-static void give_back_all(const uffd_state_t *state, uintptr_t start, uintptr_t end)
+static void give_back_all(uffd_state_t *state, uintptr_t start, uintptr_t end)
 {
     uffd_vma_t vma;
 
     for (uintptr_t at = start; at < end && uffd_kernel_vma(&state->kernel, at, &vma) && vma.start < end;
          at = vma.end) {
         if (!is_any(&state->spans, vma.start, vma.end)) {
-            uffd_kernel_give_back(&state->kernel, vma.start, vma.end);
+            uffd_handover_give_back(state, vma.start, vma.end);
         }
     }
 }

@@ -107,7 +107,7 @@ START_TEST(mappings_that_another_thread_watches_meanwhile_move_as_ever)
     pthread_create(&watcher, NULL, watch_all_the_time, NULL);
     for (int i = 0; i < ROUNDS; i++) {
         char *place = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        ck_assert_ptr_eq(move_to(memory, place), place);
+        ck_assert_msg(move_to(memory, place) == place, "move %d: %s", i, strerror(errno));
         memory = place;
         atomic_store(&looked_at, memory);
     }
