@@ -118,6 +118,7 @@ typedef struct grdma_front_t {
     uintptr_t page; /**< grdma_front_page(); 0: none. Stored last. */
     grdma_region_t *region;
     grdma_count_t *count; /**< That of the region. */
+    uintptr_t unused;     /**< So that one is found by a shift. */
 } grdma_front_t;
 
 /** A region, and this thread's count of it. */
@@ -126,12 +127,12 @@ typedef struct grdma_found_t {
     grdma_count_t *count;
 } grdma_found_t;
 
-#define GRDMA_FRONTS 128 /**< 3 KiB: a tenth of what a processor's first cache holds. */
+#define GRDMA_FRONTS 128 /**< 4 KiB: an eighth of what a processor's first cache holds. */
 
-/** Never 0, which is what the kernel makes of fronts in a fork child. */
+/** The last byte of a page of 4 KiB: never 0, which is what the kernel makes of fronts in a fork child. */
 static inline uintptr_t grdma_front_page(uintptr_t address)
 {
-    return ~(address >> 12);
+    return address | 0xfff;
 }
 
 /** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. Its fronts lie
@@ -163,7 +164,10 @@ enum {
 };
 /** Added by each hook that posts a range, taken away when the range has been handled: regions that were released by then
  * may still look READY. */
-#define GRDMA_ATTENTION_POST (UINT64_C(1) << 32)
+#define GRDMA_ATTENTION_POST UINT64_C(8)
+/** Bits of attention, and 2^28 posts. One more would look like another cache until they are handled, and so take the long way,
+ * too. */
+#define GRDMA_ATTENTION_BITS 31
 
 /** A list of regions, linked by super.watch.reserved. */
 typedef struct grdma_list_t {
@@ -175,9 +179,10 @@ struct grdma_module_t {
     mca_rcache_base_module_t super;
 
     /* What a hit reads; written rarely. */
-    _Atomic uint64_t attention __attribute__((aligned(64))); /**< GRDMA_ATTENTION_*. A hit looks here first. */
-    uint32_t stride;                                         /**< From region to region, bytes. Constant. */
-    uint64_t serial;     /**< No other cache of this process has it. Constant. */
+    /** The serial and GRDMA_ATTENTION_*. A hit looks here first, and goes on where its thread knows just this value. */
+    _Atomic uint64_t gate __attribute__((aligned(64)));
+    uint32_t stride;     /**< From region to region, bytes. Constant. */
+    uint64_t serial;     /**< No other cache of this process has it; without GRDMA_ATTENTION_BITS. Constant. */
     uintptr_t recent;    /**< Where threads keep their short way to it: from the thread pointer. Constant. */
     uintptr_t page_mask; /**< Page size less 1. Constant. */
     uint32_t page_shift; /**< Index and filter count in pages. Constant. */
@@ -341,7 +346,7 @@ static inline uint32_t grdma_list_take(const grdma_module_t *module, grdma_list_
 
 static inline void grdma_attend(grdma_module_t *module, uint64_t why)
 {
-    atomic_fetch_or_explicit(&module->attention, why, memory_order_release);
+    atomic_fetch_or_explicit(&module->gate, why, memory_order_release);
     mca_rcache_helper_wake();
 }
 

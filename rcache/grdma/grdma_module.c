@@ -19,7 +19,7 @@ static void progress(mca_rcache_base_module_t *base_module)
     grdma_module_t *module = grdma_of(base_module);
 
     opal_memory_base_sync();
-    if (atomic_load(&module->attention) != 0 || atomic_load(&module->spent) != 0) {
+    if (atomic_load(&module->gate) != module->serial || atomic_load(&module->spent) != 0) {
         grdma_lock(module);
         grdma_unlock(module);
         grdma_reap_all(module);
@@ -33,7 +33,7 @@ static void read_stats(mca_rcache_base_module_t *base_module, mca_rcache_base_st
 
 static bool is_caching(const mca_rcache_base_module_t *module)
 {
-    return (atomic_load(&((const grdma_module_t *) (const void *) module)->attention) & GRDMA_ATTENTION_DEAF) == 0;
+    return (atomic_load(&((const grdma_module_t *) (const void *) module)->gate) & GRDMA_ATTENTION_DEAF) == 0;
 }
 
 /* ---- The end ------------------------------------------------------------------------------------- */
@@ -116,7 +116,7 @@ static void stop(mca_rcache_base_module_t *base_module)
 void grdma_reset_child(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
-    const uint64_t deaf = atomic_load(&module->attention) & GRDMA_ATTENTION_DEAF;
+    const uint64_t deaf = atomic_load(&module->gate) & GRDMA_ATTENTION_DEAF;
 
     grdma_mutex_init(&module->lock);
     pthread_mutex_init(&module->provider_lock, NULL);
@@ -136,7 +136,7 @@ void grdma_reset_child(mca_rcache_base_module_t *base_module)
     memset(&module->pending, 0, sizeof(module->pending));
     memset(&module->in_use, 0, sizeof(module->in_use));
     grdma_blocks_reset_child(module);
-    atomic_store(&module->attention, deaf | GRDMA_ATTENTION_PROVIDER);
+    atomic_store(&module->gate, module->serial | deaf | GRDMA_ATTENTION_PROVIDER);
 }
 
 static const mca_rcache_base_module_t functions = {
@@ -176,7 +176,7 @@ static grdma_module_t *map_module(const char *name)
 static uint64_t new_serial(void)
 {
     static _Atomic uint64_t last;
-    return atomic_fetch_add(&last, 1) + 1;
+    return (atomic_fetch_add(&last, 1) + 1) << GRDMA_ATTENTION_BITS;
 }
 
 /* Of a cache that may be the first in this memory, or not. */
@@ -231,7 +231,7 @@ static grdma_module_t *make_module(const mca_rcache_base_resources_t *resources)
         free_module(module);
         return NULL;
     }
-    atomic_init(&module->attention, GRDMA_ATTENTION_DEAF);
+    atomic_init(&module->gate, module->serial | GRDMA_ATTENTION_DEAF);
     return module;
 }
 
@@ -251,7 +251,7 @@ int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, 
         grdma_in_use_prepare(module); /* Else nothing is in the index that a release could find in use. */
     }
     if (caching && grdma_can_settle()) {
-        atomic_fetch_and(&module->attention, ~(uint64_t) GRDMA_ATTENTION_DEAF);
+        atomic_fetch_and(&module->gate, ~(uint64_t) GRDMA_ATTENTION_DEAF);
     }
     *out_module = &module->super;
     return OPAL_SUCCESS;

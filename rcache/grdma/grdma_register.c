@@ -7,16 +7,19 @@
 
 /* ---- A hit: no lock, no store that another thread reads but to know whether a region is idle ------- */
 
+#define LIKELY(condition) __builtin_expect((condition), 1)
+
 typedef struct sought_t {
     uintptr_t start, last; /* Bytes. */
     int32_t access;
 } sought_t;
 
-/* Regions are whole pages: so the bytes need not be rounded. */
+/* Regions are whole pages: so the bytes need not be rounded. No bytes, or more than there are, are covered by nothing. */
 static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t sought)
 {
-    return (uintptr_t) reg->base <= sought.start && (uintptr_t) reg->bound >= sought.last
-           && (reg->access_flags & sought.access) == sought.access;
+    return LIKELY((uintptr_t) reg->base <= sought.start) && LIKELY(sought.start <= sought.last)
+           && LIKELY((uintptr_t) reg->bound >= sought.last)
+           && LIKELY((reg->access_flags & sought.access) == sought.access);
 }
 
 /* The kernel tells of it, and has told of nothing that is not handled. See is_as_told(). */
@@ -44,7 +47,16 @@ static bool is_as_told(const grdma_region_t *region, sought_t sought)
 /* Is it what is wanted, and nothing tells of it but hooks? */
 static inline bool is_wanted(const grdma_region_t *region, sought_t sought)
 {
-    return (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD)) == 0 && covers(&region->super, sought);
+    return LIKELY((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD)) == 0)
+           && covers(&region->super, sought);
+}
+
+static inline int hand_out_hit(const grdma_block_t *block, grdma_region_t *region,
+                               mca_rcache_base_registration_t **reg)
+{
+    mca_rcache_stats_bump(&block->counters->hits);
+    *reg = &region->super;
+    return OPAL_SUCCESS;
 }
 
 /* A reference was counted of a region that is not what is wanted: it is given back. Whoever wanted to end the region
@@ -75,7 +87,7 @@ static grdma_region_t *try(grdma_module_t *module, grdma_block_t *block, uint32_
     }
     grdma_take(count);
     if (is_wanted(region, sought) || is_as_told(region, sought)) {
-        grdma_remember(block, grdma_front_page(sought.start), region, count);
+        grdma_remember(block, sought.start, region, count);
         return region;
     }
     take_back(module, region, count);
@@ -134,11 +146,11 @@ static int page_range(const grdma_module_t *module, const void *addr, size_t siz
 static void use_provider_anew(grdma_module_t *module)
 {
     pthread_mutex_lock(&module->provider_lock);
-    if ((atomic_load(&module->attention) & GRDMA_ATTENTION_PROVIDER) != 0) {
+    if ((atomic_load(&module->gate) & GRDMA_ATTENTION_PROVIDER) != 0) {
         if (module->resources.after_fork != NULL) {
             module->resources.after_fork(module->resources.reg_data);
         }
-        atomic_fetch_and(&module->attention, ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
+        atomic_fetch_and(&module->gate, ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
     }
     pthread_mutex_unlock(&module->provider_lock);
     mca_rcache_helper_start();
@@ -148,7 +160,7 @@ static void use_provider_anew(grdma_module_t *module)
 static void prepare(grdma_module_t *module)
 {
     opal_fork_check();
-    if ((atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_PROVIDER) != 0) {
+    if ((atomic_load_explicit(&module->gate, memory_order_relaxed) & GRDMA_ATTENTION_PROVIDER) != 0) {
         use_provider_anew(module);
     }
     grdma_reap(module);
@@ -156,7 +168,7 @@ static void prepare(grdma_module_t *module)
 
 static bool is_deaf(const grdma_module_t *module)
 {
-    return (atomic_load_explicit(&module->attention, memory_order_relaxed) & GRDMA_ATTENTION_DEAF) != 0
+    return (atomic_load_explicit(&module->gate, memory_order_relaxed) & GRDMA_ATTENTION_DEAF) != 0
            || opal_memory_base_sync() != OPAL_SUCCESS;
 }
 
@@ -198,9 +210,7 @@ static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module
     if (region == NULL) {
         return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
     }
-    mca_rcache_stats_bump(&block->counters->hits);
-    *reg = &region->super;
-    return OPAL_SUCCESS;
+    return hand_out_hit(block, region, reg);
 }
 
 /* A reference was counted to what a hint led to, and that is not it. */
@@ -247,10 +257,8 @@ static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, gr
         block->refused = (grdma_found_t){ region, count };
         return register_refused(module, block, start, last, access, reg);
     }
-    grdma_remember(block, grdma_front_page(start), region, count);
-    mca_rcache_stats_bump(&block->counters->hits);
-    *reg = &region->super;
-    return OPAL_SUCCESS;
+    grdma_remember(block, start, region, count);
+    return hand_out_hit(block, region, reg);
 }
 
 /* A reference was counted to what the thread remembers of the page, and it takes a second look. */
@@ -258,12 +266,10 @@ static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, 
                                                         uintptr_t start, uintptr_t last, int32_t access,
                                                         mca_rcache_base_registration_t **reg)
 {
-    grdma_front_t *front = grdma_front_of(block, grdma_front_page(start));
+    grdma_front_t *front = grdma_front_of(block, start);
 
     if (is_as_told(front->region, (sought_t){ start, last, access })) {
-        mca_rcache_stats_bump(&block->counters->hits);
-        *reg = &front->region->super;
-        return OPAL_SUCCESS;
+        return hand_out_hit(block, front->region, reg);
     }
     take_back(module, front->region, front->count);
     front->page = 0;
@@ -276,28 +282,28 @@ int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t siz
                    mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    const uintptr_t start = (uintptr_t) addr, end = start + size, page = grdma_front_page(start);
+    const uintptr_t start = (uintptr_t) addr;
+    uintptr_t last = start + size - 1;
     const grdma_recent_t GRDMA_OF_THREAD *recent = grdma_recent_of(module);
 
-    if (__builtin_expect(recent->serial != module->serial || end <= start
-                             || (flags | atomic_load_explicit(&module->attention, memory_order_acquire)) != 0,
-                         0)) {
+    __asm__("" : "+r"(last)); /* Else compilers keep the carry, and lose a register to it. */
+    if (__builtin_expect(flags != 0, 0)
+        || __builtin_expect(atomic_load_explicit(&module->gate, memory_order_acquire) != recent->serial, 0)) {
         return register_slowly(module, addr, size, flags, access, reg);
     }
     grdma_block_t *block = recent->block;
-    const grdma_front_t *front = grdma_front_of(block, page);
-    if (__builtin_expect(front->page != page, 0)) {
-        return register_by_hint(module, block, start, end - 1, access, reg);
+    const grdma_front_t *front = grdma_front_of(block, start);
+    if (__builtin_expect(front->page != grdma_front_page(start), 0)) {
+        return register_by_hint(module, block, start, last, access, reg);
     }
     grdma_region_t *region = front->region;
     grdma_take(front->count);
-    if (__builtin_expect(!is_wanted(region, (sought_t){ start, end - 1, access }), 0)
-        && !is_told_well(region, (sought_t){ start, end - 1, access })) {
-        return register_otherwise(module, block, start, end - 1, access, reg);
+    if (__builtin_expect(is_wanted(region, (sought_t){ start, last, access }), 1)) {
+        return hand_out_hit(block, region, reg);
     }
-    mca_rcache_stats_bump(&block->counters->hits);
-    *reg = &region->super;
-    return OPAL_SUCCESS;
+    return is_told_well(region, (sought_t){ start, last, access })
+               ? hand_out_hit(block, region, reg)
+               : register_otherwise(module, block, start, last, access, reg);
 }
 
 int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,

@@ -306,7 +306,7 @@ static void end_now(grdma_module_t *module, grdma_list_t *idle)
 
 void grdma_end_in_hook(grdma_module_t *module, grdma_list_t *idle)
 {
-    const uint64_t attention = atomic_load_explicit(&module->attention, memory_order_relaxed);
+    const uint64_t attention = atomic_load_explicit(&module->gate, memory_order_relaxed);
 
     if (idle->first == 0) {
         return;
@@ -356,7 +356,7 @@ static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_
         unlock_in_hook(module, &idle);
     } else {
         /* Before it is posted: whoever handles it lowers it. */
-        atomic_fetch_add(&module->attention, GRDMA_ATTENTION_POST);
+        atomic_fetch_add(&module->gate, GRDMA_ATTENTION_POST);
         grdma_pending_post(&module->pending, first, last - first + 1, cause, grdma_releaser(module));
         barrier_after_rmw();
     }

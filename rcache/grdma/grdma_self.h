@@ -10,7 +10,7 @@
 #define GRDMA_RECENT 8
 
 typedef struct grdma_recent_t {
-    uint64_t serial; /**< Of the cache; 0: none. */
+    uint64_t serial; /**< Of the cache, which is its gate's value while nothing needs attention; 0: none. */
     grdma_block_t *block;
 } grdma_recent_t;
 
@@ -52,7 +52,7 @@ static inline const grdma_recent_t *grdma_recent_of(const grdma_module_t *module
 
 static inline unsigned grdma_recent_place(const grdma_module_t *module)
 {
-    return (unsigned) (module->serial % GRDMA_RECENT);
+    return (unsigned) (module->serial >> GRDMA_ATTENTION_BITS) % GRDMA_RECENT;
 }
 
 /** What module->recent is, in every thread. */
@@ -74,17 +74,17 @@ static inline void grdma_remember_block(const grdma_module_t *module, grdma_bloc
     grdma_self.recent[grdma_recent_place(module)] = (grdma_recent_t){ module->serial, block };
 }
 
-/** Where a thread remembers what it found in this page, by grdma_front_page(). */
-static inline grdma_front_t *grdma_front_of(grdma_block_t *block, uintptr_t page)
+/** Where a thread remembers what it found in the page of an address. */
+static inline grdma_front_t *grdma_front_of(grdma_block_t *block, uintptr_t address)
 {
-    return (grdma_front_t *) (void *) block - GRDMA_FRONTS + page % GRDMA_FRONTS;
+    return (grdma_front_t *) (void *) block - GRDMA_FRONTS + (address >> 12) % GRDMA_FRONTS;
 }
 
 /** Own thread only. A signal handler that comes in between finds no page. */
-static inline void grdma_remember(grdma_block_t *block, uintptr_t page, grdma_region_t *region,
+static inline void grdma_remember(grdma_block_t *block, uintptr_t address, grdma_region_t *region,
                                   grdma_count_t *count)
 {
-    grdma_front_t *front = grdma_front_of(block, page);
+    grdma_front_t *front = grdma_front_of(block, address);
 
     if (__builtin_expect(block->has_fronts, 1)) {
         front->page = 0;
@@ -92,7 +92,7 @@ static inline void grdma_remember(grdma_block_t *block, uintptr_t page, grdma_re
         front->region = region;
         front->count = count;
         atomic_signal_fence(memory_order_seq_cst);
-        front->page = page;
+        front->page = grdma_front_page(address);
     }
 }
 

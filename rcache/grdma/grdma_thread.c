@@ -318,7 +318,7 @@ void grdma_blocks_free(grdma_module_t *module)
 static void forget(grdma_block_t *block)
 {
     for (uintptr_t page = 0; page < GRDMA_FRONTS; page++) {
-        grdma_front_t *front = grdma_front_of(block, page);
+        grdma_front_t *front = grdma_front_of(block, page << 12);
 
         if (front->page != 0) {
             front->page = 0;

@@ -31,7 +31,7 @@ static void lose_hints(void)
 
 static void forget(long page)
 {
-    grdma_front_of(grdma_block_of(inside()), grdma_front_page((uintptr_t) AT(page)))->page = 0;
+    grdma_front_of(grdma_block_of(inside()), (uintptr_t) AT(page))->page = 0;
 }
 
 /* ---- It leads there --------------------------------------------------------------------------------- */
