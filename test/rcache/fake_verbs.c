@@ -34,9 +34,19 @@ static fake_context_t *context_of(struct ibv_context *context)
     return (fake_context_t *) (void *) ((char *) context - offsetof(fake_context_t, extended.context));
 }
 
+/* Several threads use it at the same time; what the test has set is there before. */
+#define NOTE(member, value) __atomic_store_n(&fake_verbs.member, (value), __ATOMIC_RELAXED)
+
+static long one_more(long *counter)
+{
+    return __atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
+}
+
 static void used(pid_t owner)
 {
-    fake_verbs.of_another_process += owner != getpid();
+    if (owner != getpid()) {
+        one_more(&fake_verbs.of_another_process);
+    }
 }
 
 EXPORT struct ibv_device **ibv_get_device_list(int *count)
@@ -96,14 +106,14 @@ EXPORT struct ibv_context *ibv_open_device(struct ibv_device *device)
     context->extended.query_device_ex = query_device_ex;
     context->extended.context.device = device;
     context->extended.context.abi_compat = __VERBS_ABI_IS_EXTENDED;
-    fake_verbs.opened++;
+    one_more(&fake_verbs.opened);
     return &context->extended.context;
 }
 
 EXPORT int ibv_close_device(struct ibv_context *context)
 {
     used(context_of(context)->owner);
-    fake_verbs.closed++;
+    one_more(&fake_verbs.closed);
     free(context_of(context));
     return 0;
 }
@@ -131,7 +141,7 @@ EXPORT struct ibv_pd *ibv_alloc_pd(struct ibv_context *context)
     }
     pd->owner = getpid();
     pd->pd.context = context;
-    fake_verbs.pds++;
+    one_more(&fake_verbs.pds);
     return &pd->pd;
 }
 
@@ -141,7 +151,7 @@ EXPORT int ibv_dealloc_pd(struct ibv_pd *pd)
     if (fake_verbs.pd_free_error != 0) {
         return fake_verbs.pd_free_error;
     }
-    fake_verbs.pds_freed++;
+    one_more(&fake_verbs.pds_freed);
     free(pd);
     return 0;
 }
@@ -164,9 +174,9 @@ static int refusal(unsigned access)
 static struct ibv_mr *make(struct ibv_pd *pd, void *addr, size_t length, unsigned access)
 {
     used(((fake_pd_t *) pd)->owner);
-    fake_verbs.access = access;
-    fake_verbs.addr = addr;
-    fake_verbs.length = length;
+    NOTE(access, access);
+    NOTE(addr, addr);
+    NOTE(length, length);
     int error = refusal(access);
     fake_mr_t *mr = error == 0 ? calloc(1, sizeof(*mr)) : NULL;
     if (mr == NULL) {
@@ -174,7 +184,7 @@ static struct ibv_mr *make(struct ibv_pd *pd, void *addr, size_t length, unsigne
         return NULL;
     }
     mr->owner = getpid();
-    mr->mr.lkey = (uint32_t) __atomic_add_fetch(&fake_verbs.registered, 1, __ATOMIC_RELAXED);
+    mr->mr.lkey = (uint32_t) one_more(&fake_verbs.registered);
     mr->mr.rkey = mr->mr.lkey + 1000;
     mr->mr.pd = pd;
     if (fake_verbs.during != NULL) {
@@ -194,14 +204,14 @@ EXPORT int ibv_dereg_mr(struct ibv_mr *mr)
     if (fake_verbs.dereg_error != 0) {
         return fake_verbs.dereg_error;
     }
-    __atomic_add_fetch(&fake_verbs.deregistered, 1, __ATOMIC_RELAXED);
+    one_more(&fake_verbs.deregistered);
     free(mr);
     return 0;
 }
 
 EXPORT int ibv_fork_init(void)
 {
-    fake_verbs.fork_inits++;
+    one_more(&fake_verbs.fork_inits);
     return fake_verbs.fork_error;
 }
 
@@ -210,16 +220,16 @@ EXPORT int ibv_fork_init(void)
 EXPORT struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
                                        unsigned access)
 {
-    fake_verbs.iova = iova;
+    NOTE(iova, iova);
     return make(pd, addr, length, access);
 }
 
 EXPORT struct ibv_mr *ibv_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova, int fd,
                                         int access)
 {
-    fake_verbs.dmabuf = fd;
-    fake_verbs.offset = offset;
-    fake_verbs.iova = iova;
+    NOTE(dmabuf, fd);
+    NOTE(offset, offset);
+    NOTE(iova, iova);
     return make(pd, NULL, length, (unsigned) access);
 }
 
