@@ -6,10 +6,11 @@
 #include <sched.h>
 
 #include "framework/util/fork.h"
+#include "framework/util/sanitizers.h"
 #include "test/children.h"
 #include "test/rcache/grdma_fixture.h"
 
-#define CHILDREN 300
+#define CHILDREN (IS_THREAD_SANITIZED ? 100 : 300) /* There, a fork takes 20 ms. */
 
 static void ignore_message(mca_base_log_level_t level, const char *message, void *arg)
 {
@@ -380,7 +381,7 @@ int main(void)
     tcase_add_test(started, unregister_in_a_fork_child_does_not_wait_for_a_thread_of_the_parent);
     suite_add_tcase(suite, started);
     TCase *starting = tcase_create("library starts");
-    tcase_set_timeout(starting, 60);
+    tcase_set_timeout(starting, 240);
     if (raw_forks_are_noticed()) {
         tcase_add_test(starting,
                        hook_in_an_atfork_handler_registered_before_init_leaves_the_parents_registrations);
