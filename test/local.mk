@@ -10,7 +10,7 @@ AM_TESTS_ENVIRONMENT = \
 	OPALMEM_MCA_mca_base_param_files=none; export OPALMEM_MCA_mca_base_param_files; \
 	top_builddir='$(abs_top_builddir)'; top_srcdir='$(abs_top_srcdir)'; \
 	$(tests_component_path) \
-	CK_DEFAULT_TIMEOUT=120; CC='$(CC)'; TEST_CFLAGS='$(filter -fsanitize=%,$(CFLAGS))'; \
+	CK_DEFAULT_TIMEOUT=240; CC='$(CC)'; TEST_CFLAGS='$(filter -fsanitize=%,$(CFLAGS))'; \
 	export top_builddir top_srcdir CK_DEFAULT_TIMEOUT CC TEST_CFLAGS;
 if HAVE_CHECK
 include test/framework/local.mk

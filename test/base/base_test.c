@@ -288,7 +288,7 @@ int run_tests(const char *name, void (*add)(TCase *tests))
     clear_settings();
     Suite *suite = suite_create(name);
     TCase *tests = tcase_create(name);
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     add(tests);
     suite_add_tcase(suite, tests);
     return test_run(suite);

@@ -490,7 +490,7 @@ int main(void)
     }
     Suite *suite = suite_create("hooks_threads");
     TCase *tests = tcase_create("dispatch");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_test(tests, unregister_waits_for_a_callback_on_another_thread);
     tcase_add_test(tests, finalize_waits_for_a_callback_on_another_thread);
@@ -500,7 +500,7 @@ int main(void)
     tcase_add_test(tests, release_and_registration_never_miss_each_other);
     suite_add_tcase(suite, tests);
     tests = tcase_create("changes meanwhile");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_test(tests, callback_removed_after_its_array_was_replaced_is_not_entered);
     tcase_add_test(tests, registration_during_finalize_is_refused_and_frees_nothing_twice);

@@ -303,7 +303,7 @@ int main(void)
 {
     Suite *suite = suite_create("init");
     TCase *tests = tcase_create("start and stop");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_test(tests, before_init_nothing_is_supported);
     tcase_add_test(tests, init_takes_its_arguments_and_leaves_the_rest);

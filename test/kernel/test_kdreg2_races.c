@@ -211,7 +211,7 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("kdreg2_races");
     TCase *t = tcase_create("races");
-    tcase_set_timeout(t, 60);
+    tcase_set_timeout(t, 240);
     tcase_add_checked_fixture(t, set_up, NULL);
     tcase_add_test(t, a_change_is_seen_when_the_call_returns_whatever_others_do);
     tcase_add_test(t, opening_and_closing_under_releases_leaves_nothing);

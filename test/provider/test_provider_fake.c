@@ -51,7 +51,7 @@ int main(void)
 {
     Suite *suite = suite_create("provider_fake");
     TCase *tests = tcase_create("scenes");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 240);
     tcase_add_loop_test(tests, counting_provider_passes_the_scene, 0, (int) provider_suite_scenes());
     suite_add_tcase(suite, tests);
     return test_run(suite);

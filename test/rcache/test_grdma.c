@@ -287,7 +287,7 @@ int main(void)
 {
     Suite *suite = suite_create("grdma");
     TCase *tests = tcase_create("lookup and release");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, second_use_is_a_hit);
     tcase_add_test(tests, contained_range_is_a_hit);

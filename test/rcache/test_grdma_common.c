@@ -209,7 +209,7 @@ int main(void)
 {
     Suite *suite = suite_create("grdma_common");
     TCase *tests = tcase_create("threads without memory");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, reference_given_back_without_heap_counts);
     tcase_add_test(tests, reference_given_back_without_pages_counts);

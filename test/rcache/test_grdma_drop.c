@@ -131,7 +131,7 @@ int main(void)
 {
     Suite *suite = suite_create("grdma_drop");
     TCase *tests = tcase_create("cookies");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up_doubt, tear_down_doubt);
     tcase_add_test(tests, registration_that_got_the_id_of_a_changed_one_stays);
     tcase_add_test(tests, with_the_same_cookie_it_would_be_dropped);

@@ -169,7 +169,7 @@ int main(void)
 {
     Suite *suite = suite_create("grdma_failures");
     TCase *tests = tcase_create("n-th failures");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_test(tests, each_failing_allocation_is_survived);
     tcase_add_test(tests, each_failing_registration_is_reported_unchanged);

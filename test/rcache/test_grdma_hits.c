@@ -221,7 +221,7 @@ int main(void)
 {
     Suite *suite = suite_create("grdma_hits");
     TCase *tests = tcase_create("hits");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, tables_grow_with_the_cache_and_lose_nothing);
     tcase_add_test(tests, lookup_after_a_large_release_ends_a_part_of_it);

@@ -269,7 +269,7 @@ int main(void)
 {
     Suite *suite = suite_create("grdma_left");
     TCase *tests = tcase_create("caches left behind");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, caches_with_a_reference_out_each_need_little_memory);
     tcase_add_test(tests, memory_grows_where_the_next_cache_cannot_take_it_over);

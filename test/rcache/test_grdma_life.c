@@ -288,7 +288,7 @@ int main(void)
 {
     Suite *suite = suite_create("grdma_life");
     TCase *tests = tcase_create("limits and life");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, count_limit_is_exact_and_evicts_the_least_recently_used);
     tcase_add_test(tests, byte_limit_is_exact);

@@ -82,7 +82,7 @@ int main(void)
     Suite *suite = suite_create("grdma_mutex");
     TCase *tcase = tcase_create("mutex");
 
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 240);
     tcase_add_test(tcase, one_thread_at_a_time_has_it);
     tcase_add_test(tcase, twin_without_it_threads_meet);
     tcase_add_test(tcase, held_one_is_not_got_and_errno_is_kept);

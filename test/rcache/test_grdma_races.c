@@ -438,7 +438,7 @@ int main(void)
 {
     Suite *suite = suite_create("grdma_races");
     TCase *tests = tcase_create("races");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, write_to_freed_memory_and_second_free_are_faults);
     tcase_add_test(tests, last_reference_given_back_during_destruction_ends_its_registration_once);

@@ -311,7 +311,7 @@ int main(void)
 {
     Suite *suite = suite_create("grdma_threads");
     TCase *tests = tcase_create("threads");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_test(tests, registration_between_callback_and_system_call_is_not_stale);
     tcase_add_test(tests, without_a_window_it_would_be);

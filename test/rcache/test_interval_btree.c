@@ -422,7 +422,7 @@ int main(void)
 {
     Suite *suite = suite_create("interval_btree");
     TCase *tcase = tcase_create("interval_btree");
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 240);
     tcase_add_loop_test(tcase, random_operations_agree_with_a_list, 0, (int) (sizeof(scales) / sizeof(scales[0])));
     tcase_add_test(tcase, nodes_fill_whatever_the_order);
     tcase_add_test(tcase, bad_intervals_are_refused);

@@ -201,7 +201,7 @@ int main(void)
     Suite *suite = suite_create("interval_index");
     TCase *tcase = tcase_create("index");
 
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 240);
     tcase_add_test(tcase, answers_are_those_of_one_set);
     tcase_add_test(tcase, short_lived_intervals_do_not_reach_the_tree);
     tcase_add_test(tcase, what_is_no_interval_or_has_no_room_is_refused);

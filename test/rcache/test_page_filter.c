@@ -444,7 +444,7 @@ int main(void)
 {
     Suite *suite = suite_create("page_filter");
     TCase *tcase = tcase_create("page_filter");
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 240);
     tcase_add_loop_test(tcase, counted_regions_are_found, 0, 3);
     tcase_add_test(tcase, counted_regions_are_found_in_a_full_table);
     tcase_add_test(tcase, a_region_removed_once_too_often_is_missed);

@@ -402,7 +402,7 @@ int main(void)
 {
     Suite *suite = suite_create("rcache_limits");
     TCase *tests = tcase_create("limits");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 240);
     tcase_add_test(tests, all_of_the_bound_can_be_had);
     tcase_add_test(tests, idle_registration_of_another_cache_gives_way);
     tcase_add_test(tests, without_a_bound_it_stays);

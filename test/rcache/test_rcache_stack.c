@@ -187,7 +187,7 @@ int main(void)
 {
     Suite *suite = suite_create("rcache_stack");
     TCase *tests = tcase_create("stacks");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_test(tests, same_stack_has_the_same_number);
     tcase_add_test(tests, stacks_that_differ_in_one_outer_call_have_different_numbers);
     tcase_add_test(tests, full_table_is_said_to_be_full);

@@ -475,7 +475,7 @@ int main(void)
 {
     Suite *suite = suite_create("rcache_stats");
     TCase *tests = tcase_create("figures");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, new_cache_begins_at_zero_with_its_names);
     tcase_add_test(tests, long_names_are_cut_and_short_ones_leave_nothing_behind);

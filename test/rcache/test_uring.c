@@ -398,7 +398,7 @@ int main(void)
     }
     Suite *suite = suite_create("uring");
     TCase *tests = tcase_create("pinned pages");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_test(tests, after_release_the_new_pages_are_sent);
     tcase_add_test(tests, without_hooks_the_old_pages_are_sent);
     tcase_add_test(tests, without_hooks_nothing_is_cached_unless_forced);

@@ -344,7 +344,7 @@ int main(void)
     Suite *suite = suite_create("uring_rings");
     TCase *tests = tcase_create("rings and slots");
     tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 240);
     tcase_add_loop_test(tests, many_are_ended_in_whatever_order_they_come, 0, 4);
     tcase_add_test(tests, those_between_the_ended_ones_stay);
     tcase_add_test(tests, fork_child_ends_none_of_its_parents);

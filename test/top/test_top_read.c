@@ -224,7 +224,7 @@ int main(void)
 {
     Suite *suite = suite_create("top_read");
     TCase *tests = tcase_create("reading");
-    tcase_set_timeout(tests, 120);
+    tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, sound_header_is_taken);
     tcase_add_test(tests, another_version_is_refused_by_number);

@@ -539,7 +539,7 @@ int main(void)
     TCase *all[] = { faults, heard, ranges, waits };
 
     for (int i = 0; i < 4; i++) {
-        tcase_set_timeout(all[i], 60); /* A hang, not a busy machine. */
+        tcase_set_timeout(all[i], 240); /* A hang, not a busy machine. */
     }
     tcase_add_loop_test(faults, page_faults_of_watched_memory_are_as_ever, 0, KINDS);
     tcase_add_test(faults, watched_memory_still_gets_huge_pages);

@@ -157,7 +157,7 @@ int main(void)
     Suite *suite = suite_create("userfaultfd_moves");
     TCase *moves = tcase_create("moves");
 
-    tcase_set_timeout(moves, 60);
+    tcase_set_timeout(moves, 240);
     tcase_add_loop_test(moves, mappings_with_a_watched_one_move_as_ever, 0, 2);
     tcase_add_test(moves, twin_that_hears_it_afterwards_moves_half);
     tcase_add_test(moves, mappings_that_another_thread_watches_meanwhile_move_as_ever);

@@ -285,7 +285,7 @@ int main(void)
     Suite *suite = suite_create("userfaultfd_units");
     TCase *units = tcase_create("units");
 
-    tcase_set_timeout(units, 60);
+    tcase_set_timeout(units, 240);
     const int lack_count = (int) (sizeof(lacks) / sizeof(lacks[0]));
 
     tcase_add_loop_test(units, reason_is_told_when_asked_for, 0, lack_count);
