@@ -10,7 +10,7 @@
 #include "test/children.h"
 #include "test/rcache/grdma_fixture.h"
 
-#define CHILDREN (IS_THREAD_SANITIZED ? 100 : 300) /* There, a fork takes 20 ms. */
+#define CHILDREN (IS_SANITIZED ? 100 : 300) /* There, a fork takes 20 ms. */
 
 static void ignore_message(mca_base_log_level_t level, const char *message, void *arg)
 {
