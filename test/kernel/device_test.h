@@ -116,6 +116,20 @@ static bool (*const ways[])(char *at) = {
 };
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
 
+/* ---- Changes by others ---- */
+
+/** Another task's. For in_child(). */
+static inline int child_truncates(int file)
+{
+    return ftruncate(file, 0);
+}
+
+static inline void *unmaps_later(void *at)
+{
+    usleep(50000);
+    return munmap(at, PAGE) == 0 ? NULL : at;
+}
+
 /* ---- Ways that change nothing ---- */
 
 static inline void keep_pages(char *at)
@@ -176,6 +190,28 @@ static inline int fd_of_the_dead(int (*open_and_watch)(void))
     close(pair[0]);
     close(pair[1]);
     return fd;
+}
+
+/* ---- Signals, and poll() ---- */
+
+static atomic_int signals; /* That have come. */
+
+static inline void count_signal(int number)
+{
+    (void) number;
+    atomic_fetch_add(&signals, 1);
+}
+
+static inline void count_signals(int number)
+{
+    struct sigaction action = { .sa_handler = count_signal };
+    ck_assert_int_eq(sigaction(number, &action, NULL), 0);
+}
+
+static inline int poll_of(int fd)
+{
+    struct pollfd one = { .fd = fd, .events = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM };
+    return poll(&one, 1, 0) < 0 ? -1 : one.revents;
 }
 
 /* ---- Lines of /proc/self/maps ---- */

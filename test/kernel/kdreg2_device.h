@@ -63,12 +63,6 @@ static inline void expect_event(int fd, char *at, size_t length, uint64_t cookie
     ck_assert_uint_eq(event.cookie, cookie);
 }
 
-static inline int poll_of(int fd)
-{
-    struct pollfd one = { .fd = fd, .events = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM };
-    return poll(&one, 1, 0) < 0 ? -1 : one.revents;
-}
-
 static inline void set_parameter(const char *name, const char *value)
 {
     char path[128];
@@ -78,12 +72,7 @@ static inline void set_parameter(const char *name, const char *value)
     close(fd);
 }
 
-/* ---- In children and other threads ---- */
-
-static inline int child_truncates(int file)
-{
-    return ftruncate(file, 0);
-}
+/* ---- In children ---- */
 
 static inline int child_is_refused(int fd)
 {
@@ -105,26 +94,6 @@ static inline int open_and_monitor(void)
     configure(fd, 8);
     monitor(fd, pages_new(1), PAGE, 1);
     return fd;
-}
-
-static inline int child_execs(int unused)
-{
-    (void) unused;
-    int fd = open_and_monitor();
-    fcntl(fd, F_SETFD, 0);
-    execl("/bin/true", "true", (char *) NULL);
-    return 1;
-}
-
-static inline void *unmaps_later(void *at)
-{
-    usleep(50000);
-    return munmap(at, PAGE) == 0 ? NULL : at;
-}
-
-static inline void nothing_signal(int number)
-{
-    (void) number;
 }
 
 #endif

@@ -3,6 +3,7 @@
  * region and its event look like from outside. Races are in test_kdreg2_races.c. Run
  * by make check-vm in the guest; without the device it is skipped.
  */
+#include "test/kernel/device_scenes.h"
 #include "test/kernel/kdreg2_device.h"
 
 /* ---- Opening ---- */
@@ -322,6 +323,7 @@ START_TEST(a_full_queue_stops_reading_until_flush)
         *at = 1;
     }
     ck_assert_uint_eq(status->pending_events, 2);
+    ck_assert_uint_eq(status->total_events, 2); /* What is lost is not counted. */
     ck_assert_fails(read(fd, &event, sizeof(event)), ENOSPC);
     ck_assert_int_eq(poll_of(fd), POLLIN | POLLRDNORM);
     ck_assert_int_eq(ioctl(fd, KDREG2_FLUSH), 0);
@@ -344,8 +346,7 @@ START_TEST(a_reader_waits_for_an_event_or_a_signal)
     pthread_create(&thread, NULL, unmaps_later, at);
     expect_event(fd, at, PAGE, 5);
     pthread_join(thread, NULL);
-    struct sigaction action = { .sa_handler = nothing_signal };
-    sigaction(SIGALRM, &action, NULL);
+    count_signals(SIGALRM);
     ualarm(50000, 0);
     struct kdreg2_event event;
     ck_assert_fails(read(fd, &event, sizeof(event)), EINTR);
@@ -366,32 +367,27 @@ START_TEST(poll_says_when_there_are_events)
 }
 END_TEST
 
-/* ---- Other processes ---- */
+/* ---- Other processes: device_scenes.h ---- */
 
-START_TEST(a_fork_child_has_no_use_of_the_descriptor)
+static int open_and_configure(void)
 {
     int fd = kdreg2_fd();
+    configure(fd, 4);
+    return fd;
+}
+
+static bool monitors(int fd, char *at)
+{
     const volatile struct kdreg2_status *status = configure(fd, 4);
-    in_child(child_is_refused, fd);
-    ck_assert_uint_eq(status->active_regions, 0);
-    char *at = pages_new(1);
-    ck_assert(holds(status, monitor(fd, at, PAGE, 1)));
+    return status->active_regions == 0 && holds(status, monitor(fd, at, PAGE, 1));
 }
-END_TEST
 
-START_TEST(a_descriptor_outlives_its_opener)
-{
-    int fd = fd_of_the_dead(open_and_monitor);
-    ck_assert_int_eq(child_is_refused(fd), 0);
-    ck_assert_int_eq(close(fd), 0);
-}
-END_TEST
-
-START_TEST(exec_takes_the_memory_of_a_context_away)
-{
-    in_child(child_execs, -1);
-}
-END_TEST
+static const device_calls_t device = {
+    .open = open_and_configure,
+    .open_and_watch = open_and_monitor,
+    .is_refused = child_is_refused,
+    .watches = monitors,
+};
 
 static Suite *suite(void)
 {
@@ -419,9 +415,7 @@ static Suite *suite(void)
     tcase_add_test(events, a_full_queue_stops_reading_until_flush);
     tcase_add_test(events, a_reader_waits_for_an_event_or_a_signal);
     tcase_add_test(events, poll_says_when_there_are_events);
-    tcase_add_test(others, a_fork_child_has_no_use_of_the_descriptor);
-    tcase_add_test(others, a_descriptor_outlives_its_opener);
-    tcase_add_test(others, exec_takes_the_memory_of_a_context_away);
+    add_process_scenes(others);
     suite_add_tcase(s, open);
     suite_add_tcase(s, config);
     suite_add_tcase(s, regions);

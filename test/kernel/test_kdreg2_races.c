@@ -3,34 +3,16 @@
  * read, FLUSH, open and close. What must hold is looked at from outside; what the kernel
  * says in its log is looked at by test/vm. Rounds are few: the guest is emulated.
  */
+#include "test/kernel/device_threads.h"
 #include "test/kernel/kdreg2_device.h"
 
 static int shared_fd;
 static const volatile struct kdreg2_status *status;
-static atomic_bool stop;
 static atomic_ulong cookies, monitored, read_events;
 
 static uint64_t new_cookie(void)
 {
     return atomic_fetch_add(&cookies, 1) + 1;
-}
-
-static void start(pthread_t *threads, int count, void *(*run)(void *), void *argument)
-{
-    atomic_store(&stop, false);
-    for (int i = 0; i < count; i++) {
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, run, argument), 0);
-    }
-}
-
-static void join(pthread_t *threads, int count)
-{
-    atomic_store(&stop, true);
-    for (int i = 0; i < count; i++) {
-        void *failed = NULL;
-        pthread_join(threads[i], &failed);
-        ck_assert_ptr_null(failed);
-    }
 }
 
 /* ---- The threads ---- */
@@ -50,20 +32,11 @@ static void *watcher(void *at)
 {
     while (!atomic_load(&stop)) {
         uint64_t cookie = new_cookie();
-        struct kdreg2_params params = monitor(shared_fd, at, 4 * PAGE, cookie);
+        struct kdreg2_params params = monitor(shared_fd, at, SHARED_PAGES * PAGE, cookie);
         atomic_fetch_add(&monitored, 1);
         if (unmonitor(shared_fd, cookie, params) != 0) {
             return at;
         }
-    }
-    return NULL;
-}
-
-static void *discarder(void *at)
-{
-    while (!atomic_load(&stop)) {
-        memset(at, 1, 4 * PAGE);
-        madvise(at, 4 * PAGE, MADV_DONTNEED);
     }
     return NULL;
 }
@@ -73,7 +46,7 @@ static void *opener(void *at)
     while (!atomic_load(&stop)) {
         int fd = kdreg2_fd();
         const volatile struct kdreg2_status *mine = configure(fd, 8);
-        monitor(fd, at, 4 * PAGE, 1);
+        monitor(fd, at, SHARED_PAGES * PAGE, 1);
         (void) mine->total_events;
         close(fd);
     }
@@ -106,11 +79,11 @@ static void drain(void)
 
 START_TEST(a_change_is_seen_when_the_call_returns_whatever_others_do)
 {
-    char *others = pages_new(4);
+    char *others = pages_new(SHARED_PAGES);
     pthread_t threads[3];
-    start(threads, 1, reader, NULL);
-    start(threads + 1, 1, watcher, others);
-    start(threads + 2, 1, discarder, others);
+    start_threads(threads, 1, reader, NULL);
+    start_threads(threads + 1, 1, watcher, others);
+    start_threads(threads + 2, 1, discarder, others);
     for (int round = 0; round < 500; round++) {
         char *at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         *at = 1;
@@ -119,7 +92,7 @@ START_TEST(a_change_is_seen_when_the_call_returns_whatever_others_do)
         ck_assert(lose_munmap(at));
         ck_assert(!holds(status, params));
     }
-    join(threads, 3);
+    join_threads(threads, 3);
     drain();
     ck_assert_uint_eq(status->pending_events, 0);
     ck_assert_uint_eq(status->active_regions, 0);
@@ -131,27 +104,27 @@ END_TEST
 START_TEST(opening_and_closing_under_releases_leaves_nothing)
 {
     int before = mappings_of("[kdreg2]");
-    char *at = pages_new(4);
+    char *at = pages_new(SHARED_PAGES);
     pthread_t threads[4];
-    start(threads, 2, opener, at);
-    start(threads + 2, 2, discarder, at);
+    start_threads(threads, 2, opener, at);
+    start_threads(threads + 2, 2, discarder, at);
     usleep(700000);
-    join(threads, 4);
+    join_threads(threads, 4);
     ck_assert_int_eq(mappings_of("[kdreg2]"), before);
 }
 END_TEST
 
 START_TEST(everything_at_once_ends_with_nothing_active)
 {
-    char *at = pages_new(4);
+    char *at = pages_new(SHARED_PAGES);
     pthread_t threads[6];
-    start(threads, 1, reader, NULL);
-    start(threads + 1, 2, watcher, at);
-    start(threads + 3, 1, discarder, at);
-    start(threads + 4, 1, flusher, NULL);
-    start(threads + 5, 1, opener, at);
+    start_threads(threads, 1, reader, NULL);
+    start_threads(threads + 1, 2, watcher, at);
+    start_threads(threads + 3, 1, discarder, at);
+    start_threads(threads + 4, 1, flusher, NULL);
+    start_threads(threads + 5, 1, opener, at);
     usleep(1000000);
-    join(threads, 6);
+    join_threads(threads, 6);
     drain();
     ck_assert_uint_gt(atomic_load(&monitored), 10);
     ck_assert_uint_eq(status->active_regions, 0);
@@ -189,12 +162,12 @@ static int child_exits_under_load(int unused)
 {
     (void) unused;
     set_up();
-    char *at = pages_new(4);
+    char *at = pages_new(SHARED_PAGES);
     pthread_t threads[4];
-    start(threads, 1, reader, NULL);
-    start(threads + 1, 1, watcher, at);
-    start(threads + 2, 1, discarder, at);
-    start(threads + 3, 1, exits_later, NULL);
+    start_threads(threads, 1, reader, NULL);
+    start_threads(threads + 1, 1, watcher, at);
+    start_threads(threads + 2, 1, discarder, at);
+    start_threads(threads + 3, 1, exits_later, NULL);
     pause();
     return 1;
 }

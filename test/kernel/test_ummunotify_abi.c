@@ -3,6 +3,8 @@
  * what events look like, and threads that do everything at once. Run by make check-vm
  * in the guest; without the device it is skipped.
  */
+#include "test/kernel/device_scenes.h"
+#include "test/kernel/device_threads.h"
 #include "test/kernel/ummunotify_device.h"
 
 /* ---- Opening and mapping ---- */
@@ -227,20 +229,6 @@ START_TEST(a_read_that_cannot_deliver_loses_nothing)
 }
 END_TEST
 
-static atomic_int signals;
-
-static void count_signal(int number)
-{
-    (void) number;
-    atomic_fetch_add(&signals, 1);
-}
-
-static void catch (int number)
-{
-    struct sigaction action = { .sa_handler = count_signal };
-    ck_assert_int_eq(sigaction(number, &action, NULL), 0);
-}
-
 START_TEST(a_reader_waits_for_an_event_or_a_signal)
 {
     int fd = open(ummunotify_path(), O_RDONLY | O_CLOEXEC);
@@ -251,7 +239,7 @@ START_TEST(a_reader_waits_for_an_event_or_a_signal)
     event_t events[2];
     ck_assert_int_eq(read_events(fd, events, 2), 2);
     pthread_join(thread, NULL);
-    catch (SIGALRM);
+    count_signals(SIGALRM);
     ualarm(50000, 0);
     ck_assert_fails(read_events(fd, events, 2), EINTR);
 }
@@ -261,7 +249,7 @@ START_TEST(a_signal_tells_who_has_asked_for_one)
 {
     int fd = ummunotify_fd();
     char *at = pages_new(2);
-    catch (SIGIO);
+    count_signals(SIGIO);
     ck_assert_int_eq(fcntl(fd, F_SETOWN, getpid()), 0);
     ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC), 0);
     ck_assert_int_eq(watch(fd, at, PAGE, 9), 0);
@@ -273,30 +261,26 @@ START_TEST(a_signal_tells_who_has_asked_for_one)
 }
 END_TEST
 
-/* ---- Other processes ---- */
+/* ---- Other processes: device_scenes.h ---- */
 
-START_TEST(a_fork_child_has_no_use_of_the_descriptor)
+static int open_and_map(void)
 {
     int fd = ummunotify_fd();
     (void) counter_of(fd);
-    in_child(child_is_refused, fd);
-    ck_assert_int_eq(watch(fd, pages_new(1), PAGE, 1), 0);
+    return fd;
 }
-END_TEST
 
-START_TEST(a_descriptor_outlives_its_opener)
+static bool watches(int fd, char *at)
 {
-    int fd = fd_of_the_dead(open_and_watch);
-    ck_assert_int_eq(child_is_refused(fd), 0);
-    ck_assert_int_eq(close(fd), 0);
+    return watch(fd, at, PAGE, 1) == 0;
 }
-END_TEST
 
-START_TEST(exec_takes_the_memory_of_a_context_away)
-{
-    in_child(child_execs, -1);
-}
-END_TEST
+static const device_calls_t device = {
+    .open = open_and_map,
+    .open_and_watch = open_and_watch,
+    .is_refused = child_is_refused,
+    .watches = watches,
+};
 
 START_TEST(many_contexts_are_all_told)
 {
@@ -318,7 +302,6 @@ END_TEST
 /* ---- Races ---- */
 
 static int shared_fd;
-static atomic_bool stop;
 static atomic_ulong cookies = 1000;
 
 static void *reader(void *unused)
@@ -335,18 +318,9 @@ static void *watcher(void *at)
 {
     while (!atomic_load(&stop)) {
         uint64_t cookie = atomic_fetch_add(&cookies, 1);
-        if (watch(shared_fd, at, 4 * PAGE, cookie) != 0 || unwatch(shared_fd, cookie) != 0) {
+        if (watch(shared_fd, at, SHARED_PAGES * PAGE, cookie) != 0 || unwatch(shared_fd, cookie) != 0) {
             return at;
         }
-    }
-    return NULL;
-}
-
-static void *discarder(void *at)
-{
-    while (!atomic_load(&stop)) {
-        memset(at, 1, 4 * PAGE);
-        madvise(at, 4 * PAGE, MADV_DONTNEED);
     }
     return NULL;
 }
@@ -356,7 +330,7 @@ static void *opener(void *at)
     while (!atomic_load(&stop)) {
         int fd = ummunotify_fd();
         const volatile uint64_t *counter = counter_of(fd);
-        if (watch(fd, at, 4 * PAGE, 1) != 0 || munmap((void *) (uintptr_t) counter, PAGE) != 0) {
+        if (watch(fd, at, SHARED_PAGES * PAGE, 1) != 0 || munmap((void *) (uintptr_t) counter, PAGE) != 0) {
             return at;
         }
         close(fd);
@@ -371,10 +345,10 @@ START_TEST(a_change_is_seen_when_the_call_returns_whatever_others_do)
     shared_fd = ummunotify_fd();
     int fd = ummunotify_fd();
     const volatile uint64_t *counter = counter_of(fd);
-    char *others = pages_new(4);
+    char *others = pages_new(SHARED_PAGES);
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) {
-        pthread_create(&threads[i], NULL, runs[i], others);
+        start_threads(&threads[i], 1, runs[i], others);
     }
     for (unsigned round = 1; round <= 500; round++) {
         char *at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -388,12 +362,7 @@ START_TEST(a_change_is_seen_when_the_call_returns_whatever_others_do)
         ck_assert_uint_eq(events[0].user_cookie_counter, round);
         ck_assert_int_eq(unwatch(fd, round), 0);
     }
-    atomic_store(&stop, true);
-    for (int i = 0; i < THREADS; i++) {
-        void *failed = NULL;
-        pthread_join(threads[i], &failed);
-        ck_assert_ptr_null(failed);
-    }
+    join_threads(threads, THREADS);
 }
 END_TEST
 
@@ -417,9 +386,7 @@ static Suite *suite(void)
     tcase_add_test(reads, a_read_that_cannot_deliver_loses_nothing);
     tcase_add_test(reads, a_reader_waits_for_an_event_or_a_signal);
     tcase_add_test(reads, a_signal_tells_who_has_asked_for_one);
-    tcase_add_test(others, a_fork_child_has_no_use_of_the_descriptor);
-    tcase_add_test(others, a_descriptor_outlives_its_opener);
-    tcase_add_test(others, exec_takes_the_memory_of_a_context_away);
+    add_process_scenes(others);
     tcase_add_test(others, many_contexts_are_all_told);
     tcase_add_test(others, a_change_is_seen_when_the_call_returns_whatever_others_do);
     suite_add_tcase(s, open);

@@ -67,18 +67,7 @@ static inline void expect_last(const event_t *event, uint64_t counter)
     ck_assert_uint_eq(event->user_cookie_counter, counter);
 }
 
-static inline int poll_of(int fd)
-{
-    struct pollfd one = { .fd = fd, .events = POLLIN | POLLRDNORM };
-    return poll(&one, 1, 0) < 0 ? -1 : one.revents;
-}
-
-/* ---- In children and other threads ---- */
-
-static inline int child_truncates(int file)
-{
-    return ftruncate(file, 0);
-}
+/* ---- In children ---- */
 
 static inline int child_is_refused(int fd)
 {
@@ -97,20 +86,6 @@ static inline int open_and_watch(void)
     int fd = ummunotify_fd();
     (void) counter_of(fd);
     return watch(fd, pages_new(1), PAGE, 1) == 0 ? fd : -1;
-}
-
-static inline int child_execs(int unused)
-{
-    (void) unused;
-    fcntl(open_and_watch(), F_SETFD, 0);
-    execl("/bin/true", "true", (char *) NULL);
-    return 1;
-}
-
-static inline void *unmaps_later(void *at)
-{
-    usleep(50000);
-    return munmap(at, PAGE) == 0 ? NULL : at;
 }
 
 #endif

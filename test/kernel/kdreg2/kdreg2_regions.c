@@ -122,10 +122,10 @@ static void end_region(struct kdreg2_context *context, struct region *region)
 	struct kdreg2_region *ended = container_of(region, struct kdreg2_region, region);
 
 	take_out(context, ended);
-	context->total++;
 	if (context->pending < context->max_regions) {
 		list_add_tail(&region->event, &context->events);
 		context->pending++;
+		context->total++;	/* not of those that are lost: their words alone tell */
 		return;
 	}
 	context->overflowed = true;

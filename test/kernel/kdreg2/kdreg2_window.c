@@ -11,10 +11,10 @@
 #include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/version.h>
 #include <linux/vmalloc.h>
 
 #include "kdreg2.h"
+#include "read_only.h"
 
 /* What the nameless file has, and frees in the end. */
 struct window_memory {
@@ -43,15 +43,10 @@ static int window_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	const struct window_memory *of = file->private_data;
 
-	if (vma->vm_pgoff || vma_pages(vma) > of->pages || vma->vm_flags & VM_WRITE)
+	if (vma->vm_pgoff || vma_pages(vma) > of->pages)
 		return -EINVAL;
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP, VM_MAYWRITE);
-#else
-	vma->vm_flags = (vma->vm_flags | VM_DONTEXPAND | VM_DONTDUMP) & ~VM_MAYWRITE;
-#endif
 	vma->vm_ops = &window_vm_ops;
-	return 0;
+	return map_read_only(vma);
 }
 
 static struct window_memory *memory_new(unsigned long size)

@@ -10,8 +10,8 @@
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/version.h>
 
+#include "read_only.h"
 #include "ummunotify.h"
 
 static bool foreign(const struct ummunotify_context *context)
@@ -138,17 +138,14 @@ static int ummunotify_fasync(int fd, struct file *file, int on)
 static int ummunotify_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct ummunotify_context *context = file->private_data;
+	int ret;
 
 	if (foreign(context))
 		return -EBADF;
-	if (vma->vm_pgoff || vma_pages(vma) != 1 || vma->vm_flags & VM_WRITE)
+	if (vma->vm_pgoff || vma_pages(vma) != 1)
 		return -EINVAL;
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP, VM_MAYWRITE);
-#else
-	vma->vm_flags = (vma->vm_flags | VM_DONTEXPAND | VM_DONTDUMP) & ~VM_MAYWRITE;
-#endif
-	return vm_insert_page(vma, vma->vm_start, context->page);
+	ret = map_read_only(vma);
+	return ret ? ret : vm_insert_page(vma, vma->vm_start, context->page);
 }
 
 static long exchange_features(void __user *arg)
