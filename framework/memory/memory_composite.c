@@ -135,11 +135,38 @@ bool opal_memory_base_valid(void *base, size_t len, const opal_memory_watch_t *w
     return true;
 }
 
+/* ---- What is promised --------------------------------------------------------------------------- */
+
+static opal_memory_base_promise_t promise_of(const opal_memory_base_active_t *active)
+{
+    return active->module == NULL
+               ? (opal_memory_base_promise_t){ .support = active->plain_support }
+               : (opal_memory_base_promise_t){ .support = active->module->support, .sees = active->module->sees };
+}
+
 uint64_t opal_memory_base_sees(void)
 {
     uint64_t sees = 0;
     for (size_t i = 0; i < opal_memory_base_active_count; i++) {
-        sees |= opal_memory_base_active[i].module == NULL ? 0 : opal_memory_base_active[i].module->sees;
+        sees |= promise_of(&opal_memory_base_active[i]).sees;
     }
     return sees;
+}
+
+bool opal_memory_base_sees_all(uint64_t bits)
+{
+    for (size_t i = 0; i < opal_memory_base_active_count; i++) {
+        if ((bits & ~promise_of(&opal_memory_base_active[i]).sees) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t opal_memory_base_promises(opal_memory_base_promise_t *promises, size_t room)
+{
+    for (size_t i = 0; i < opal_memory_base_active_count && i < room; i++) {
+        promises[i] = promise_of(&opal_memory_base_active[i]);
+    }
+    return opal_memory_base_active_count;
 }

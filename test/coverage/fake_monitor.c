@@ -22,7 +22,8 @@ static int is(const char *mode)
     return strcmp(how, mode) == 0;
 }
 
-/* Promises all but to come before the release. */
+/* Promises all but to come before the release. "early" promises that, too. "sum" has two mechanisms, of which one promises to
+ * come before, but no row of this file's tests. */
 static int start(const char *mode, coverage_event_fn_t *event, int argc, char **argv, coverage_claims_t *claims,
                  char *reason, size_t reason_size)
 {
@@ -37,8 +38,16 @@ static int start(const char *mode, coverage_event_fn_t *event, int argc, char **
         abort();
     }
     snprintf(claims->version, sizeof(claims->version), "%s", "1.2.3");
-    claims->support = is("unclaimed") ? 0 : UINT32_MAX;
-    claims->sees = is("early") ? UINT64_MAX : UINT64_MAX & ~UINT64_C(1);
+    claims->promise[0].support = is("unclaimed") ? 0 : UINT32_MAX;
+    claims->promise[0].sees = is("early") ? UINT64_MAX : UINT64_MAX & ~UINT64_C(1);
+    if (is("sum")) {
+        claims->promise[1] = (coverage_promise_t){ .support = UINT32_MAX, .sees = 1 };
+    } else if (is("halves")) {
+        claims->promise[0] = (coverage_promise_t){ .support = UINT32_MAX };
+        claims->promise[1] = (coverage_promise_t){ .sees = UINT64_MAX };
+    } else if (is("early-sum")) {
+        claims->promise[COVERAGE_PROMISES_MAX - 1] = (coverage_promise_t){ UINT32_MAX, UINT64_MAX };
+    }
     return 0;
 }
 
@@ -66,7 +75,7 @@ static void poll_events(void)
     } else if (is("pieces")) {
         deliver(watched, watched_length / 2);
         deliver(watched + watched_length / 2, watched_length - watched_length / 2);
-    } else if (is("whole") || is("early")) {
+    } else if (is("whole") || is("early") || is("sum") || is("early-sum")) {
         deliver(watched, watched_length);
     }
 }

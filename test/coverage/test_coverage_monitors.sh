@@ -33,6 +33,10 @@ broken_promises_are_told() {
     gives 1 partial half munmap all
     gives 1 partial ragged munmap all
     gives 1 late early munmap all
+    # Mechanisms promise each by itself; that they promise together what none does, is no promise.
+    gives 0 late sum munmap all
+    gives 1 late early-sum munmap all
+    gives 0 missed halves munmap all
     gives 1 failed crash munmap all
     run 1 --monitor "$fake:half" --row munmap
     has '^munmap .* partial 50 % ! *$'
@@ -50,7 +54,7 @@ monitors_that_cannot_run_say_why() {
     run 0 --monitor "$fake:crash-at-start" --row munmap
     has 'not possible here: it crashes when it starts'
     run 0 --monitor "$top_builddir/test/coverage/.libs/old_monitor.so" --row munmap
-    has 'not possible here: .*is for version 0 of the interface, not 1$'
+    has 'not possible here: .*is for version 0 of the interface, not 2$'
     echo "no shared object" > "$work/broken.so"
     run 0 --monitor "$work/broken.so" --row munmap
     has 'not possible here: .*broken.so'

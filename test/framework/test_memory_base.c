@@ -110,6 +110,7 @@ static opal_memory_base_module_t polled_module = {
     .counter = &counter,
     .watch = polled_watch,
     .valid = polled_valid,
+    .support = OPAL_MEMORY_FREE_SUPPORT,
     .sees = OPAL_MEMORY_SEES_RAW,
 };
 static opal_memory_base_module_t pushed_module = {
@@ -310,6 +311,38 @@ START_TEST(slow_validity_is_asked_of_those_that_need_it)
 }
 END_TEST
 
+/* One sees instructions anywhere, the other one before: neither sees both. */
+START_TEST(components_promise_each_by_itself)
+{
+    opal_memory_base_promise_t promises[3] = { { 0, 0 } };
+    use_both();
+    ck_assert(opal_memory_base_sees_all(OPAL_MEMORY_SEES_RAW));
+    ck_assert(opal_memory_base_sees_all(OPAL_MEMORY_SEES_BEFORE));
+    ck_assert(!opal_memory_base_sees_all(OPAL_MEMORY_SEES_RAW | OPAL_MEMORY_SEES_BEFORE));
+    ck_assert(!opal_memory_base_sees_all(OPAL_MEMORY_SEES_FILE));
+    ck_assert_uint_eq(opal_memory_base_promises(promises, 3), 2);
+    ck_assert_uint_eq(promises[0].sees, OPAL_MEMORY_SEES_BEFORE);
+    ck_assert_uint_eq(promises[1].sees, OPAL_MEMORY_SEES_RAW);
+    ck_assert_int_eq(promises[1].support, OPAL_MEMORY_FREE_SUPPORT);
+    promises[1].sees = 0;
+    ck_assert_uint_eq(opal_memory_base_promises(promises, 1), 2);
+    ck_assert_uint_eq(promises[1].sees, 0); /* There was room for one. */
+}
+END_TEST
+
+START_TEST(a_component_without_a_module_promises_what_it_has_set)
+{
+    opal_memory_base_promise_t promise = { 0, 1 };
+    ck_assert(!opal_memory_base_sees_all(0)); /* There is none. */
+    use_both();
+    opal_memory_base_active[0] =
+        (opal_memory_base_active_t){ &pushed_component, NULL, OPAL_MEMORY_MUNMAP_SUPPORT };
+    ck_assert_uint_eq(opal_memory_base_promises(&promise, 1), 2);
+    ck_assert_int_eq(promise.support, OPAL_MEMORY_MUNMAP_SUPPORT);
+    ck_assert_uint_eq(promise.sees, 0);
+}
+END_TEST
+
 START_TEST(cookies_are_never_used_twice)
 {
     uint64_t last = 0;
@@ -337,6 +370,8 @@ int main(void)
     tcase_add_test(tests, failed_watch_leaves_nothing_behind);
     tcase_add_test(tests, watch_without_components_always_holds);
     tcase_add_test(tests, slow_validity_is_asked_of_those_that_need_it);
+    tcase_add_test(tests, components_promise_each_by_itself);
+    tcase_add_test(tests, a_component_without_a_module_promises_what_it_has_set);
     tcase_add_test(tests, cookies_are_never_used_twice);
     suite_add_tcase(suite, tests);
     return test_run(suite);

@@ -129,7 +129,7 @@ bool stress_is_quiet(uintptr_t page, uint64_t since)
 
 bool stress_sees(uint64_t bits)
 {
-    return stress_options.expect_errors || (opal_memory_base_sees() & bits) == bits;
+    return stress_options.expect_errors || opal_memory_base_sees_all(bits);
 }
 
 /* ---- Frames ------------------------------------------------------------------------------------- */

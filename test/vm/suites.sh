@@ -9,19 +9,21 @@ set -u
 # =FUNCTION.
 table() {
     cat << 'TABLE'
-kdreg2-driver       kdreg2     -          test/kernel/test_kdreg2_*
-kdreg               kdreg2     -          test/kdreg/test_kdreg*
-rcache-kdreg        kdreg2     kdreg      test/rcache/test_*
-coverage-kdreg      kdreg2     kdreg      =coverage
-programs-kdreg      kdreg2     kdreg      =programs
-coverage-linux      -          linux      =coverage
-ummunotify-driver   ummunotify -          test/kernel/test_ummunotify_*
-ummunotify          ummunotify -          test/ummunotify/test_ummunotify*
-rcache-ummunotify   ummunotify ummunotify test/rcache/test_*
-coverage-ummunotify ummunotify ummunotify =coverage
-verbs               -          -          =verbs
-rcache-linux        -          linux      test/rcache/test_*
-userfaultfd         -          -          =userfaultfd
+kdreg2-driver             kdreg2     -                test/kernel/test_kdreg2_*
+kdreg                     kdreg2     -                test/kdreg/test_kdreg*
+rcache-kdreg              kdreg2     kdreg            test/rcache/test_*
+coverage-kdreg            kdreg2     kdreg            =coverage
+programs-kdreg            kdreg2     kdreg            =programs
+coverage-linux            -          linux            =coverage
+coverage-linux-kdreg      kdreg2     linux+kdreg      =coverage
+ummunotify-driver         ummunotify -                test/kernel/test_ummunotify_*
+ummunotify                ummunotify -                test/ummunotify/test_ummunotify*
+rcache-ummunotify         ummunotify ummunotify       test/rcache/test_*
+coverage-ummunotify       ummunotify ummunotify       =coverage
+coverage-linux-ummunotify ummunotify linux+ummunotify =coverage
+verbs                     -          -                =verbs
+rcache-linux              -          linux            test/rcache/test_*
+userfaultfd               -          -                =userfaultfd
 TABLE
 }
 
@@ -54,7 +56,7 @@ component_environment() { # COMPONENT
     [ "$1" = - ] || export OPALMEM_MCA_memory="$1" OPALMEM_TEST_MEMORY="$1"
     # As many as the largest test registers: growing ends all registrations, by the driver's rules.
     unset OPALMEM_MCA_memory_kdreg_max_regions
-    [ "$1" != kdreg ] || export OPALMEM_MCA_memory_kdreg_max_regions=32768
+    case +$1+ in *+kdreg+*) export OPALMEM_MCA_memory_kdreg_max_regions=32768 ;; esac
     unset OPALMEM_TEST_KDREG_DEVICE OPALMEM_TEST_UMMUNOTIFY_DEVICE
     [ ! -c /dev/kdreg2 ] || export OPALMEM_TEST_KDREG_DEVICE=/dev/kdreg2
     [ ! -c /dev/ummunotify ] || export OPALMEM_TEST_UMMUNOTIFY_DEVICE=/dev/ummunotify

@@ -32,8 +32,8 @@ typedef struct coverage_row_t {
     coverage_kind_t kind;
     bool reference;   /**< One of the 71 that earlier measurements of UCX and Open MPI have. */
     unsigned target;  /**< Which range of the scene: coverage_expect(target, ...). */
-    uint32_t support; /**< A monitor that has all of these bits, and these, ... */
-    uint64_t sees;    /**< ... promises the row. */
+    uint32_t support; /**< A promise that has all of these bits, and these, ... */
+    uint64_t sees;    /**< ... is one of the row. */
     void (*play)(void);
 } coverage_row_t;
 
@@ -133,9 +133,10 @@ const char *coverage_proof_name(coverage_proof_t proof);
 typedef struct coverage_cell_t {
     coverage_verdict_t verdict;
     coverage_proof_t proof;
-    bool claimed;     /**< The monitor's bits promise the row. */
-    unsigned events;  /**< That overlap the range. */
-    unsigned covered; /**< Per cent of the bytes that events told of. */
+    bool claimed;        /**< A mechanism of the monitor's promises the row, ... */
+    bool claimed_before; /**< ... before the pages go. */
+    unsigned events;     /**< That overlap the range. */
+    unsigned covered;    /**< Per cent of the bytes that events told of. */
     coverage_event_t first;
     uintptr_t start; /**< The range; 0: unknown. */
     size_t length;
@@ -146,7 +147,7 @@ typedef struct coverage_cell_t {
 void coverage_judge(const coverage_row_t *row, const coverage_record_t *record, int status, coverage_cell_t *cell);
 
 /** Is a promise broken? */
-bool coverage_is_broken(const coverage_cell_t *cell, uint64_t sees);
+bool coverage_is_broken(const coverage_cell_t *cell);
 
 /* ---- Monitors (coverage_monitors.c) ----------------------------------------------------------- */
 

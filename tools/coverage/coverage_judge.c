@@ -116,18 +116,30 @@ static void judge_end(const coverage_record_t *record, int status, coverage_cell
     }
 }
 
-static bool is_claimed(const coverage_row_t *row, const coverage_claims_t *claims)
+static bool is_promised(const coverage_row_t *row, const coverage_promise_t *promise)
 {
-    return (row->support | row->sees) != 0 && (row->support & ~claims->support) == 0
-           && (row->sees & ~claims->sees) == 0;
+    return (row->support | row->sees) != 0 && (row->support & ~promise->support) == 0
+           && (row->sees & ~promise->sees) == 0;
+}
+
+/* Mechanisms that run together promise each by itself: what one sees anywhere, and another one before, is not seen
+ * anywhere before. */
+static void judge_claims(const coverage_row_t *row, const coverage_claims_t *claims, coverage_cell_t *cell)
+{
+    for (size_t i = 0; i < COVERAGE_PROMISES_MAX; i++) {
+        if (is_promised(row, &claims->promise[i])) {
+            cell->claimed = true;
+            cell->claimed_before |= (claims->promise[i].sees & OPAL_MEMORY_SEES_BEFORE) != 0;
+        }
+    }
 }
 
 void coverage_judge(const coverage_row_t *row, const coverage_record_t *record, int status, coverage_cell_t *cell)
 {
     *cell = (coverage_cell_t){ .proof = record->proof,
-                               .claimed = is_claimed(row, &record->claims),
                                .start = record->start,
                                .length = record->pages * COVERAGE_PAGE };
+    judge_claims(row, &record->claims, cell);
     if (record->stage == COVERAGE_STAGE_PLAYED && WIFEXITED(status)) {
         judge_played(row, record, cell);
     } else if (record->stage == COVERAGE_STAGE_NOT_POSSIBLE || record->stage == COVERAGE_STAGE_NO_MONITOR) {
@@ -138,14 +150,13 @@ void coverage_judge(const coverage_row_t *row, const coverage_record_t *record, 
     }
 }
 
-/* Late breaks the promise of those alone that promise to come before. */
-bool coverage_is_broken(const coverage_cell_t *cell, uint64_t sees)
+bool coverage_is_broken(const coverage_cell_t *cell)
 {
     switch (cell->verdict) {
     case COVERAGE_MISSED:
     case COVERAGE_PARTIAL:
     case COVERAGE_FAILED: return cell->claimed;
-    case COVERAGE_LATE: return cell->claimed && (sees & OPAL_MEMORY_SEES_BEFORE) != 0;
+    case COVERAGE_LATE: return cell->claimed_before;
     default: return false;
     }
 }

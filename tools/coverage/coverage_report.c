@@ -114,7 +114,7 @@ static void print_cell(const coverage_column_t *column, size_t row)
     } else {
         snprintf(text, sizeof(text), "%s", coverage_verdict_name(cell->verdict));
     }
-    if (coverage_is_broken(cell, column->claims.sees)) {
+    if (coverage_is_broken(cell)) {
         strcat(text, " !"); /* NOLINT: there is room */
     }
     printf(" %-*s", CELL_WIDTH, text);
@@ -191,7 +191,7 @@ static void print_notes(const coverage_result_t *result, const coverage_column_t
         const coverage_cell_t *cell = &column->cells[row];
         const coverage_row_t *what = result->rows[row];
 
-        if (coverage_is_broken(cell, column->claims.sees)) {
+        if (coverage_is_broken(cell)) {
             printf("%s, %s (%s): promised, but %s\n", column->name, what->name, what->range,
                    coverage_verdict_name(cell->verdict));
         }

@@ -73,7 +73,7 @@ static void put_cell(json_t *json, const coverage_column_t *column, const covera
     json_string(json, "verdict", coverage_verdict_name(cell->verdict));
     json_string(json, "proof", coverage_proof_name(cell->proof));
     json_bool(json, "promised", cell->claimed);
-    json_bool(json, "broken", coverage_is_broken(cell, column->claims.sees));
+    json_bool(json, "broken", coverage_is_broken(cell));
     json_uint(json, "start", cell->start);
     json_uint(json, "length", cell->length);
     json_uint(json, "events", cell->events);

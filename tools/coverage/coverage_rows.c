@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The table of rows: docs/release-paths.md says more about each. A row is promised
- * by a monitor that has all of its bits; a row without bits is promised by none. */
+ * by a mechanism that has all of its bits; a row without bits is promised by none. */
 #include "opal/mca/memory/memory.h"
 #include "opal/memoryhooks/memory.h"
 #include "tools/coverage/coverage.h"

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 /** Grows when the structure below changes; a monitor of another version is refused. */
-#define COVERAGE_MONITOR_VERSION 1
+#define COVERAGE_MONITOR_VERSION 2
 
 /** To be called by the monitor when it learns that [start, start + length) goes, or has gone.
  *
@@ -29,12 +29,21 @@ extern "C" {
  */
 typedef void coverage_event_fn_t(const void *start, size_t length);
 
+#define COVERAGE_PROMISES_MAX 8
+
+/** What one mechanism promises by itself: rows all of whose bits it has must be caught. */
+typedef struct coverage_promise_t {
+    uint32_t support; /**< OR of OPAL_MEMORY_*_SUPPORT. */
+    uint64_t
+        sees; /**< OR of OPAL_MEMORY_SEES_*; with OPAL_MEMORY_SEES_BEFORE those rows must be caught before the release. */
+} coverage_promise_t;
+
 /** What a monitor says of itself after start. */
 typedef struct coverage_claims_t {
     char version[64];  /**< Of the library behind it; "" if there is none. */
     char claimed[128]; /**< Level of support in its own words; "" if it has none. */
-    uint32_t support;  /**< OR of OPAL_MEMORY_*_SUPPORT, and ... */
-    uint64_t sees; /**< ... of OPAL_MEMORY_SEES_*: rows that these promise must be caught. 0: it promises none. */
+    coverage_promise_t
+        promise[COVERAGE_PROMISES_MAX]; /**< One for each mechanism that runs; all 0: nothing is promised. */
 } coverage_claims_t;
 
 /** A monitor. Constant. */

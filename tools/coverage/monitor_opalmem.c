@@ -16,12 +16,22 @@ static void on_release(void *buf, size_t length, void *cbdata, bool from_alloc)
     deliver(buf, length);
 }
 
+static void claim_promises(coverage_claims_t *claims)
+{
+    opal_memory_base_promise_t promises[COVERAGE_PROMISES_MAX];
+    const size_t count = opal_memory_base_promises(promises, COVERAGE_PROMISES_MAX);
+
+    for (size_t i = 0; i < count && i < COVERAGE_PROMISES_MAX; i++) {
+        claims->promise[i] =
+            (coverage_promise_t){ .support = (uint32_t) promises[i].support, .sees = promises[i].sees };
+    }
+}
+
 static void claim(coverage_claims_t *claims)
 {
     const int support = opal_mem_hooks_support_level();
 
-    claims->support = (uint32_t) support;
-    claims->sees = opal_memory_base_sees();
+    claim_promises(claims);
     snprintf(claims->version, sizeof(claims->version), "%s", OPALMEM_VERSION);
     if (opal_mem_hooks_support_names(support, ",", claims->claimed, sizeof(claims->claimed)) == 0) {
         snprintf(claims->claimed, sizeof(claims->claimed), "nothing");
@@ -82,7 +92,7 @@ static int start(const char *mode, coverage_event_fn_t *event, int argc, char **
     deliver = event;
     claim(claims);
     rc = opal_mem_hooks_register_release(on_release, NULL);
-    if (rc != OPAL_SUCCESS && claims->support != 0) {
+    if (rc != OPAL_SUCCESS && opal_mem_hooks_support_level() != 0) {
         snprintf(reason, reason_size, "no callback: %s", opal_strerror(rc));
         opalmem_finalize();
         return rc;

@@ -79,7 +79,8 @@ typedef struct opal_memory_watch_t {
 #define OPAL_MEMORY_MODULE_POLLED 0x2 /**< Has a counter, and memoryc_process. At most one such component runs. */
 #define OPAL_MEMORY_MODULE_SLOW_VALID 0x4 /**< A lookup must ask valid() of each hit. */
 
-/* What a component sees, for reports and for docs. */
+/* What a component sees, for reports and for docs. Bits belong together: each holds for all that the others name. Those of
+ * two components that run together do not: see opal_memory_base_sees_all(). */
 #define OPAL_MEMORY_SEES_BEFORE 0x01  /**< Callbacks come before the pages go. */
 #define OPAL_MEMORY_SEES_LIBC 0x02    /**< Calls through libc and ld.so, their own included. */
 #define OPAL_MEMORY_SEES_RAW 0x04     /**< System-call instructions anywhere in the process. */
@@ -182,8 +183,34 @@ static inline bool opal_memory_watch_holds(const opal_memory_watch_t *watch)
     return __atomic_load_n(watch->generation, __ATOMIC_ACQUIRE) == watch->expected;
 }
 
-/** OR of OPAL_MEMORY_SEES_* of the active components. */
+/** OR of OPAL_MEMORY_SEES_* of the active components: what at least one of them sees.
+ *
+ * Of several components that says nothing about two bits together: one may see instructions anywhere, and another one
+ * discards, but only those of libc. For that there is opal_memory_base_sees_all().
+ */
 OPAL_DECLSPEC uint64_t opal_memory_base_sees(void);
+
+/** Does one of the active components see all of this by itself?
+ *
+ * So of raw madvise, before the pages go: OPAL_MEMORY_SEES_RAW | OPAL_MEMORY_SEES_DISCARD | OPAL_MEMORY_SEES_BEFORE.
+ * @param[in] bits  OR of OPAL_MEMORY_SEES_*; 0: true if there is a component.
+ * Thread-safe between init and finalize.
+ */
+OPAL_DECLSPEC bool opal_memory_base_sees_all(uint64_t bits);
+
+/** What one active component promises by itself. */
+typedef struct opal_memory_base_promise_t {
+    int support;   /**< OR of OPAL_MEMORY_*_SUPPORT. */
+    uint64_t sees; /**< OR of OPAL_MEMORY_SEES_*. */
+} opal_memory_base_promise_t;
+
+/** What the active components promise, each by itself. A kind of release is noticed if one promise has all the bits that
+ * it takes, and before the pages go, if that promise has OPAL_MEMORY_SEES_BEFORE.
+ *
+ * @param[out] promises  By priority; as many as there are, and room for.
+ * @return How many there are. Thread-safe between init and finalize.
+ */
+OPAL_DECLSPEC size_t opal_memory_base_promises(opal_memory_base_promise_t *promises, size_t room);
 
 END_C_DECLS
 
