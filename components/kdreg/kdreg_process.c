@@ -85,15 +85,15 @@ static void fetch(batch_t *batch)
     }
 }
 
+/* The driver tells the region, and neither what of it has changed nor how: a fork and mprotect are events, too. */
 static void hand_on(const batch_t *batch)
 {
     if (batch->is_everything) {
-        opal_mem_hooks_release_cause(NULL, SIZE_MAX, false, OPAL_MEM_HOOKS_CAUSE_KERNEL);
+        opal_mem_hooks_change_hook(NULL, SIZE_MAX, false);
         return;
     }
     for (size_t i = 0; i < batch->count; i++) {
-        opal_mem_hooks_release_cause((void *) batch->range[i].start, batch->range[i].length, false,
-                                     OPAL_MEM_HOOKS_CAUSE_KERNEL);
+        opal_mem_hooks_change_hook((void *) batch->range[i].start, batch->range[i].length, false);
     }
 }
 

@@ -95,7 +95,7 @@ static int watch_once(void *base, size_t len, opal_memory_watch_t *watch, bool *
     *is_away = kdreg_state.is_away;
     kdreg_leave();
     if (grown) {
-        opal_mem_hooks_release_cause(NULL, SIZE_MAX, false, OPAL_MEM_HOOKS_CAUSE_KERNEL);
+        opal_mem_hooks_change_hook(NULL, SIZE_MAX, false);
     }
     return rc;
 }

@@ -12,15 +12,16 @@
  * at the begin, twice, are told as one. */
 #define MORE_EVENTS 1024
 
-static void raise_release(uint64_t start, uint64_t length)
+/* The driver does not say what has changed: a fork and mprotect are events, too. */
+static void raise_change(uint64_t start, uint64_t length)
 {
-    opal_mem_hooks_release_cause((void *) (uintptr_t) start, length, true, OPAL_MEM_HOOKS_CAUSE_KERNEL);
+    opal_mem_hooks_change_hook((void *) (uintptr_t) start, length, true);
 }
 
 /* Something was told that cannot be understood, or that there is no time for. */
 static void raise_everything(void)
 {
-    raise_release(0, SIZE_MAX);
+    raise_change(0, SIZE_MAX);
 }
 
 /* The hint, if there is one and it lies in the region; else the region. */
@@ -39,7 +40,7 @@ static void tell_region(const struct ummunotify_event *event)
 
     if (ummunotify_table_find(event->user_cookie_counter, &region)) {
         const ummunotify_range_t range = range_of(event, region);
-        raise_release(range.start, range.end - range.start);
+        raise_change(range.start, range.end - range.start);
     }
 }
 

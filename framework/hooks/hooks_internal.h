@@ -82,6 +82,9 @@ static inline __attribute__((always_inline)) void opal_mem_hooks_dispatch(struct
     *errno_place = saved_errno;
 }
 
+/** In a window's cause, beside it: opal_mem_hooks_current_is_certain() says no. */
+#define OPAL_MEM_HOOKS_UNCERTAIN 0x100u
+
 /* ---- Who is inside ------------------------------------------------------------------------------ */
 
 /** Wait until every dispatch that is running now, but for those of this thread, has ended.

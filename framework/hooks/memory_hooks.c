@@ -310,6 +310,15 @@ void opal_mem_hooks_release_cause(void *buf, size_t length, bool from_alloc, opa
     opal_mem_hooks_window_close(&window);
 }
 
+_Static_assert(OPAL_MEM_HOOKS_CAUSE_COUNT <= OPAL_MEM_HOOKS_UNCERTAIN, "a window's cause holds both");
+
+void opal_mem_hooks_change_hook(void *buf, size_t length, bool from_alloc)
+{
+    const unsigned cause = OPAL_MEM_HOOKS_CAUSE_KERNEL | OPAL_MEM_HOOKS_UNCERTAIN;
+
+    opal_mem_hooks_release_cause(buf, length, from_alloc, (opal_mem_hooks_cause_t) cause);
+}
+
 void opal_mem_hooks_release_hook(void *buf, size_t length, bool from_alloc)
 {
     opal_mem_hooks_release_cause(buf, length, from_alloc, OPAL_MEM_HOOKS_CAUSE_CALLER);

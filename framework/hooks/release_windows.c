@@ -248,7 +248,13 @@ void opal_mem_hooks_leave(opal_mem_hooks_window_t *window)
 
 opal_mem_hooks_cause_t opal_mem_hooks_current_cause(void)
 {
-    return self.current == NULL ? OPAL_MEM_HOOKS_CAUSE_UNKNOWN : (opal_mem_hooks_cause_t) self.current->cause;
+    return self.current == NULL ? OPAL_MEM_HOOKS_CAUSE_UNKNOWN
+                                : (opal_mem_hooks_cause_t) (self.current->cause & ~OPAL_MEM_HOOKS_UNCERTAIN);
+}
+
+bool opal_mem_hooks_current_is_certain(void)
+{
+    return self.current == NULL || (self.current->cause & OPAL_MEM_HOOKS_UNCERTAIN) == 0;
 }
 
 static bool ranges_meet(uintptr_t a, size_t a_length, uintptr_t b, size_t b_length)

@@ -489,8 +489,8 @@ void grdma_retire_locked(grdma_module_t *module, uint32_t id, grdma_batch_t *bat
 /** Take a region out of index and page filter. */
 void grdma_unindex_locked(grdma_module_t *module, grdma_region_t *region);
 /** Take all regions over [first, last] out of use. The whole address space means that nobody knows what was released:
- * then what is in use is not complained about. Idle ones may be left in *idle. */
-void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, opal_mem_hooks_cause_t cause,
+ * then what is in use is not complained about, nor is it where the reason is not certain. Idle ones may be left in *idle. */
+void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, grdma_reason_t reason,
                              grdma_list_t *idle);
 /** Hook context. */
 int grdma_invalidate_range(mca_rcache_base_module_t *module, void *addr, size_t size);
@@ -532,7 +532,7 @@ int grdma_end_one(grdma_module_t *module, uint32_t id);
 /* grdma_pending.c: ranges from hooks that did not get the lock. */
 
 /** Hook context. */
-void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length, opal_mem_hooks_cause_t cause,
+void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length, grdma_reason_t reason,
                         uint32_t releaser);
 
 /* grdma_register.c */

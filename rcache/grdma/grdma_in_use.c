@@ -155,10 +155,7 @@ static void report(const name_t name, const grdma_report_t *report)
         "cache %s: memory was released while a registration of it was in use; the transfer may have moved "
         "wrong data (reported once a place; rcache_base_in_use_policy)\n"
         "  %s (%s), at:%s\n  registered, by the last miss that made it, at:%s",
-        name,
-        report->cause == OPAL_MEM_HOOKS_CAUSE_KERNEL
-            ? "the release (or a fork or change of rights, where a driver does not tell which) was noticed"
-            : "released",
+        name, report->cause == OPAL_MEM_HOOKS_CAUSE_KERNEL ? "the release was noticed" : "released",
         opal_mem_hooks_cause_name((opal_mem_hooks_cause_t) report->cause), describe(report->releaser, release),
         describe(report->maker, registration));
     free(release);

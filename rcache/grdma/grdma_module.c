@@ -55,11 +55,12 @@ static void free_module(grdma_module_t *module)
 /* All that was kept ends as soon as nobody refers to it; PERSIST regions, too. */
 static void retire_everything(grdma_module_t *module)
 {
+    const grdma_reason_t unknown = { OPAL_MEM_HOOKS_CAUSE_UNKNOWN, false };
     grdma_list_t idle = { 0 };
 
     grdma_attend(module, GRDMA_ATTENTION_DEAF);
     grdma_lock(module);
-    grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, &idle);
+    grdma_invalidate_locked(module, 0, UINTPTR_MAX, unknown, &idle);
     grdma_leave(module, &idle);
     grdma_unlock(module);
 }

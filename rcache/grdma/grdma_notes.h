@@ -13,10 +13,17 @@
 
 #define GRDMA_PENDING_CELLS 64
 
+/** Why regions go. */
+typedef struct grdma_reason_t {
+    uint8_t cause; /**< OPAL_MEM_HOOKS_CAUSE_* */
+    bool
+        is_certain; /**< Their memory is released, so in_use_policy applies. Else perhaps: whoever has told does not know. */
+} grdma_reason_t;
+
 typedef struct grdma_pending_t {
     struct grdma_pending_cell_t {
         _Atomic uint32_t state; /**< EMPTY -> WRITING (one hook) -> READY -> EMPTY (holder of the lock). */
-        uint16_t cause;
+        grdma_reason_t reason;
         uint16_t releaser; /**< Stack of the release; 0: not known. */
         uintptr_t start;
         size_t length;

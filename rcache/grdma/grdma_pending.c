@@ -6,8 +6,8 @@
 
 enum { CELL_EMPTY, CELL_WRITING, CELL_READY };
 
-static bool post_in_cell(struct grdma_pending_cell_t *cell, uintptr_t start, size_t length,
-                         opal_mem_hooks_cause_t cause, uint32_t releaser)
+static bool post_in_cell(struct grdma_pending_cell_t *cell, uintptr_t start, size_t length, grdma_reason_t reason,
+                         uint32_t releaser)
 {
     uint32_t expected = CELL_EMPTY;
     if (!atomic_compare_exchange_strong(&cell->state, &expected, CELL_WRITING)) {
@@ -15,18 +15,18 @@ static bool post_in_cell(struct grdma_pending_cell_t *cell, uintptr_t start, siz
     }
     cell->start = start;
     cell->length = length;
-    cell->cause = (uint16_t) cause;
+    cell->reason = reason;
     cell->releaser = (uint16_t) releaser;
     atomic_store_explicit(&cell->state, CELL_READY, memory_order_release);
     return true;
 }
 
-void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length, opal_mem_hooks_cause_t cause,
+void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length, grdma_reason_t reason,
                         uint32_t releaser)
 {
     bool done = false;
     for (size_t i = 0; i < GRDMA_PENDING_CELLS && !done; i++) {
-        done = post_in_cell(&pending->cell[i], start, length, cause, releaser);
+        done = post_in_cell(&pending->cell[i], start, length, reason, releaser);
     }
     if (!done) {
         atomic_store(&pending->overflow, true);
@@ -48,15 +48,15 @@ void grdma_pending_handle_locked(grdma_module_t *module, grdma_list_t *idle)
     }
     if (atomic_exchange(&pending->overflow, false)) {
         grdma_add_locked(&module->counters->queue_overflows, 1);
-        grdma_invalidate_locked(module, 0, UINTPTR_MAX, OPAL_MEM_HOOKS_CAUSE_UNKNOWN, idle);
+        grdma_invalidate_locked(module, 0, UINTPTR_MAX, (grdma_reason_t){ OPAL_MEM_HOOKS_CAUSE_UNKNOWN, false },
+                                idle);
     }
     for (size_t i = 0; i < GRDMA_PENDING_CELLS; i++) {
         struct grdma_pending_cell_t *cell = &pending->cell[i];
         if (atomic_load_explicit(&cell->state, memory_order_acquire) == CELL_READY) {
             module->in_use.is_posted = true;
             module->in_use.posted = cell->releaser;
-            grdma_invalidate_locked(module, cell->start, last_of(cell), (opal_mem_hooks_cause_t) cell->cause,
-                                    idle);
+            grdma_invalidate_locked(module, cell->start, last_of(cell), cell->reason, idle);
             module->in_use.is_posted = false;
             atomic_store_explicit(&cell->state, CELL_EMPTY, memory_order_release);
         }

@@ -152,12 +152,12 @@ static void release_ids(const uint32_t *ids, unsigned count, void *arg)
     }
 }
 
-void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, opal_mem_hooks_cause_t cause,
+void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t last, grdma_reason_t reason,
                              grdma_list_t *idle)
 {
     release_t release = { .module = module };
 
-    grdma_batch_begin_locked(module, !(first == 0 && last == UINTPTR_MAX), &release.batch);
+    grdma_batch_begin_locked(module, reason.is_certain && !(first == 0 && last == UINTPTR_MAX), &release.batch);
     release.batch.idle = *idle;
     const uint64_t first_page = first >> module->page_shift, last_page = last >> module->page_shift;
     /* Of most releases, the filter knows then that there were no others. */
@@ -165,7 +165,7 @@ void grdma_invalidate_locked(grdma_module_t *module, uintptr_t first, uintptr_t 
         || page_filter_may_hold(&module->filter, first, last)) {
         interval_index_remove_older(&module->index, first_page, last_page, release_ids, &release);
     }
-    grdma_batch_end_locked(module, cause, &release.batch);
+    grdma_batch_end_locked(module, (opal_mem_hooks_cause_t) reason.cause, &release.batch);
     *idle = release.batch.idle;
 }
 
@@ -347,17 +347,18 @@ static void unlock_in_hook(grdma_module_t *module, grdma_list_t *idle)
 
 static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_t last)
 {
-    const opal_mem_hooks_cause_t cause = opal_mem_hooks_current_cause();
+    const grdma_reason_t reason = { (uint8_t) opal_mem_hooks_current_cause(),
+                                    opal_mem_hooks_current_is_certain() };
     grdma_list_t idle = { 0 };
 
     if (grdma_mutex_try(&module->lock)) {
         handle_mail_locked(module, &idle);
-        grdma_invalidate_locked(module, first, last, cause, &idle);
+        grdma_invalidate_locked(module, first, last, reason, &idle);
         unlock_in_hook(module, &idle);
     } else {
         /* Before it is posted: whoever handles it lowers it. */
         atomic_fetch_add(&module->gate, GRDMA_ATTENTION_POST);
-        grdma_pending_post(&module->pending, first, last - first + 1, cause, grdma_releaser(module));
+        grdma_pending_post(&module->pending, first, last - first + 1, reason, grdma_releaser(module));
         barrier_after_rmw();
     }
     while (grdma_has_mail(module) && grdma_mutex_try(&module->lock)) {

@@ -18,7 +18,7 @@ struct record {
     size_t length;
     int order;
     opal_mem_hooks_cause_t cause;
-    bool from_alloc;
+    bool from_alloc, is_certain;
     int calls;
 };
 static struct record records[4];
@@ -26,8 +26,13 @@ static int calls;
 
 static void note(struct record *record, void *buf, size_t length, bool from_alloc)
 {
-    *record =
-        (struct record){ buf, length, ++calls, opal_mem_hooks_current_cause(), from_alloc, record->calls + 1 };
+    *record = (struct record){ .buf = buf,
+                               .length = length,
+                               .order = ++calls,
+                               .cause = opal_mem_hooks_current_cause(),
+                               .from_alloc = from_alloc,
+                               .is_certain = opal_mem_hooks_current_is_certain(),
+                               .calls = record->calls + 1 };
 }
 
 static void first(void *buf, size_t length, void *cbdata, bool from_alloc)
@@ -203,6 +208,24 @@ START_TEST(release_hook_rounds_outwards_and_passes_all_on)
     ck_assert_uint_eq(records[0].length, PAGE);
     ck_assert(!records[0].from_alloc);
     ck_assert_int_eq(records[0].cause, OPAL_MEM_HOOKS_CAUSE_CALLER);
+    ck_assert(records[0].is_certain);
+}
+END_TEST
+
+START_TEST(change_that_may_be_no_release_says_so)
+{
+    ck_assert_int_eq(opal_mem_hooks_register_release(first, &records[0]), OPAL_SUCCESS);
+    opal_mem_hooks_change_hook((void *) (PAGE + 1), PAGE, true);
+    ck_assert_ptr_eq(records[0].buf, (void *) PAGE);
+    ck_assert_uint_eq(records[0].length, 2 * PAGE);
+    ck_assert(records[0].from_alloc);
+    ck_assert_int_eq(records[0].cause, OPAL_MEM_HOOKS_CAUSE_KERNEL);
+    ck_assert(!records[0].is_certain);
+    ck_assert(opal_mem_hooks_current_is_certain());
+    opal_mem_hooks_release_cause((void *) PAGE, 1, false, OPAL_MEM_HOOKS_CAUSE_KERNEL);
+    ck_assert(records[0].is_certain);
+    opal_mem_hooks_change_hook((void *) PAGE, 0, false);
+    ck_assert_int_eq(records[0].calls, 2);
 }
 END_TEST
 
@@ -399,6 +422,7 @@ int main(void)
     tcase_add_test(tests, ten_thousand_registrations_neither_grow_nor_lose);
     tcase_add_test(tests, register_without_memory_changes_nothing);
     tcase_add_test(tests, release_hook_rounds_outwards_and_passes_all_on);
+    tcase_add_test(tests, change_that_may_be_no_release_says_so);
     tcase_add_test(tests, release_of_nothing_calls_nobody);
     tcase_add_test(tests, release_at_the_end_of_the_address_space_does_not_wrap);
     tcase_add_test(tests, errno_survives_a_callback);

@@ -13,17 +13,22 @@ typedef struct kdreg_cache_t {
     mca_rcache_base_module_t *module;
 } kdreg_cache_t;
 
-static inline kdreg_cache_t kdreg_cache_make(void)
+static inline kdreg_cache_t kdreg_cache_make_with(mca_rcache_in_use_policy_t policy)
 {
     kdreg_cache_t cache;
     mca_rcache_base_resources_t resources;
 
     ck_assert_int_eq(mca_rcache_provider_open("none", &cache.provider), OPAL_SUCCESS);
     mca_rcache_provider_resources(cache.provider, &resources);
-    resources.in_use_policy = MCA_RCACHE_IN_USE_IGNORE;
+    resources.in_use_policy = policy;
     cache.module = mca_rcache_base_module_create(NULL, NULL, &resources);
     ck_assert_ptr_nonnull(cache.module);
     return cache;
+}
+
+static inline kdreg_cache_t kdreg_cache_make(void)
+{
+    return kdreg_cache_make_with(MCA_RCACHE_IN_USE_IGNORE);
 }
 
 static inline mca_rcache_base_stats_t kdreg_cache_stats(const kdreg_cache_t *cache)

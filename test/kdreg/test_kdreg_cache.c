@@ -2,7 +2,9 @@
 /* Caches over the component "kdreg": no lookup after a release is a hit, and what
  * was not released stays one. On the fake, or on the device. */
 #include <errno.h>
+#include <signal.h>
 
+#include "opal/memoryhooks/memory_internal.h"
 #include "test/kdreg/kdreg_cache.h"
 
 static unsigned char *pages;
@@ -159,6 +161,75 @@ START_TEST(a_registration_in_use_stays_and_is_found_no_more)
     ck_assert_uint_eq(kdreg_cache_stats(&cache).count, 2);
     ck_assert_int_eq(cache.module->rcache_deregister(cache.module, reg), OPAL_SUCCESS);
     ck_assert(hits(0));
+}
+END_TEST
+
+/* ---- In use, under policy abort ------------------------------------------------------------------- */
+
+static void be_strict(void)
+{
+    kdreg_cache_end(&cache);
+    cache = kdreg_cache_make_with(MCA_RCACHE_IN_USE_ABORT);
+}
+
+static mca_rcache_base_registration_t *hold(size_t page)
+{
+    mca_rcache_base_registration_t *reg = NULL;
+
+    ck_assert_int_eq(cache.module->rcache_register(cache.module, pages + page * PAGE, PAGE, 0, 0, &reg),
+                     OPAL_SUCCESS);
+    return reg;
+}
+
+static void fork_only(void)
+{
+    const pid_t pid = kdreg_test_fork(false);
+
+    if (pid == 0) {
+        _exit(0);
+    }
+    child_must_be_good(pid);
+}
+
+/* Nothing but the word tells, as of a lost event. */
+static void fork_and_lose_the_event(void)
+{
+    fake_script.does_not_count = true;
+    fork_only();
+}
+
+static void write_protect(void)
+{
+    ck_assert_int_eq(mprotect(pages, PAGE, PROT_READ), 0);
+    if (!kdreg_test_on_device()) {
+        fake_notify(pages, PAGE);
+    }
+    ck_assert_int_eq(mprotect(pages, PAGE, PROT_READ | PROT_WRITE), 0);
+}
+
+static void (*const no_releases[])(void) = { fork_only, write_protect, fork_and_lose_the_event };
+
+/* The driver tells of these as of releases. The registration is dropped, and nobody is to blame. */
+START_TEST(what_is_no_release_does_not_end_the_program_under_policy_abort)
+{
+    if (_i == 2 && !kdreg_test_can_script("an event that is not counted")) {
+        return;
+    }
+    be_strict();
+    mca_rcache_base_registration_t *reg = hold(0);
+    no_releases[_i]();
+    ck_assert(!hits(0));
+    ck_assert_uint_eq(kdreg_cache_stats(&cache).invalidated_in_use, 0);
+    ck_assert_int_eq(cache.module->rcache_deregister(cache.module, reg), OPAL_SUCCESS);
+}
+END_TEST
+
+/* The twin: of a release that is known to be one. */
+START_TEST(a_release_of_memory_in_use_ends_the_program_under_policy_abort)
+{
+    be_strict();
+    hold(0);
+    opal_mem_hooks_release_cause(pages, PAGE, true, OPAL_MEM_HOOKS_CAUSE_KERNEL);
 }
 END_TEST
 
@@ -330,6 +401,8 @@ int main(void)
     tcase_add_test(tcase, a_hit_makes_no_call_of_the_device);
     tcase_add_test(tcase, what_was_released_is_unpinned_when_it_is_told);
     tcase_add_test(tcase, a_registration_in_use_stays_and_is_found_no_more);
+    tcase_add_loop_test(tcase, what_is_no_release_does_not_end_the_program_under_policy_abort, 0, 3);
+    tcase_add_test_raise_signal(tcase, a_release_of_memory_in_use_ends_the_program_under_policy_abort, SIGABRT);
     tcase_add_test(tcase, each_of_two_caches_is_told);
     tcase_add_test(tcase, lost_events_end_all_registrations);
     tcase_add_test(tcase, tables_grow_until_all_registrations_are_kept);

@@ -287,6 +287,22 @@ START_TEST(generation_that_changed_is_not_hit)
 }
 END_TEST
 
+/* A word changes at a fork, too, and when tables grow. */
+START_TEST(generation_that_changed_in_use_is_not_judged)
+{
+    resources.in_use_policy = MCA_RCACHE_IN_USE_ABORT;
+    make_again();
+    count_generations();
+    mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
+    generation++;
+    use(0, 1);
+    put(reg);
+    count_no_generations();
+    ck_assert_int_eq(registrations(), 2);
+    ck_assert_uint_eq(stats().invalidated_in_use, 0);
+}
+END_TEST
+
 static long questions;
 static bool are_the_same = true;
 
@@ -371,6 +387,7 @@ int main(void)
     tcase_add_test(tests, each_of_many_caches_remembers_its_own);
     tcase_add_test(tests, generation_that_is_the_same_is_hit);
     tcase_add_test(tests, generation_that_changed_is_not_hit);
+    tcase_add_test(tests, generation_that_changed_in_use_is_not_judged);
     tcase_add_test(tests, registration_that_a_component_is_asked_of_is_hit_without_the_lock);
     tcase_add_test(tests, what_the_kernel_has_told_is_handled_before_a_hit);
     suite_add_tcase(suite, tests);

@@ -210,6 +210,24 @@ START_TEST(release_of_idle_memory_says_nothing)
 }
 END_TEST
 
+static const mca_rcache_in_use_policy_t policies[] = { MCA_RCACHE_IN_USE_WARN, MCA_RCACHE_IN_USE_ABORT };
+
+/* A fork, or a change of rights: whoever is told cannot know. The tests of releases are the twins. */
+START_TEST(change_that_may_be_no_release_is_not_judged)
+{
+    begin_with(policies[_i]);
+    mca_rcache_base_registration_t *reg = program_registers_here(0);
+    opal_mem_hooks_change_hook(AT(0), PAGE, true);
+    put(reg);
+    mca_rcache_base_progress();
+    ck_assert_int_eq(message_count, 0);
+    ck_assert_uint_eq(stats().invalidated_in_use, 0);
+    ck_assert_uint_eq(stats().invalidations[OPAL_MEM_HOOKS_CAUSE_KERNEL], 1);
+    use(0, 1);
+    ck_assert_int_eq(registrations(), 2); /* It is dropped all the same. */
+}
+END_TEST
+
 START_TEST(more_places_than_are_kept_are_told_of_once)
 {
     mca_rcache_base_registration_t *regs[20];
@@ -350,6 +368,7 @@ int main(void)
     tcase_add_test(tests, place_is_told_of_once_for_all_caches);
     tcase_add_test(tests, under_policy_ignore_nothing_is_said);
     tcase_add_test(tests, release_of_idle_memory_says_nothing);
+    tcase_add_loop_test(tests, change_that_may_be_no_release_is_not_judged, 0, 2);
     tcase_add_test(tests, more_places_than_are_kept_are_told_of_once);
     tcase_add_test(tests, release_in_a_signal_handler_is_told_of);
     tcase_add_test(tests, release_in_use_allocates_nothing);

@@ -358,6 +358,36 @@ START_TEST(registration_in_use_whose_pages_changed_aborts_under_policy_abort)
 }
 END_TEST
 
+/* A hook that does not get the lock posts the range; whoever has it judges. */
+static void post_in_use(bool is_certain)
+{
+    resources.in_use_policy = MCA_RCACHE_IN_USE_ABORT;
+    make_again();
+    mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
+    grdma_lock((grdma_module_t *) cache);
+    if (is_certain) {
+        release(0, 1);
+    } else {
+        opal_mem_hooks_change_hook(AT(0), PAGE, true);
+    }
+    grdma_unlock((grdma_module_t *) cache);
+    put(reg);
+}
+
+START_TEST(posted_change_that_may_be_no_release_is_not_judged)
+{
+    post_in_use(false);
+    ck_assert_uint_eq(stats().invalidations[OPAL_MEM_HOOKS_CAUSE_KERNEL], 1);
+    ck_assert_uint_eq(stats().invalidated_in_use, 0);
+}
+END_TEST
+
+START_TEST(posted_release_of_memory_in_use_aborts_under_policy_abort)
+{
+    post_in_use(true);
+}
+END_TEST
+
 START_TEST(finalize_with_a_reference_out_does_not_abort_under_policy_abort)
 {
     resources.in_use_policy = MCA_RCACHE_IN_USE_ABORT;
@@ -451,6 +481,8 @@ int main(void)
     tcase_add_test(tests, two_threads_at_a_limit_of_one_share_the_registration_of_a_page);
     tcase_add_test(tests, idle_registration_whose_pages_changed_is_made_anew_under_policy_abort);
     tcase_add_test_raise_signal(tests, registration_in_use_whose_pages_changed_aborts_under_policy_abort, SIGABRT);
+    tcase_add_test(tests, posted_change_that_may_be_no_release_is_not_judged);
+    tcase_add_test_raise_signal(tests, posted_release_of_memory_in_use_aborts_under_policy_abort, SIGABRT);
     tcase_add_test(tests, finalize_with_a_reference_out_does_not_abort_under_policy_abort);
     tcase_add_test(tests, cache_whose_callback_cannot_be_registered_is_not_made);
     suite_add_tcase(suite, tests);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "opal/mca/rcache/provider.h"
+#include "opal/memoryhooks/memory_internal.h"
 #include "test/children.h"
 #include "test/sanitized.h"
 #include "test/ummunotify/ummunotify_fixture.h"
@@ -55,6 +57,8 @@ static int deregister_stamped(void *reg_data, registration_t *reg)
     return OPAL_SUCCESS;
 }
 
+static mca_rcache_in_use_policy_t policy = MCA_RCACHE_IN_USE_IGNORE;
+
 static mca_rcache_base_module_t *make_cache(size_t max_count)
 {
     mca_rcache_base_resources_t resources = {
@@ -63,7 +67,7 @@ static mca_rcache_base_module_t *make_cache(size_t max_count)
         .register_mem = register_stamped,
         .deregister_mem = deregister_stamped,
         .max_count = max_count,
-        .in_use_policy = MCA_RCACHE_IN_USE_IGNORE,
+        .in_use_policy = policy,
     };
     return mca_rcache_base_module_create(NULL, NULL, &resources);
 }
@@ -219,6 +223,44 @@ START_TEST(registration_in_use_is_not_handed_out_after_its_release)
     ck_assert_uint_eq(atomic_load(&stale), 0);
     put(old);
     ck_assert_uint_eq(stats().count, 1);
+}
+END_TEST
+
+/* ---- In use, under policy abort ------------------------------------------------------------------------ */
+
+static registration_t *get_strictly(unsigned char *page)
+{
+    ck_assert_int_eq(mca_rcache_base_module_destroy(cache), OPAL_SUCCESS);
+    policy = MCA_RCACHE_IN_USE_ABORT;
+    cache = make_cache(0);
+    ck_assert_ptr_nonnull(cache);
+    return get(page);
+}
+
+/* The driver tells of a fork as of a release. The registration is dropped, and nobody is to blame. */
+START_TEST(fork_does_not_end_the_program_under_policy_abort)
+{
+    unsigned char *page = get_pages(1);
+    const uint64_t value = stamp(page);
+    registration_t *reg = get_strictly(page);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        _exit(0);
+    }
+    child_must_be_good(pid);
+    use(page, value);
+    ck_assert_uint_eq(stats().registrations, 2);
+    ck_assert_uint_eq(stats().invalidated_in_use, 0);
+    put(reg);
+}
+END_TEST
+
+/* The twin: of a release that is known to be one. */
+START_TEST(release_of_memory_in_use_ends_the_program_under_policy_abort)
+{
+    unsigned char *page = get_pages(1);
+    get_strictly(page);
+    opal_mem_hooks_release_cause(page, PAGE, true, OPAL_MEM_HOOKS_CAUSE_KERNEL);
 }
 END_TEST
 
@@ -496,6 +538,8 @@ int main(void)
     tcase_add_test(tests, release_of_other_memory_leaves_hits);
     tcase_add_test(tests, registration_in_use_is_not_handed_out_after_its_release);
     tcase_add_test(tests, release_while_pages_are_pinned_makes_the_next_lookup_a_miss);
+    tcase_add_test(tests, fork_does_not_end_the_program_under_policy_abort);
+    tcase_add_test_raise_signal(tests, release_of_memory_in_use_ends_the_program_under_policy_abort, SIGABRT);
     tcase_add_test(tests, two_caches_both_miss);
     ADD_SCRIPTED(tests, evicted_registrations_are_not_watched);
     ADD_SCRIPTED(tests, memory_that_the_driver_cannot_watch_is_registered_for_one_use);

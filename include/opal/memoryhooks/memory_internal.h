@@ -37,8 +37,8 @@ typedef enum opal_mem_hooks_cause_t {
     OPAL_MEM_HOOKS_CAUSE_FALLOCATE, /**< A hole or the like in a mapped file. */
     OPAL_MEM_HOOKS_CAUSE_UFFD_MOVE, /**< Moved elsewhere by ioctl(UFFDIO_MOVE). */
     OPAL_MEM_HOOKS_CAUSE_FREE,      /**< Back to the allocator, where blocks are told: free, realloc. */
-    OPAL_MEM_HOOKS_CAUSE_KERNEL,    /**< An event of the kernel that names no call. */
-    OPAL_MEM_HOOKS_CAUSE_CALLER,    /**< opal_mem_hooks_release_hook() by hand. */
+    OPAL_MEM_HOOKS_CAUSE_KERNEL, /**< An event of the kernel that names no call; see opal_mem_hooks_change_hook(). */
+    OPAL_MEM_HOOKS_CAUSE_CALLER, /**< opal_mem_hooks_release_hook() by hand. */
     OPAL_MEM_HOOKS_CAUSE_COUNT
 } opal_mem_hooks_cause_t;
 
@@ -86,7 +86,7 @@ typedef struct opal_mem_hooks_range_t {
 typedef struct opal_mem_hooks_window_t {
     struct opal_mem_hooks_window_t *outer; /**< The release this one is nested in, of the same thread. */
     uint32_t slot;
-    uint32_t cause;
+    uint32_t cause; /**< And whether it is certain. */
 } opal_mem_hooks_window_t;
 
 /** Open a window over ranges and run the release callbacks for each of them.
@@ -126,6 +126,20 @@ OPAL_DECLSPEC void opal_mem_hooks_release_hook(void *buf, size_t length, bool fr
 /** The same, with a cause of the caller's choice. */
 OPAL_DECLSPEC void opal_mem_hooks_release_cause(void *buf, size_t length, bool from_alloc,
                                                 opal_mem_hooks_cause_t cause);
+
+/** Likewise, of pages that have changed in whatever way: the teller does not know whether they went. A fork has
+ * write-protected them, or their rights have changed, or the kernel has moved them.
+ *
+ * Whoever keeps registrations drops them, as after a release; but nobody has given back what is in use. The cause is KERNEL.
+ * Hook context.
+ */
+OPAL_DECLSPEC void opal_mem_hooks_change_hook(void *buf, size_t length, bool from_alloc);
+
+/** In a release callback: is it known that the pages go? False for opal_mem_hooks_change_hook().
+ *
+ * @return Of the innermost release whose callbacks run on this thread now; true outside of any. Hook context.
+ */
+OPAL_DECLSPEC bool opal_mem_hooks_current_is_certain(void);
 
 /** Is there an alloc callback? One that is being registered just now may be overlooked: nobody relies on an alloc event.
  * Hook context. */

@@ -54,7 +54,8 @@ typedef struct mca_rcache_base_registration_t {
     uint32_t cache_word;
 } mca_rcache_base_registration_t;
 
-/** What the user does when memory in use is released. */
+/** What the user does when memory in use is released; not when it is not certain that it was (see
+ * opal_mem_hooks_current_is_certain()). */
 typedef enum mca_rcache_in_use_policy_t {
     MCA_RCACHE_IN_USE_DEFAULT, /**< The variable rcache_base_in_use_policy. */
     MCA_RCACHE_IN_USE_IGNORE,
