@@ -156,6 +156,7 @@
 #define kdreg_fork_start OPALMEM_NAME(kdreg_fork_start)
 #define kdreg_fork_stop OPALMEM_NAME(kdreg_fork_stop)
 #define kdreg_fork_want OPALMEM_NAME(kdreg_fork_want)
+#define kdreg_guard_again OPALMEM_NAME(kdreg_guard_again)
 #define kdreg_guards_are_ours OPALMEM_NAME(kdreg_guards_are_ours)
 #define kdreg_guards_close OPALMEM_NAME(kdreg_guards_close)
 #define kdreg_guards_open OPALMEM_NAME(kdreg_guards_open)

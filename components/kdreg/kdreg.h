@@ -14,7 +14,8 @@
  *
  * **Locks.** `lock` protects everything in kdreg_state_t but what is said to be
  * constant. It is held across calls of the device and of memory management, never
- * across callbacks or log messages: those are collected, and come after it. No hook takes it. Its rank is below the
+ * across callbacks or log messages: those are collected, and come after it. (Where linux runs beside, a call of memory
+ * management raises its release there; hooks may.) No hook takes it. Its rank is below the
  * framework's process_lock, which process() is called under. Lookups take no
  * lock: what they read (status page, words) stays mapped until stop.
  *
@@ -103,6 +104,9 @@ void kdreg_leave(void);
 
 /** The device is lost: nothing is cached from now on. Under the lock. */
 void kdreg_stand_down(const char *reason, int error);
+
+/** Watch those guards that are not watched, and see that they are there; else stand down. Under the lock. */
+void kdreg_guard_again(void);
 
 /** Give the tables a new size; when that fails, the old one again, or stand down. Regions are gone, words of former tables stay.
  * Under the lock. @return 0, or a negative errno: the size is the old one. */

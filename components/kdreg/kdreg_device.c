@@ -49,8 +49,11 @@ static int move_high(int fd, int above)
 
 int kdreg_device_open(kdreg_device_t *device, const char *path, int above)
 {
-    const int fd = kdreg_sys->open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    int fd;
 
+    do {
+        fd = kdreg_sys->open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    } while (fd == -EINTR);
     *device = (kdreg_device_t){ .fd = -1 };
     if (fd < 0) {
         return fd;
@@ -93,6 +96,17 @@ static int move_away(kdreg_device_t *device, void *from, size_t size, void *to)
     return 0;
 }
 
+/* Interrupted, the driver has changed nothing. */
+static int config_data(const kdreg_device_t *device, kdreg_config_t *config)
+{
+    int rc;
+
+    do {
+        rc = kdreg_sys->ioctl(device->fd, KDREG_CONFIG_DATA, config);
+    } while (rc == -EINTR);
+    return rc;
+}
+
 static size_t states_size(size_t max_regions)
 {
     const size_t page = kdreg_page_size();
@@ -118,13 +132,14 @@ static int take_states(kdreg_device_t *device)
         return rc;
     }
     device->states = to;
+    device->mapped_states = from;
     return 0;
 }
 
 int kdreg_device_find_status(const kdreg_device_t *device, const volatile kdreg_status_t **status)
 {
     kdreg_config_t config = { .max_regions = 0 };
-    const int rc = kdreg_sys->ioctl(device->fd, KDREG_CONFIG_DATA, &config);
+    const int rc = config_data(device, &config);
 
     *status = config.status;
     return rc == 0 && config.status == NULL ? -EPROTO : rc;
@@ -144,12 +159,19 @@ int kdreg_device_take_status(kdreg_device_t *device, void *place)
     return rc;
 }
 
+/* By what the status page says: which error leaves them alone, is the driver's affair. */
+static bool has_its_tables(const kdreg_device_t *device)
+{
+    return __atomic_load_n(&device->status->max_regions, __ATOMIC_ACQUIRE) == device->max_regions
+           && __atomic_load_n(&device->status->states, __ATOMIC_ACQUIRE) == device->mapped_states;
+}
+
 int kdreg_device_configure(kdreg_device_t *device, size_t max_regions)
 {
     kdreg_config_t config = { .max_regions = max_regions };
-    const int rc = kdreg_sys->ioctl(device->fd, KDREG_CONFIG_DATA, &config);
+    const int rc = config_data(device, &config);
 
-    if (rc == -EBUSY || (rc == 0 && max_regions == device->max_regions)) {
+    if ((rc == 0 && max_regions == device->max_regions) || (rc != 0 && has_its_tables(device))) {
         return rc;
     }
     device->former_states = device->states;

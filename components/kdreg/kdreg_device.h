@@ -22,6 +22,7 @@ typedef struct kdreg_device_t {
     size_t max_regions;              /**< As configured. */
     volatile kdreg_status_t *status; /**< At the place that we chose. */
     const volatile uint32_t *states; /**< max_regions words, likewise; NULL: none. */
+    const volatile uint32_t *mapped_states; /**< Where the driver had put them. */
     const volatile uint32_t
         *former_states; /**< Those before the last configuration; NULL: none. The caller's to unmap. */
     size_t former_size;
@@ -47,8 +48,8 @@ int kdreg_device_find_status(const kdreg_device_t *device, const volatile kdreg_
 int kdreg_device_take_status(kdreg_device_t *device, void *place);
 
 /** Give the tables a size; the words of the former ones no longer change.
- * @retval -EBUSY  Regions are active, or events wait: nothing has changed.
- * @retval -ENOSPC / -ENOMEM  Too many: the driver has no tables at all any more, device->states is NULL. */
+ * @retval -EBUSY  Regions are active, or events wait: nothing has changed. So it is with other codes as long as device->states
+ *     is not NULL: the driver has no tables at all then (-ENOMEM). */
 int kdreg_device_configure(kdreg_device_t *device, size_t max_regions);
 
 /** Watch a range. @retval -EBUSY  The cookie is in use with another range. @retval -ENOSPC  The tables are full.

@@ -36,8 +36,10 @@ int kdreg_guards_open(kdreg_guards_t *guards, kdreg_device_t *device, const char
     return rc;
 }
 
-void kdreg_guards_watch(kdreg_guards_t *guards, const kdreg_device_t *device)
+bool kdreg_guards_watch(kdreg_guards_t *guards, const kdreg_device_t *device)
 {
+    bool is_any = false;
+
     for (int i = 0; i < KDREG_GUARDS; i++) {
         if (guards->device[i].fd >= 0 && guards->cookie[i] == 0) {
             const uint64_t cookie = opal_memory_base_new_cookie();
@@ -46,7 +48,9 @@ void kdreg_guards_watch(kdreg_guards_t *guards, const kdreg_device_t *device)
 
             guards->cookie[i] = rc == 0 ? cookie : 0;
         }
+        is_any |= guards->cookie[i] != 0;
     }
+    return is_any;
 }
 
 void kdreg_guards_unwatch(kdreg_guards_t *guards, const kdreg_device_t *device)

@@ -25,8 +25,8 @@ typedef struct kdreg_guards_t {
  * @return 0, or why the device proper cannot be opened: a negative errno. */
 int kdreg_guards_open(kdreg_guards_t *guards, kdreg_device_t *device, const char *path);
 
-/** Watch those of their pages that are not watched. */
-void kdreg_guards_watch(kdreg_guards_t *guards, const kdreg_device_t *device);
+/** Watch those of their pages that are not watched. @return false: none is. */
+bool kdreg_guards_watch(kdreg_guards_t *guards, const kdreg_device_t *device);
 
 /** Watch none: before the tables get another size. */
 void kdreg_guards_unwatch(kdreg_guards_t *guards, const kdreg_device_t *device);

@@ -14,6 +14,7 @@ kdreg_state_t kdreg_state = { .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1
 /* ---- Losing the device --------------------------------------------------------------------------- */
 
 #define NOBODY_HAS_SEEN (UINT64_C(1) << 63)
+#define NO_GUARDS "nothing would tell that its descriptors are closed"
 
 void kdreg_stand_down(const char *reason, int error)
 {
@@ -28,6 +29,18 @@ void kdreg_stand_down(const char *reason, int error)
     last->total_events = ((const volatile kdreg_status_t *) kdreg_state.place)->total_events | NOBODY_HAS_SEEN;
     if (kdreg_sys->move(last, kdreg_page_size(), kdreg_state.place) == 0) {
         kdreg_state.spare = NULL;
+    }
+}
+
+/* In this order: what is closed before it is watched again raises no event, and is not there when it is looked for. */
+void kdreg_guard_again(void)
+{
+    const bool is_any = kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device);
+
+    if (!kdreg_guards_are_ours(&kdreg_state.guards)) {
+        kdreg_stand_down("the program has closed descriptors that belong to the device", 0);
+    } else if (!is_any) {
+        kdreg_stand_down(NO_GUARDS, 0);
     }
 }
 
@@ -71,8 +84,8 @@ const char *kdreg_open_device(int *support, uint64_t *sees, int *error)
     if (fault == NULL) {
         fault = kdreg_selftest(&kdreg_state.device, support, sees);
     }
-    if (fault == NULL) {
-        kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device);
+    if (fault == NULL && !kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device)) {
+        fault = NO_GUARDS;
     }
     return fault;
 }
@@ -159,7 +172,7 @@ int kdreg_resize(size_t max_regions)
     if (kdreg_state.device.states == NULL) {
         kdreg_stand_down("the device's tables are lost", back);
     } else {
-        kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device);
+        kdreg_guard_again();
     }
     return rc;
 }

@@ -30,28 +30,20 @@ static void note_change(batch_t *batch, const kdreg_event_t *event)
     batch->range[batch->count++] = (opal_mem_hooks_range_t){ (uintptr_t) event->addr, event->length };
 }
 
-static void note_guard(void)
-{
-    if (kdreg_guards_are_ours(&kdreg_state.guards)) {
-        kdreg_guards_watch(&kdreg_state.guards, &kdreg_state.device);
-    } else {
-        kdreg_stand_down("the program has closed descriptors that belong to the device", 0);
-    }
-}
-
 static void note(batch_t *batch, const kdreg_event_t *event)
 {
     if (event->type != KDREG_MAPPING_CHANGE) {
         batch->is_everything = true; /* Of a later driver; it will mean some change. */
     } else if (kdreg_guards_take_event(&kdreg_state.guards, event->cookie)) {
-        note_guard();
+        kdreg_guard_again();
     } else {
         note_change(batch, event);
     }
 }
 
 /* Events were lost, and more will be until the queue is flushed. What comes after the flush is queued, so that no change is
- * between what is raised here and what is read later. */
+ * between what is raised here and what is read later. Guards whose event is among the lost are watched no more: all begin
+ * anew. */
 static void recover(batch_t *batch)
 {
     const int rc = kdreg_device_flush(&kdreg_state.device);
@@ -59,9 +51,10 @@ static void recover(batch_t *batch)
     batch->is_everything = true;
     if (rc != 0) {
         kdreg_stand_down("its queue of events has run over, and cannot be flushed", rc);
-    } else if (!kdreg_guards_are_ours(&kdreg_state.guards)) {
-        kdreg_stand_down("the program has closed descriptors that belong to the device", 0);
+        return;
     }
+    kdreg_guards_unwatch(&kdreg_state.guards, &kdreg_state.device);
+    kdreg_guard_again();
 }
 
 static void fetch(batch_t *batch)

@@ -52,12 +52,12 @@ static int monitor(void *base, size_t len, uint64_t cookie, kdreg_params_t *para
     return rc;
 }
 
-/* The driver accepts the same cookie twice if the range is the same. */
+/* The driver accepts the same cookie twice if the range is the same, and a range that wraps, of which it never tells. */
 static int watch_locked(void *base, size_t len, opal_memory_watch_t *watch, bool *grown)
 {
     kdreg_params_t params;
 
-    if (len == 0 || watch->cookie == KDREG_BAD_COOKIE) {
+    if (len == 0 || len - 1 > UINTPTR_MAX - (uintptr_t) base || watch->cookie == KDREG_BAD_COOKIE) {
         return OPAL_ERR_BAD_PARAM;
     }
     if (kdreg_state.is_away) {

@@ -41,6 +41,8 @@ typedef struct fake_script_t {
     bool is_endless;          /**< For each event that is read, another one comes. */
     bool hole_is_taken;       /**< Somebody else gets the addresses that a page has been moved from. */
     uint32_t event_type;      /**< Of events, instead of 1. */
+    void (*noticed)(uintptr_t first,
+                    uintptr_t last); /**< Called by the notifier, under its lock, before words change. */
 } fake_script_t;
 
 extern fake_script_t fake_script;

@@ -131,14 +131,14 @@ static int make_tables(fake_context_t *context, size_t max_regions)
     return rc;
 }
 
-/* Without memory, the driver ends with no tables at all. */
+/* Without memory, the driver ends with no tables at all; other errors are found before. */
 int fake_context_configure_locked(fake_context_t *context, kdreg_config_t *config, int error)
 {
     config->status = context->status.user;
     if (config->max_regions >= NO_STATE) {
         return -ENOSPC;
     }
-    if (error == -EBUSY || config->max_regions == context->max_regions) {
+    if ((error != 0 && error != -ENOMEM) || config->max_regions == context->max_regions) {
         return error;
     }
     if (context->active > 0 || context->pending > 0) {
@@ -360,6 +360,15 @@ static void queue_event(fake_context_t *context, const kdreg_monitor_t *monitor)
     }
 }
 
+/* A script that needs more than there is room for is to fail, not to be forgotten. */
+static void add_range(range_t *ranges, size_t *count, range_t range)
+{
+    if (*count == MAX_RANGES) {
+        abort();
+    }
+    ranges[(*count)++] = range;
+}
+
 /* ---- The notifier -------------------------------------------------------------------------------- */
 
 static bool overlaps(const fake_region_t *region, uintptr_t start, uintptr_t last)
@@ -385,11 +394,18 @@ static void hit(fake_context_t *context, uintptr_t start, uintptr_t last)
 
 static void notify_locked(uintptr_t start, uintptr_t last)
 {
+    if (fake_script.noticed != NULL) {
+        fake_script.noticed(start, last);
+    }
     if (fake_script.deaf) {
         return;
     }
     if (fake_script.defers) {
-        deferred[deferred_count++ % MAX_RANGES] = (range_t){ start, last };
+        if (deferred_count == MAX_RANGES) { /* Without memory for more, the driver tells of everything. */
+            deferred_count = 0;
+            start = 0, last = UINTPTR_MAX;
+        }
+        add_range(deferred, &deferred_count, (range_t){ start, last });
         return;
     }
     for (int i = 0; i < MAX_CONTEXTS; i++) {
@@ -402,7 +418,7 @@ static void notify_locked(uintptr_t start, uintptr_t last)
 /* Other pages at the address are inherited. */
 static void forget_not_forked(uintptr_t start, uintptr_t last)
 {
-    for (size_t i = 0; i < MAX_RANGES; i++) {
+    for (size_t i = 0; i < not_forked_count; i++) {
         if (not_forked[i].start <= last && not_forked[i].last >= start) {
             not_forked[i] = (range_t){ 1, 0 };
         }
@@ -438,7 +454,7 @@ void fake_run_deferred(void)
 void fake_dont_fork(void *start, size_t length)
 {
     fake_lock();
-    not_forked[not_forked_count++ % MAX_RANGES] = (range_t){ (uintptr_t) start, (uintptr_t) start + length - 1 };
+    add_range(not_forked, &not_forked_count, (range_t){ (uintptr_t) start, (uintptr_t) start + length - 1 });
     fake_unlock();
 }
 

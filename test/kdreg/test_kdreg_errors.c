@@ -75,6 +75,30 @@ START_TEST(a_device_that_notices_nothing_is_not_used)
 }
 END_TEST
 
+/* The first is a look whether there is one; the device proper is the third. */
+static void let_guards_not_open(void)
+{
+    fake_script.call[FAKE_OPEN].at =
+        fake_calls[FAKE_OPEN] == 2 || fake_calls[FAKE_OPEN] == 4 ? fake_calls[FAKE_OPEN] : 0;
+    fake_script.call[FAKE_OPEN].error = -EMFILE;
+}
+
+/* The self-test takes three registrations, then come those of the guards. */
+START_TEST(a_device_whose_descriptors_cannot_be_guarded_is_not_used)
+{
+    kdreg_test_stop();
+    fake_reset_counts();
+    if (_i == 0) {
+        let_fail(FAKE_MONITOR, 100, -ENOMEM);
+        fake_script.call[FAKE_MONITOR].at = 4;
+    } else {
+        fake_script.call[FAKE_OPEN].before = let_guards_not_open;
+    }
+    must_not_start("nothing would tell that its descriptors are closed");
+    kdreg_test_start(8, 32);
+}
+END_TEST
+
 START_TEST(a_device_that_answers_nonsense_is_not_used)
 {
     kdreg_test_stop();
@@ -231,6 +255,56 @@ START_TEST(tables_that_are_busy_for_a_while_grow)
 }
 END_TEST
 
+START_TEST(tables_grow_although_a_signal_interrupts)
+{
+    opal_memory_watch_t other;
+    fill();
+    let_fail(FAKE_CONFIG, 3, -EINTR);
+    ck_assert_int_eq(kdreg_test_watch(pages, PAGE, &other), OPAL_SUCCESS);
+    ck_assert_int_eq(fake_calls[FAKE_CONFIG], 4);
+    ck_assert(opal_memory_watch_holds(&other));
+    must_go_on();
+    for (int i = 1; i < 16; i++) {
+        ck_assert_int_eq(kdreg_test_watch(pages, PAGE, &other), OPAL_SUCCESS);
+    }
+}
+END_TEST
+
+START_TEST(a_start_that_a_signal_interrupts_goes_on)
+{
+    kdreg_test_stop();
+    let_fail(_i == 0 ? FAKE_CONFIG : FAKE_OPEN, 5, -EINTR);
+    kdreg_test_start(8, 32);
+    must_go_on();
+}
+END_TEST
+
+static const int refusals[] = { -ENOSPC, -EFAULT, -EPERM };
+
+/* Only ENOMEM is known to take the tables away, and not from every driver. */
+START_TEST(tables_that_an_error_leaves_alone_are_used_on)
+{
+    opal_memory_watch_t other;
+    fill();
+    let_fail(FAKE_CONFIG, 1, refusals[_i]);
+    ck_assert_int_eq(kdreg_test_watch(pages, PAGE, &other), OPAL_SUCCESS); /* All others have ended. */
+    ck_assert_int_eq(fake_calls[FAKE_CONFIG], 1);
+    ck_assert(opal_memory_watch_holds(&other));
+    ck_assert(!opal_memory_watch_holds(&watch));
+    must_go_on();
+}
+END_TEST
+
+START_TEST(a_range_that_wraps_is_refused)
+{
+    opal_memory_watch_t other;
+    ck_assert_int_eq(kdreg_test_watch(pages, SIZE_MAX, &other), OPAL_ERR_BAD_PARAM);
+    ck_assert_int_eq(kdreg_test_watch(pages, 0, &other), OPAL_ERR_BAD_PARAM);
+    ck_assert_int_eq(fake_calls[FAKE_MONITOR], 0);
+    must_go_on();
+}
+END_TEST
+
 static void event_comes(void)
 {
     static bool done;
@@ -300,6 +374,7 @@ static void add_start(Suite *suite)
     tcase_add_loop_test(tcase, a_device_that_fails_at_the_start_is_not_used, 0,
                         sizeof(no_start) / sizeof(no_start[0]));
     tcase_add_test(tcase, a_device_that_notices_nothing_is_not_used);
+    tcase_add_loop_test(tcase, a_device_whose_descriptors_cannot_be_guarded_is_not_used, 0, 2);
     tcase_add_loop_test(tcase, a_device_that_answers_nonsense_is_not_used, 0, 2);
     tcase_add_test(tcase, a_file_that_is_no_device_is_refused);
     tcase_add_test(tcase, without_guards_it_runs_all_the_same);
@@ -323,6 +398,10 @@ static void add_watch(Suite *suite)
     tcase_add_loop_test(tcase, a_device_that_is_lost_at_an_unwatch_ends_caching, 0, 4);
     tcase_add_test(tcase, unwatching_what_was_hit_makes_no_call);
     tcase_add_test(tcase, tables_that_are_busy_for_a_while_grow);
+    tcase_add_test(tcase, tables_grow_although_a_signal_interrupts);
+    tcase_add_loop_test(tcase, a_start_that_a_signal_interrupts_goes_on, 0, 2);
+    tcase_add_loop_test(tcase, tables_that_an_error_leaves_alone_are_used_on, 0, 3);
+    tcase_add_test(tcase, a_range_that_wraps_is_refused);
     tcase_add_test(tcase, tables_grow_although_an_event_comes_late);
     tcase_add_test(tcase, tables_that_stay_busy_keep_their_size);
     tcase_add_test(tcase, without_memory_for_larger_tables_the_former_size_comes_back);

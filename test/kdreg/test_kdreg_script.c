@@ -256,6 +256,48 @@ START_TEST(a_guard_that_is_closed_while_events_are_lost_is_noticed)
 }
 END_TEST
 
+static void close_all_descriptors(void)
+{
+    int fds[8];
+    const size_t count = kdreg_test_descriptors(fds, 8);
+
+    ck_assert_uint_eq(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        kdreg_test_close(fds[i]);
+    }
+}
+
+/* The event of a guard was one of those that were lost, or were flushed with them: a false alarm, that time. */
+START_TEST(descriptors_are_guarded_again_after_events_were_lost)
+{
+    const size_t regions = fake_regions();
+    if (_i == 0) {
+        fake_notify_guards();
+    }
+    lose_events();
+    if (_i == 1) {
+        fake_notify_guards();
+    }
+    ck_assert_int_eq(opal_memory_base_sync(), OPAL_SUCCESS);
+    ck_assert(!opal_memory_changed());
+    ck_assert_uint_eq(fake_regions(), regions);
+    close_all_descriptors();
+    ck_assert(opal_memory_changed());
+    ck_assert_int_eq(opal_memory_base_sync(), OPAL_ERR_NOT_AVAILABLE);
+    must_be_down();
+}
+END_TEST
+
+/* Then a program that closes them would not be noticed. */
+START_TEST(without_memory_to_guard_the_descriptors_caching_ends)
+{
+    fake_notify_guards();
+    let_fail(FAKE_MONITOR, 100, -ENOMEM);
+    ck_assert_int_eq(opal_memory_base_sync(), OPAL_ERR_NOT_AVAILABLE);
+    must_be_down();
+}
+END_TEST
+
 static void add_events(Suite *suite)
 {
     TCase *tcase = tcase_create("events");
@@ -280,6 +322,8 @@ static void add_events(Suite *suite)
     tcase_add_test(tcase, a_child_can_stop_and_start_the_library);
     tcase_add_test(tcase, a_false_alarm_of_a_guard_is_passed_over);
     tcase_add_test(tcase, a_guard_that_is_closed_while_events_are_lost_is_noticed);
+    tcase_add_loop_test(tcase, descriptors_are_guarded_again_after_events_were_lost, 0, 2);
+    tcase_add_test(tcase, without_memory_to_guard_the_descriptors_caching_ends);
     suite_add_tcase(suite, tcase);
 }
 
