@@ -22,7 +22,8 @@ static const volatile uint64_t no_events;
 
 static opal_memory_base_module_t module = {
     .struct_size = sizeof(module),
-    .flags = OPAL_MEMORY_MODULE_POLLED,
+    .flags = OPAL_MEMORY_MODULE_POLLED
+             | OPAL_MEMORY_MODULE_LATE, /* Drivers since December 2025; versions do not tell. */
     .counter = &no_events,
     .watch = kdreg_watch,
     .unwatch = kdreg_unwatch,

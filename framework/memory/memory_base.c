@@ -45,7 +45,8 @@ static const char *copy_module(const mca_base_component_item_t *item, opal_memor
     return NULL;
 }
 
-#define KNOWN_FLAGS (OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_POLLED | OPAL_MEMORY_MODULE_SLOW_VALID)
+#define KNOWN_FLAGS \
+    (OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_POLLED | OPAL_MEMORY_MODULE_SLOW_VALID | OPAL_MEMORY_MODULE_LATE)
 
 /* Whether events arrive depends on these: a component that would lose them without a word is none. */
 static const char *find_fault(const opal_memory_base_component_t *component,
@@ -66,6 +67,9 @@ static const char *find_fault(const opal_memory_base_component_t *component,
     }
     if (!polled && component->memoryc_process != NULL) {
         return "it has a memoryc_process, which nobody would call: it is not POLLED";
+    }
+    if (!polled && (module->flags & OPAL_MEMORY_MODULE_LATE)) {
+        return "it is LATE but not POLLED";
     }
     if ((module->flags & OPAL_MEMORY_MODULE_SLOW_VALID) && module->valid == NULL) {
         return "it is SLOW_VALID but has no valid function";
@@ -219,11 +223,43 @@ static int select_sum(void)
     return OPAL_SUCCESS;
 }
 
+static bool can_keep_company(const mca_base_component_item_t *item)
+{
+    opal_memory_base_module_t module;
+
+    return item->available && !item->selected && item->module != NULL && copy_module(item, &module) == NULL
+           && (module.flags & OPAL_MEMORY_MODULE_PUSH) != 0 && module.watch == NULL;
+}
+
+/* Of the components that the user admits. One that may tell late is not made to wait: it still sees what the other one does
+ * not. */
+static void find_company(const mca_base_component_item_t *late)
+{
+    for (mca_base_component_item_t *item = framework.items; item != NULL; item = item->next) {
+        if (can_keep_company(item) && activate(item) == OPAL_SUCCESS) {
+            return;
+        }
+    }
+    mca_base_verbose(
+        &framework, 10,
+        "component %s may tell of a release after it is over, and no component that is told by calls can "
+        "run beside it",
+        late->name);
+}
+
+static bool is_late(const opal_memory_base_active_t *active)
+{
+    return active->module != NULL && (active->module->flags & OPAL_MEMORY_MODULE_LATE) != 0;
+}
+
 /* The first by priority that starts. Nobody asked for one by name: none is no error. */
 static int select_best(void)
 {
     for (mca_base_component_item_t *item = framework.items; item != NULL; item = item->next) {
         if (item->available && activate(item) == OPAL_SUCCESS) {
+            if (find_active(is_late) != NULL) {
+                find_company(item);
+            }
             return OPAL_SUCCESS;
         }
     }

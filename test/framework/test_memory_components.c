@@ -172,6 +172,7 @@ static const struct {
     { .flags = 0x100, .reason = "its module structure has a flag that this library does not know" },
     { .flags = OPAL_MEMORY_MODULE_SLOW_VALID, .reason = "it is SLOW_VALID but has no valid function" },
     { .flags = OPAL_MEMORY_MODULE_SLOW_VALID, .has_valid = true },
+    { .flags = OPAL_MEMORY_MODULE_PUSH | OPAL_MEMORY_MODULE_LATE, .reason = "it is LATE but not POLLED" },
 };
 
 START_TEST(module_that_contradicts_itself_cannot_run)
@@ -228,6 +229,127 @@ START_TEST(two_components_with_words_of_their_own_never_run_together)
     ck_assert_str_eq(messages, _i == 0 ? "memory: components own and second both have a watch function; only one "
                                          "of the two can run\n"
                                        : "");
+}
+END_TEST
+
+/* ---- A component that may tell late ------------------------------------------------------------------------ */
+
+static opal_memory_base_component_t pushing[2];
+static opal_memory_base_module_t pushing_module[2];
+static int push_enabled[2];
+
+static int enable_first(void)
+{
+    push_enabled[0]++;
+    return OPAL_SUCCESS;
+}
+
+static int enable_second(void)
+{
+    push_enabled[1]++;
+    return OPAL_SUCCESS;
+}
+
+static int enable_never(void)
+{
+    return OPAL_ERR_NOT_AVAILABLE;
+}
+
+static int query_first_push(mca_base_module_t **out_module, int *priority)
+{
+    *out_module = (mca_base_module_t *) &pushing_module[0];
+    *priority = 98;
+    return OPAL_SUCCESS;
+}
+
+static int query_second_push(mca_base_module_t **out_module, int *priority)
+{
+    *out_module = (mca_base_module_t *) &pushing_module[1];
+    *priority = 97;
+    return OPAL_SUCCESS;
+}
+
+static void add_push(int which, const char *name, mca_base_query_component_fn_t query_it, int (*enable)(void))
+{
+    pushing[which] = own;
+    pushing[which].memoryc_process = NULL;
+    strcpy(pushing[which].memoryc_version.mca_component_name, name);
+    pushing[which].memoryc_version.mca_query_component = query_it;
+    pushing_module[which] = (opal_memory_base_module_t){ .struct_size = sizeof(pushing_module[which]),
+                                                         .flags = OPAL_MEMORY_MODULE_PUSH,
+                                                         .enable = enable };
+    ck_assert_int_eq(add("memory", &pushing[which]), OPAL_SUCCESS);
+}
+
+/* "own" is polled, has a watch, and the highest priority; "first" and "second" are told by calls. */
+static void add_late(uint32_t flags)
+{
+    has_module = true;
+    module.flags = OPAL_MEMORY_MODULE_POLLED | flags;
+    module.counter = &counter;
+    module.watch = watch;
+    own.memoryc_process = process;
+    ck_assert_int_eq(add("memory", &own), OPAL_SUCCESS);
+    add_push(0, "first", query_first_push, enable_first);
+    add_push(1, "second", query_second_push, enable_second);
+}
+
+static const char *start_and_name(void)
+{
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    return opal_memory->memoryc_version.mca_component_name;
+}
+
+static const struct {
+    const char *selection; /* NULL: the user says nothing. */
+    uint32_t flags;
+    int first, second; /* Are they enabled? */
+} companies[] = {
+    { NULL, OPAL_MEMORY_MODULE_LATE, 1, 0 },           { NULL, 0, 0, 0 }, /* The twin. */
+    { "own", OPAL_MEMORY_MODULE_LATE, 0, 0 },          { "own,second", OPAL_MEMORY_MODULE_LATE, 0, 1 },
+    { "^first,linux", OPAL_MEMORY_MODULE_LATE, 0, 1 }, { "^first,second,linux", OPAL_MEMORY_MODULE_LATE, 0, 0 },
+    { "own+second", OPAL_MEMORY_MODULE_LATE, 0, 1 },
+};
+
+START_TEST(component_that_may_tell_late_gets_company_unless_the_user_has_chosen)
+{
+    add_late(companies[_i].flags);
+    if (companies[_i].selection != NULL) {
+        setenv("OPALMEM_MCA_memory", companies[_i].selection, 1);
+    }
+    const bool is_sum = companies[_i].first + companies[_i].second > 0;
+    ck_assert_str_eq(start_and_name(), is_sum ? "composite" : "own");
+    ck_assert_int_eq(push_enabled[0], companies[_i].first);
+    ck_assert_int_eq(push_enabled[1], companies[_i].second);
+    ck_assert_str_eq(messages, "");
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+}
+END_TEST
+
+START_TEST(company_that_cannot_start_leaves_the_place_to_the_next)
+{
+    add_late(OPAL_MEMORY_MODULE_LATE);
+    setenv("OPALMEM_MCA_memory", "^linux", 1);
+    pushing_module[0].enable = enable_never;
+    ck_assert_str_eq(start_and_name(), "composite");
+    ck_assert_int_eq(push_enabled[1], 1);
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+    pushing_module[1].enable = enable_never;
+    ck_assert_str_eq(start_and_name(), "own"); /* Alone it still sees what it sees. */
+    ck_assert_str_eq(messages, "");
+}
+END_TEST
+
+/* A registration has room for one word. */
+START_TEST(component_with_a_word_of_its_own_is_no_company)
+{
+    add_late(OPAL_MEMORY_MODULE_LATE);
+    setenv("OPALMEM_MCA_memory", "^linux", 1);
+    pushing_module[0].watch = watch;
+    ck_assert_str_eq(start_and_name(), "composite");
+    ck_assert_int_eq(push_enabled[0], 0);
+    ck_assert_int_eq(push_enabled[1], 1);
+    ck_assert_str_eq(messages, "");
 }
 END_TEST
 
@@ -369,6 +491,10 @@ int main(void)
     tcase_add_loop_test(tests, module_that_contradicts_itself_cannot_run, 0,
                         (int) (sizeof(unsound) / sizeof(unsound[0])));
     tcase_add_loop_test(tests, two_components_with_words_of_their_own_never_run_together, 0, 2);
+    tcase_add_loop_test(tests, component_that_may_tell_late_gets_company_unless_the_user_has_chosen, 0,
+                        (int) (sizeof(companies) / sizeof(companies[0])));
+    tcase_add_test(tests, company_that_cannot_start_leaves_the_place_to_the_next);
+    tcase_add_test(tests, component_with_a_word_of_its_own_is_no_company);
     tcase_add_loop_test(tests, only_selected_components_promise_anything, 0,
                         (int) (sizeof(promises) / sizeof(promises[0])));
 #ifdef OPALMEM_HAVE_LTDL

@@ -10,6 +10,7 @@
 
 #include "components/kdreg/kdreg_sys.h"
 #include "framework/memory/memory_base.h"
+#include "test/sanitized.h"
 
 /* ---- Which device -------------------------------------------------------------------------------- */
 
@@ -138,14 +139,51 @@ static void on_release(void *start, size_t length, void *cbdata, bool from_alloc
     told.event[slot].last = (uintptr_t) start + length - 1;
 }
 
+/* It is there, alone or with others. */
+static void note_releases(void)
+{
+    ck_assert_str_eq(opal_memory_base_active[0].component->memoryc_version.mca_component_name, "kdreg");
+    ck_assert_int_eq(opal_mem_hooks_register_release(on_release, NULL), OPAL_SUCCESS);
+    kdreg_test_forget();
+    fake_reset_counts();
+}
+
 void kdreg_test_start(size_t max_regions, size_t limit)
 {
     kdreg_test_select(max_regions, limit);
     ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
     ck_assert_str_eq(opal_memory->memoryc_version.mca_component_name, "kdreg");
-    ck_assert_int_eq(opal_mem_hooks_register_release(on_release, NULL), OPAL_SUCCESS);
-    kdreg_test_forget();
-    fake_reset_counts();
+    note_releases();
+}
+
+bool kdreg_test_start_as(const char *selection, size_t max_regions, size_t limit)
+{
+    kdreg_test_select(max_regions, limit);
+    if (selection != NULL) {
+        setenv("OPALMEM_MCA_memory", selection, 1);
+    } else {
+        unsetenv("OPALMEM_MCA_memory");
+    }
+    if (opalmem_init(NULL, NULL) != OPAL_SUCCESS) {
+        printf("LEFT OUT: %s, which cannot run here\n", selection != NULL ? selection : "the default");
+        return false;
+    }
+    note_releases();
+    return true;
+}
+
+/* As a DSO it would bring another copy of the library. */
+bool kdreg_test_can_have_linux(void)
+{
+#ifdef OPALMEM_STATIC_MEMORY_LINUX
+    const bool is_linked_in = true;
+#else
+    const bool is_linked_in = false;
+#endif
+    if (!is_linked_in || TEST_IS_THREAD_SANITIZED) {
+        printf("LEFT OUT: linux beside it, which is not linked in, or is not made for this sanitizer\n");
+    }
+    return is_linked_in && !TEST_IS_THREAD_SANITIZED;
 }
 
 void kdreg_test_stop(void)

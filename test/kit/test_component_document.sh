@@ -64,6 +64,7 @@ mistake '/memoryc_register/d' 'its component structure has no memoryc_register, 
 mistake '/struct_size/d' 'its module structure '
 mistake 's/OPAL_MEMORY_MODULE_PUSH/& | OPAL_MEMORY_MODULE_POLLED/' 'it says that it is both PUSH and POLLED'
 mistake 's/OPAL_MEMORY_MODULE_PUSH/OPAL_MEMORY_MODULE_POLLED/' 'it is POLLED but has no counter'
+mistake 's/OPAL_MEMORY_MODULE_PUSH/& | OPAL_MEMORY_MODULE_LATE/' 'it is LATE but not POLLED'
 mistake 's/^    \.memoryc_register/    .memoryc_process = disable,\n&/' \
     'it has a memoryc_process, which nobody would call: it is not POLLED'
 mistake 's/OPAL_MEMORY_MODULE_PUSH/& | OPAL_MEMORY_MODULE_SLOW_VALID/' 'it is SLOW_VALID but has no valid function'

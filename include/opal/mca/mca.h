@@ -44,7 +44,7 @@
  * | memory | polled, mainline kernel (userfaultfd) | 40 | asks at each lookup |
  * | memory | linux | 80 | notices before the pages go |
  * | memory | ummunotify | 85 | the kernel tells, where there is the device |
- * | memory | kdreg | 90 | the kernel tells, and each registration has its generation |
+ * | memory | kdreg | 90 | the kernel tells, and each registration has its generation; linux runs beside it |
  * | rcache | grdma | 50 | serves every provider |
  * | rcache | one that is made for a device | 60 to 90 | serves that one better |
  *

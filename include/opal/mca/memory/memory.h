@@ -78,6 +78,9 @@ typedef struct opal_memory_watch_t {
 #define OPAL_MEMORY_MODULE_PUSH 0x1   /**< Raises callbacks by itself. */
 #define OPAL_MEMORY_MODULE_POLLED 0x2 /**< Has a counter, and memoryc_process. At most one such component runs. */
 #define OPAL_MEMORY_MODULE_SLOW_VALID 0x4 /**< A lookup must ask valid() of each hit. */
+/** POLLED: counter and words may change some time after the releasing call has returned, and nobody can know. Where the user
+ * has left the choice to the library, a PUSH component runs beside this one: the best that can. */
+#define OPAL_MEMORY_MODULE_LATE 0x8
 
 /* What a component sees, for reports and for docs. Bits belong together: each holds for all that the others name. Those of
  * two components that run together do not: see opal_memory_base_sees_all(). */
