@@ -38,6 +38,8 @@ typedef struct fake_script_t {
     bool location_is_wrong; /**< MONITOR answers with the number of the words. */
     bool generation_is_wrong; /**< ... with a word that is not in use. */
     bool does_not_count;      /**< Events come without the counter. */
+    bool loses_silently;      /**< The twin: what finds no room changes no word either. */
+    size_t queue_size;        /**< Events that find room; 0: as many as the tables have regions. */
     bool is_endless;          /**< For each event that is read, another one comes. */
     bool hole_is_taken;       /**< Somebody else gets the addresses that a page has been moved from. */
     uint32_t event_type;      /**< Of events, instead of 1. */

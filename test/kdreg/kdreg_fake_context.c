@@ -341,9 +341,15 @@ ssize_t fake_context_read_locked(fake_context_t *context, void *buffer, size_t s
     return (ssize_t) (count * sizeof(*events));
 }
 
+static bool is_full(const fake_context_t *context)
+{
+    return context->pending == context->max_regions
+           || (fake_script.queue_size != 0 && context->pending >= fake_script.queue_size);
+}
+
 static void queue_event(fake_context_t *context, const kdreg_monitor_t *monitor)
 {
-    if (context->pending == context->max_regions) {
+    if (is_full(context)) {
         context->has_lost = true;
         return;
     }
@@ -383,7 +389,7 @@ static void hit(fake_context_t *context, uintptr_t start, uintptr_t last)
     fake_region_t **place = &context->regions;
 
     while (*place != NULL) {
-        if (overlaps(*place, start, last)) {
+        if (overlaps(*place, start, last) && !(fake_script.loses_silently && is_full(context))) {
             queue_event(context, &(*place)->monitor);
             remove_region(context, place);
         } else {
