@@ -139,9 +139,13 @@ bool opal_memory_base_valid(void *base, size_t len, const opal_memory_watch_t *w
 
 static opal_memory_base_promise_t promise_of(const opal_memory_base_active_t *active)
 {
-    return active->module == NULL
-               ? (opal_memory_base_promise_t){ .support = active->plain_support }
-               : (opal_memory_base_promise_t){ .support = active->module->support, .sees = active->module->sees };
+    opal_memory_base_promise_t promise = { .support = active->plain_support };
+
+    if (active->module != NULL) {
+        promise.support = active->module->support;
+        promise.sees = active->module->sees;
+    }
+    return promise;
 }
 
 uint64_t opal_memory_base_sees(void)
