@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "test/sanitized.h"
@@ -216,6 +217,16 @@ START_TEST(segment_that_is_detached_and_another_there_is_noticed)
 }
 END_TEST
 
+/* No callback ever comes when one goes. */
+START_TEST(segments_are_not_promised)
+{
+    setenv("OPALMEM_MCA_memory_userfaultfd_lookup", "both", 1);
+    start();
+    ck_assert_uint_eq(opal_memory_base_sees() & OPAL_MEMORY_SEES_SHM, 0);
+    stop();
+}
+END_TEST
+
 START_TEST(file_that_can_be_cut_is_not_watched)
 {
     start();
@@ -403,6 +414,38 @@ START_TEST(signal_handler_may_release_watched_memory)
 }
 END_TEST
 
+/* Sandboxes forbid new descriptors like that; ppoll() then refuses two, or even one. */
+START_TEST(reader_goes_on_where_it_may_not_wait)
+{
+    struct rlimit limit;
+
+    start();
+    char *memory = map_pages(8);
+    watch_it(&watched[0], memory, 8 * PAGE);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ .rlim_cur = (rlim_t) _i, .rlim_max = limit.rlim_max });
+    for (int i = 0; i < 4; i++) {
+        munmap(memory + 2 * i * (long) PAGE, PAGE); /* Waits for the reader. */
+    }
+    ck_assert(!hits(&watched[0]));
+    unwatch_it(&watched[0]);
+    stop();
+}
+END_TEST
+
+/* They lie in the reader's stack, too. */
+static _Thread_local volatile char large_thread_local[(size_t) 1 << 20];
+
+START_TEST(large_thread_local_variables_leave_room_for_the_reader)
+{
+    start();
+    large_thread_local[PAGE] = 1;
+    watch_it(&watched[0], map_pages(1), PAGE);
+    ck_assert(hits(&watched[0]));
+    stop();
+}
+END_TEST
+
 static int live_child(char *memory)
 {
     if (hits(&watched[0])) {
@@ -547,6 +590,7 @@ int main(void)
     tcase_add_loop_test(heard, release_is_heard_by_tag_and_linux, 0, WAYS);
     tcase_add_loop_test(heard, twin_with_noop_hears_nothing, 0, WAYS);
     tcase_add_test(heard, segment_that_is_detached_and_another_there_is_noticed);
+    tcase_add_test(heard, segments_are_not_promised);
     tcase_add_test(heard, file_that_can_be_cut_is_not_watched);
     tcase_add_test(heard, hole_is_not_watched);
     tcase_add_test(ranges, watched_buffer_can_be_reallocated);
@@ -554,6 +598,8 @@ int main(void)
     tcase_add_test(ranges, ranges_are_limited_and_given_back);
     tcase_add_test(waits, callback_may_release_watched_memory);
     tcase_add_test(waits, signal_handler_may_release_watched_memory);
+    tcase_add_loop_test(waits, reader_goes_on_where_it_may_not_wait, 0, 2);
+    tcase_add_test(waits, large_thread_local_variables_leave_room_for_the_reader);
     tcase_add_test(waits, fork_child_starts_anew);
     tcase_add_test(waits, finalize_lets_memory_go_although_a_child_holds_the_descriptor);
     tcase_add_test(waits, rounds_leave_nothing_behind);
