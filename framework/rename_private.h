@@ -591,6 +591,7 @@
 #define uffd_kernel_has_hole OPALMEM_NAME(uffd_kernel_has_hole)
 #define uffd_kernel_moved_high OPALMEM_NAME(uffd_kernel_moved_high)
 #define uffd_kernel_open OPALMEM_NAME(uffd_kernel_open)
+#define uffd_kernel_protects_others OPALMEM_NAME(uffd_kernel_protects_others)
 #define uffd_kernel_register OPALMEM_NAME(uffd_kernel_register)
 #define uffd_kernel_tagged OPALMEM_NAME(uffd_kernel_tagged)
 #define uffd_kernel_unregister OPALMEM_NAME(uffd_kernel_unregister)

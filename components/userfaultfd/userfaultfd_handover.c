@@ -60,10 +60,14 @@ static void give_each_locked(uffd_state_t *state, uintptr_t start, uintptr_t end
     }
 }
 
-static void give_whole_locked(uffd_state_t *state, uintptr_t start, uintptr_t end)
+/* To be unmapped: if a watch registers it meanwhile, there will be an event, which is right as well. So no lock is needed.
+ * Watches may be over, but not ended yet; so the tag is asked for first. */
+static void give_whole(uffd_state_t *state, uintptr_t start, uintptr_t end)
 {
-    uffd_queue_given(state, start, end);
-    uffd_kernel_give_up(&state->kernel, start, end);
+    if (uffd_kernel_tagged(&state->kernel, start, end)) {
+        uffd_queue_given(state, start, end);
+        uffd_kernel_give_up(&state->kernel, start, end);
+    }
 }
 
 typedef enum way_t { NOT_AT_ALL, EACH_MAPPING, AS_A_WHOLE } way_t;
@@ -95,17 +99,15 @@ static void hand_over(void *buf, size_t length, void *unused, bool from_alloc)
     if (is_delivering || length == SIZE_MAX || uffd_phase(state) != UFFD_RUNNING) {
         return;
     }
-    const way_t way = way_of(state, start, end);
-    if (way == NOT_AT_ALL) {
-        return;
-    }
-    uffd_lock_blocked(&state->handover_lock, &mask);
-    if (way == AS_A_WHOLE) {
-        give_whole_locked(state, start, end);
-    } else {
+    switch (way_of(state, start, end)) {
+    case EACH_MAPPING:
+        uffd_lock_blocked(&state->handover_lock, &mask);
         give_each_locked(state, start, end);
+        uffd_unlock_blocked(&state->handover_lock, &mask);
+        break;
+    case AS_A_WHOLE: give_whole(state, start, end); break;
+    default: break;
     }
-    uffd_unlock_blocked(&state->handover_lock, &mask);
 }
 
 /* The window was open before the callback took the lock: so it is seen here, or what is registered is given back there. */

@@ -50,6 +50,9 @@ bool uffd_kernel_tagged(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t 
 /** Unregister a range within one mapping, if it is ours. */
 void uffd_kernel_give_back(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end);
 
+/** Does the kernel refuse to unregister what another userfaultfd has registered? False until the self-test has seen it. */
+extern bool uffd_kernel_protects_others;
+
 /** Unregister a range of which something is ours, if nothing is another userfaultfd's. What is nobody's may be registered for
  * a moment. */
 void uffd_kernel_give_up(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end);
