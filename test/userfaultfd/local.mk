@@ -1,7 +1,8 @@
 # The component "userfaultfd", on the real kernel. Units link its convenience library.
 userfaultfd_tests = test/userfaultfd/test_userfaultfd test/userfaultfd/test_userfaultfd_races \
 	test/userfaultfd/test_userfaultfd_units test/userfaultfd/test_userfaultfd_discards \
-	test/userfaultfd/test_userfaultfd_moves test/userfaultfd/test_userfaultfd_hands
+	test/userfaultfd/test_userfaultfd_moves test/userfaultfd/test_userfaultfd_hands \
+	test/userfaultfd/test_userfaultfd_faults
 check_PROGRAMS += $(userfaultfd_tests)
 TESTS += $(userfaultfd_tests)
 noinst_HEADERS += test/userfaultfd/userfaultfd_fixture.h test/userfaultfd/userfaultfd_memory.h
@@ -29,3 +30,7 @@ test_userfaultfd_test_userfaultfd_moves_LDADD = libopalmem.la $(CHECK_LIBS)
 test_userfaultfd_test_userfaultfd_hands_SOURCES = test/userfaultfd/test_userfaultfd_hands.c
 test_userfaultfd_test_userfaultfd_hands_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_userfaultfd_test_userfaultfd_hands_LDADD = libmca_memory_userfaultfd.la libopalmem_internal.la $(CHECK_LIBS)
+
+test_userfaultfd_test_userfaultfd_faults_SOURCES = test/userfaultfd/test_userfaultfd_faults.c
+test_userfaultfd_test_userfaultfd_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_userfaultfd_test_userfaultfd_faults_LDADD = libopalmem.la $(CHECK_LIBS)

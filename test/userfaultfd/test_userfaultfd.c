@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The component on the real kernel: what it hears, and that nobody ever waits
- * for it in vain: page faults of every kind of memory, callbacks and handlers
- * that release, fork children, the end of the library. A test that would hang
- * ends by Check's timeout. */
+ * for it in vain: callbacks and handlers that release, fork children, the end
+ * of the library. A test that would hang ends by Check's timeout. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,94 +16,6 @@
 #include "test/sanitized.h"
 #include "test/userfaultfd/userfaultfd_fixture.h"
 #include "test/userfaultfd/userfaultfd_memory.h"
-
-/* ---- Page faults ----------------------------------------------------------------------------------- */
-
-static const struct memory_kind {
-    const char *name;
-    char *(*make)(void);
-} kinds[] = {
-    { "private", make_private },
-    { "huge pages", make_huge },
-    { "hugetlb", make_hugetlb },
-    { "shared", make_shared },
-    { "memfd", make_memfd },
-    { "file", make_file },
-    { "private file", make_file_private },
-    { "segment", make_segment },
-};
-#define KINDS ((int) (sizeof(kinds) / sizeof(kinds[0])))
-
-static void read_into(char *page)
-{
-    const int fd = open("/dev/zero", O_RDONLY);
-
-    ck_assert_int_eq(read(fd, page, PAGE), (ssize_t) PAGE);
-    close(fd);
-}
-
-START_TEST(page_faults_of_watched_memory_are_as_ever)
-{
-    setenv("OPALMEM_MCA_memory_userfaultfd_files", "always", 1);
-    start();
-    char *memory = kinds[_i].make();
-    if (memory == MAP_FAILED) {
-        printf("LEFT OUT: no memory of the kind \"%s\" here: %s\n", kinds[_i].name, strerror(errno));
-        stop();
-        return;
-    }
-    watch_it(&watched[0], memory, 2 * HUGE);
-    volatile char *touched = memory;
-    ck_assert_int_eq(touched[0], 0);
-    touched[PAGE] = 1;
-    touched[0] = 2;
-    read_into(memory + 3 * PAGE);
-    read_into(memory + PAGE);
-    ck_assert(touched[0] == 2 && touched[PAGE] == 0);
-    memset(memory + HUGE, 3, HUGE);
-    ck_assert(hits(&watched[0]));
-    unwatch_it(&watched[0]);
-    stop();
-}
-END_TEST
-
-static long huge_kib(const char *memory)
-{
-    char line[256];
-    unsigned long start_at, end, value;
-    bool is_inside = false;
-    long result = 0;
-    FILE *maps = fopen("/proc/self/smaps", "r");
-
-    while (fgets(line, sizeof(line), maps) != NULL) {
-        if (sscanf(line, "%lx-%lx ", &start_at, &end) == 2) {
-            is_inside = start_at <= (uintptr_t) memory && end > (uintptr_t) memory;
-        } else if (is_inside && sscanf(line, "AnonHugePages: %lu", &value) == 1) {
-            result = (long) value;
-        }
-    }
-    fclose(maps);
-    return result;
-}
-
-START_TEST(watched_memory_still_gets_huge_pages)
-{
-    char *before = make_huge();
-    memset(before, 1, 2 * HUGE);
-    if (huge_kib(before) == 0) {
-        printf("LEFT OUT: no transparent huge pages here\n");
-        return;
-    }
-    start();
-    char *memory = make_huge();
-    watch_it(&watched[0], memory, 2 * HUGE);
-    memset(memory, 1, 2 * HUGE);
-    ck_assert_int_ge(huge_kib(memory), (long) (HUGE >> 10));
-    watch_it(&watched[1], before + PAGE, PAGE);
-    ck_assert_int_ge(huge_kib(before), (long) (HUGE >> 10));
-    stop();
-}
-END_TEST
 
 /* ---- What is heard --------------------------------------------------------------------------------- */
 
@@ -576,16 +487,13 @@ int main(void)
         return test_skip(USERFAULTFD_SKIP);
     }
     Suite *suite = suite_create("userfaultfd");
-    TCase *faults = tcase_create("faults"), *heard = tcase_create("heard"), *ranges = tcase_create("ranges"),
-          *waits = tcase_create("waits");
+    TCase *heard = tcase_create("heard"), *ranges = tcase_create("ranges"), *waits = tcase_create("waits");
 
-    TCase *all[] = { faults, heard, ranges, waits };
+    TCase *all[] = { heard, ranges, waits };
 
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         tcase_set_timeout(all[i], 240); /* A hang, not a busy machine. */
     }
-    tcase_add_loop_test(faults, page_faults_of_watched_memory_are_as_ever, 0, KINDS);
-    tcase_add_test(faults, watched_memory_still_gets_huge_pages);
     tcase_add_loop_test(heard, release_is_heard_and_the_neighbour_stays, 0, WAYS);
     tcase_add_loop_test(heard, release_is_heard_by_tag_and_linux, 0, WAYS);
     tcase_add_loop_test(heard, twin_with_noop_hears_nothing, 0, WAYS);
@@ -605,7 +513,6 @@ int main(void)
     tcase_add_test(waits, rounds_leave_nothing_behind);
     tcase_add_test(waits, exit_does_not_hang_with_memory_watched);
     tcase_add_test(waits, descriptors_closed_by_the_program_end_hits);
-    suite_add_tcase(suite, faults);
     suite_add_tcase(suite, heard);
     suite_add_tcase(suite, ranges);
     suite_add_tcase(suite, waits);
