@@ -243,6 +243,18 @@ END_TEST
 
 /* ---- Nobody waits in vain ---------------------------------------------------------------------------- */
 
+/* Alone, and beside a component that tells before: then memory is handed over in the middle of whatever is interrupted. */
+static bool start_either(int index)
+{
+    const bool result = start_with(index == 0 ? "userfaultfd" : "linux+userfaultfd") == OPAL_SUCCESS;
+
+    ck_assert(result || index == 1);
+    if (!result) {
+        printf("LEFT OUT: linux and userfaultfd together\n");
+    }
+    return result;
+}
+
 static char *to_release[2];
 
 static void release_more(void *buf, size_t length, void *cbdata, bool from_alloc)
@@ -258,7 +270,9 @@ static void release_more(void *buf, size_t length, void *cbdata, bool from_alloc
 
 START_TEST(callback_may_release_watched_memory)
 {
-    start();
+    if (!start_either(_i)) {
+        return;
+    }
     ck_assert_int_eq(opal_mem_hooks_register_release(release_more, NULL), OPAL_SUCCESS);
     to_release[0] = map_pages(4);
     char *memory = map_pages(4);
@@ -304,13 +318,15 @@ START_TEST(signal_handler_may_release_watched_memory)
 {
     pthread_t shooter;
 
-    start();
+    if (!start_either(_i)) {
+        return;
+    }
     char *memory = map_pages(1);
     watch_it(&watched[1], map_pages(1), PAGE);
     signal(SIGUSR1, release_in_handler);
     shot = pthread_self();
     pthread_create(&shooter, NULL, shoot, NULL);
-    while (atomic_load(&handled) < 2000) {
+    while (atomic_load(&handled) < (_i == 0 ? 2000 : 500)) {
         if (watch_range(&watched[0], memory, PAGE) == OPAL_SUCCESS) {
             hits(&watched[0]);
             unwatch_it(&watched[0]);
@@ -391,7 +407,9 @@ START_TEST(fork_child_starts_anew)
     int status;
 
     const int descriptors = count_descriptors();
-    start();
+    if (!start_either(_i)) {
+        return;
+    }
     char *memory = map_pages(4);
     watch_it(&watched[0], memory, 4 * PAGE);
     const pid_t child = fork();
@@ -411,7 +429,9 @@ END_TEST
 /* A child that lives on has inherited the descriptor, if it was made behind libc's back: the file stays open. */
 START_TEST(finalize_lets_memory_go_although_a_child_holds_the_descriptor)
 {
-    start();
+    if (!start_either(_i)) {
+        return;
+    }
     char *memory = map_pages(4);
     watch_it(&watched[0], memory, 4 * PAGE);
     const long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
@@ -430,7 +450,9 @@ END_TEST
 START_TEST(rounds_leave_nothing_behind)
 {
     for (int i = 0; i < 20; i++) {
-        start();
+        if (!start_either(_i)) {
+            return;
+        }
         char *memory = map_pages(4);
         watch_it(&watched[0], memory, 4 * PAGE);
         ck_assert(hits(&watched[0]));
@@ -454,7 +476,9 @@ START_TEST(exit_does_not_hang_with_memory_watched)
     const pid_t child = fork();
 
     if (child == 0) {
-        start();
+        if (!start_either(_i)) {
+            exit(0);
+        }
         to_release[0] = map_pages(4);
         watch_it(&watched[0], to_release[0], 4 * PAGE);
         atexit(release_at_exit);
@@ -504,14 +528,14 @@ int main(void)
     tcase_add_test(ranges, watched_buffer_can_be_reallocated);
     tcase_add_test(ranges, range_of_another_userfaultfd_is_told_once_and_not_watched);
     tcase_add_test(ranges, ranges_are_limited_and_given_back);
-    tcase_add_test(waits, callback_may_release_watched_memory);
-    tcase_add_test(waits, signal_handler_may_release_watched_memory);
+    tcase_add_loop_test(waits, callback_may_release_watched_memory, 0, 2);
+    tcase_add_loop_test(waits, signal_handler_may_release_watched_memory, 0, 2);
     tcase_add_loop_test(waits, reader_goes_on_where_it_may_not_wait, 0, 2);
     tcase_add_test(waits, large_thread_local_variables_leave_room_for_the_reader);
-    tcase_add_test(waits, fork_child_starts_anew);
-    tcase_add_test(waits, finalize_lets_memory_go_although_a_child_holds_the_descriptor);
-    tcase_add_test(waits, rounds_leave_nothing_behind);
-    tcase_add_test(waits, exit_does_not_hang_with_memory_watched);
+    tcase_add_loop_test(waits, fork_child_starts_anew, 0, 2);
+    tcase_add_loop_test(waits, finalize_lets_memory_go_although_a_child_holds_the_descriptor, 0, 2);
+    tcase_add_loop_test(waits, rounds_leave_nothing_behind, 0, 2);
+    tcase_add_loop_test(waits, exit_does_not_hang_with_memory_watched, 0, 2);
     tcase_add_test(waits, descriptors_closed_by_the_program_end_hits);
     suite_add_tcase(suite, heard);
     suite_add_tcase(suite, ranges);
