@@ -285,7 +285,7 @@ int main(void)
     Suite *suite = suite_create("userfaultfd_hands");
     TCase *hands = tcase_create("hands");
 
-    tcase_set_timeout(hands, 60);
+    tcase_set_timeout(hands, 240);
     tcase_add_loop_test(hands, program_gets_what_is_watched_and_it_is_not_kept_meanwhile, 0, 2);
     tcase_add_loop_test(hands, twin_without_a_component_that_tells_before_is_refused, 0, 2);
     tcase_add_loop_test(hands, what_the_program_has_is_watched_when_it_lets_go, 0, 2);
