@@ -86,9 +86,9 @@ typedef struct linux_filter_t {
         LINUX_FILTER_NONE,
         LINUX_FILTER_BITS,
         LINUX_FILTER_EQUAL
-    } kind;            /**< All; (argument & value) != 0; ==. */
-    unsigned argument; /**< 1 or 2; its lower 32 bits count. */
-    uint32_t value;
+    } kind;               /**< All; (argument & value) != 0; (argument & mask) == value. */
+    unsigned argument;    /**< 1 or 2; its lower 32 bits count. */
+    uint32_t value, mask; /**< EQUAL: no bit of value is outside mask. */
 } linux_filter_t;
 
 /** One call. Constant. args are the six argument registers, results are the kernel's (-errno). */

@@ -248,18 +248,18 @@ static long run_shmat(const linux_call_t *call, const long args[6])
 }
 
 /* The stub of open and its like calls us for O_TRUNC only, that of fallocate not for modes that only allocate, that of
- * ioctl for UFFDIO_MOVE; syscall(2) brings all. */
-#define TRUNCATES(number)                    \
-    {                                        \
-        LINUX_FILTER_BITS, (number), O_TRUNC \
+ * ioctl for the requests of a userfaultfd (their type is 0xaa); syscall(2) brings all. */
+#define TRUNCATES(number)                       \
+    {                                           \
+        LINUX_FILTER_BITS, (number), O_TRUNC, 0 \
     }
-#define DEALLOCATES                                                                       \
-    {                                                                                     \
-        LINUX_FILTER_BITS, 1, ~(uint32_t) (FALLOC_FL_KEEP_SIZE | FALLOC_FL_UNSHARE_RANGE) \
+#define DEALLOCATES                                                                          \
+    {                                                                                        \
+        LINUX_FILTER_BITS, 1, ~(uint32_t) (FALLOC_FL_KEEP_SIZE | FALLOC_FL_UNSHARE_RANGE), 0 \
     }
-#define MOVES_PAGES                              \
-    {                                            \
-        LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE \
+#define OF_USERFAULTFD                        \
+    {                                         \
+        LINUX_FILTER_EQUAL, 1, 0xaa00, 0xff00 \
     }
 
 #define ID_OF(id, number, label, because)                                    \
@@ -293,7 +293,7 @@ const linux_call_t linux_calls[LINUX_CALL_COUNT] = {
     { ID_OF(OPENAT2, SYS_openat2, "openat2", TRUNCATE), .before = before_run, .run = linux_run_openat2 },
     { ID_OF(CREAT, LINUX_SYS_CREAT, "creat", TRUNCATE), .before = before_run, .run = linux_run_creat },
     { ID_OF(IOCTL, SYS_ioctl, "ioctl", UFFD_MOVE), .before = before_run, .run = linux_run_ioctl,
-      .filter = MOVES_PAGES },
+      .filter = OF_USERFAULTFD },
     { ID_OF(MPROTECT, SYS_mprotect, "mprotect", UNKNOWN), .before = before_run, .run = linux_run_mprotect },
     { ID_OF(PKEY_MPROTECT, SYS_pkey_mprotect, "pkey_mprotect", UNKNOWN), .before = before_run,
       .run = linux_run_mprotect },

@@ -253,10 +253,14 @@ static void put_pass_unless(stub_t *stub, unsigned reg, bool is_zero)
     put(stub, (is_zero ? 0x35000000u : 0x34000000u) | reg); /* cbnz or cbz wN, pass */
 }
 
-static void put_equal_filter(stub_t *stub, unsigned reg, uint32_t value)
+static void put_equal_filter(stub_t *stub, unsigned reg, uint32_t value, uint32_t mask)
 {
     put_constant(stub, W16, value);
     put(stub, 0x4a000000u | reg << 16 | W16 << 5 | W16); /* eor w16, w16, wN */
+    if (mask != UINT32_MAX) {
+        put_constant(stub, W17, mask);
+        put(stub, 0x0a000000u | W17 << 16 | W16 << 5 | W16); /* and w16, w16, w17 */
+    }
     put_pass_unless(stub, W16, true);
 }
 
@@ -285,11 +289,11 @@ static void put_filters(stub_t *stub, const linux_call_t *call)
         put_table_filter(stub);
         return;
     }
-    put_equal_filter(stub, W8, (uint32_t) call->nr);
+    put_equal_filter(stub, W8, (uint32_t) call->nr, UINT32_MAX);
     if (call->filter.kind == LINUX_FILTER_BITS) {
         put_bits_filter(stub, W0 + call->filter.argument, call->filter.value);
     } else if (call->filter.kind == LINUX_FILTER_EQUAL) {
-        put_equal_filter(stub, W0 + call->filter.argument, call->filter.value);
+        put_equal_filter(stub, W0 + call->filter.argument, call->filter.value, call->filter.mask);
     }
 }
 

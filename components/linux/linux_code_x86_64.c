@@ -241,7 +241,10 @@ static void put_argument_filter(writer_t *writer, const linux_filter_t *filter, 
         PUT(writer, 0x0f, 0x84);
         pass->holes[pass->count++] = put_hole(writer);
     } else if (filter->kind == LINUX_FILTER_EQUAL) {
-        PUT(writer, 0x81, filter->argument == 1 ? 0xfe : 0xfa); /* cmp $value,%reg; jne */
+        PUT(writer, 0x89, filter->argument == 1 ? 0xf1 : 0xd1); /* mov %reg,%ecx; and $mask,%ecx */
+        PUT(writer, 0x81, 0xe1);
+        put_32(writer, filter->mask);
+        PUT(writer, 0x81, 0xf9); /* cmp $value,%ecx; jne */
         put_32(writer, filter->value);
         PUT(writer, 0x0f, 0x85);
         pass->holes[pass->count++] = put_hole(writer);

@@ -99,7 +99,8 @@ long linux_run_openat2(const linux_call_t *call, const long args[6]);
 /** madvise with MADV_REMOVE. */
 long linux_run_remove(const linux_call_t *call, const long args[6]);
 long linux_run_process_madvise(const linux_call_t *call, const long args[6]);
-/** Of all ioctls only UFFDIO_MOVE has events; the others are just made. */
+/** Of all ioctls UFFDIO_MOVE has events, and UFFDIO_REGISTER and UFFDIO_UNREGISTER if a component watches by userfaultfd; the
+ * others are just made. */
 long linux_run_ioctl(const linux_call_t *call, const long args[6]);
 
 /** Copy the caller's own memory, which may not be there.

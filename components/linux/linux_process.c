@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Calls that name the pages they take away in a structure in memory:
- * process_madvise on this process, and ioctl(UFFDIO_MOVE). The structure may
+ * process_madvise on this process, and ioctl on a userfaultfd. The structure may
  * not be there, so that it is read as the kernel would. Hook context.
  *
  * The kernel lets no process discard the memory of another by process_madvise;
@@ -15,8 +15,6 @@
 #include <sys/uio.h>
 
 #include "components/linux/linux_sys.h"
-
-#define UFFD_MOVE UINT32_C(0xc028aa05) /* UFFDIO_MOVE, Linux 6.8. */
 
 /* The kernel advises no more bytes than that in one call. */
 #define MAX_BYTES ((size_t) INT_MAX & ~(LINUX_PAGE - 1))
@@ -227,7 +225,7 @@ long linux_run_process_madvise(const linux_call_t *call, const long args[6])
     return call_with_spans(call, args, find_advised(args, &spans), &spans);
 }
 
-/* ---- ioctl(UFFDIO_MOVE) ------------------------------------------------------------------------- */
+/* ---- ioctl on a userfaultfd --------------------------------------------------------------------- */
 
 /* As the kernel reads it; what it writes back follows. */
 typedef struct uffd_move_t {
@@ -257,16 +255,39 @@ static finding_t find_moved(const long args[6], linux_spans_t *spans)
     return FINDING_SPANS;
 }
 
-long linux_run_ioctl(const linux_call_t *call, const long args[6])
+static long move(const linux_call_t *call, const long args[6])
 {
-    linux_spans_t spans;
+    linux_spans_t spans = { .count = 0 };
 
-    if ((uint32_t) args[1] != UFFD_MOVE) {
-        return linux_sys_call(call->nr, args);
-    }
     if (!opal_mem_hooks_has_release_callbacks()) {
         return linux_call_unheard(call, args);
     }
-    spans.count = 0;
     return call_with_spans(call, args, find_moved(args, &spans), &spans);
+}
+
+/* Nothing goes; but the kernel refuses what a component watches by a userfaultfd of its own. So that gives it up before.
+ * What it does with its own descriptor is its own affair. */
+static long change_hands(const linux_call_t *call, const long args[6])
+{
+    linux_spans_windows_t windows __attribute__((cleanup(linux_spans_close))) = { 0 };
+    linux_spans_t spans = { .count = 0 };
+    const int watcher = opal_mem_hooks_userfaultfd();
+    uint64_t range[2]; /* Both structures begin with it. */
+
+    if (watcher >= 0 && watcher != (int) args[0] && !linux_file_is_bad((int) args[0])
+        && linux_read_memory((uintptr_t) args[2], range, sizeof(range)) && is_movable(range[0], range[1])) {
+        linux_spans_add(&spans, range[0], range[1]);
+        linux_spans_open(&spans, &windows, OPAL_MEM_HOOKS_CAUSE_UNKNOWN);
+    }
+    return linux_sys_call(call->nr, args);
+}
+
+long linux_run_ioctl(const linux_call_t *call, const long args[6])
+{
+    switch ((uint32_t) args[1]) {
+    case LINUX_UFFDIO_MOVE: return move(call, args);
+    case LINUX_UFFDIO_REGISTER:
+    case LINUX_UFFDIO_UNREGISTER: return change_hands(call, args);
+    default: return linux_sys_call(call->nr, args);
+    }
 }

@@ -34,6 +34,9 @@
 
 /** UFFDIO_MOVE (Linux 6.8), which older headers do not name. */
 #define LINUX_UFFDIO_MOVE UINT32_C(0xc028aa05)
+/** The other two requests by which a range changes hands. */
+#define LINUX_UFFDIO_REGISTER UINT32_C(0xc020aa00)
+#define LINUX_UFFDIO_UNREGISTER UINT32_C(0x8010aa01)
 
 typedef long (*linux_sys_fn_t)(long nr, const long args[6]);
 

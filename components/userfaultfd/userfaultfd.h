@@ -33,7 +33,7 @@ extern uffd_settings_t uffd_settings;
 
 /* ---- Queue of events ------------------------------------------------------------------------------ */
 
-enum { UFFD_KIND_UNMAP, UFFD_KIND_MOVED_FROM, UFFD_KIND_MOVED_TO, UFFD_KIND_REMOVE };
+enum { UFFD_KIND_UNMAP, UFFD_KIND_MOVED_FROM, UFFD_KIND_MOVED_TO, UFFD_KIND_REMOVE, UFFD_KIND_GIVEN };
 
 typedef struct uffd_event_t {
     uintptr_t start, end;
@@ -81,10 +81,11 @@ typedef struct uffd_span_t {
 } uffd_span_t;
 
 /* Under life_lock. Sorted, without overlaps. Which mappings are registered is for the kernel to know: a span says where
- * to look. */
+ * to look. Hooks read it without the lock, and find out by `changes` that somebody was at it. */
 typedef struct uffd_spans_t {
     uffd_span_t *spans; /* Room for `limit`. */
     size_t count, limit;
+    _Atomic uint64_t changes; /* Odd while the table is being changed. */
 } uffd_spans_t;
 
 /* ---- Watches of what may go without an event ------------------------------------------------------- */
@@ -163,6 +164,9 @@ void uffd_fetch(uffd_state_t *state);
 /** Put in that what was in the range has been replaced without an event. Not under queue_lock. */
 void uffd_queue_replaced(uffd_state_t *state, uintptr_t start, uintptr_t end);
 
+/** Put in that the range is about to be given back: the kernel will tell nothing of it. Hook context; not under queue_lock. */
+void uffd_queue_given(uffd_state_t *state, uintptr_t start, uintptr_t end);
+
 /** May an event that is not delivered concern the range? */
 bool uffd_queue_overlaps(uffd_state_t *state, uintptr_t start, uintptr_t end);
 
@@ -189,14 +193,18 @@ int uffd_spans_remove(uffd_state_t *state, uintptr_t start);
 /** A registered mapping has been moved to [start, end), with its registration. */
 void uffd_spans_moved(uffd_state_t *state, uintptr_t start, uintptr_t end);
 
+/** May something be watched in the range? What is being put in, or taken out, may be overlooked. Hook context, without the lock. */
+bool uffd_spans_may_hold(const uffd_spans_t *table, uintptr_t start, uintptr_t end);
+
 /** Give all back. */
 void uffd_spans_clear(uffd_state_t *state);
 
 /* userfaultfd_handover.c */
 
-/** From now on, memory that is about to be moved is given back before, if another component tells. Under life_lock.
+/** From now on, memory that the program is about to take is given back before, if another component tells. Under life_lock.
+ * @param[in] events  Our userfaultfd.
  * @return false: no memory. */
-bool uffd_handover_begin(void);
+bool uffd_handover_begin(int events);
 /** No callback is running when it has returned. Not under life_lock. */
 void uffd_handover_end(void);
 

@@ -24,7 +24,8 @@ static opal_memory_base_module_t module = {
     .disable = disable,
 };
 
-/* What the self-test has shown. Discards are seen but for MADV_GUARD_INSTALL and UFFDIO_MOVE, so they are not claimed. */
+/* What the self-test has shown. Discards are seen but for MADV_GUARD_INSTALL and UFFDIO_MOVE, so they are not claimed; segments
+ * neither: nobody tells when they go, a lookup finds out. */
 static int enable(void)
 {
     int rc = uffd_selftest();
@@ -39,7 +40,6 @@ static int enable(void)
     if (rc == OPAL_SUCCESS) {
         module.support = OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_CHUNK_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT;
         module.sees = OPAL_MEMORY_SEES_LIBC | OPAL_MEMORY_SEES_RAW | OPAL_MEMORY_SEES_SYSCALL;
-        module.sees |= uffd_settings.lookup == UFFD_LOOKUP_BOTH ? OPAL_MEMORY_SEES_SHM : 0;
     }
     return rc;
 }

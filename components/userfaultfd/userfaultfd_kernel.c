@@ -137,12 +137,21 @@ bool uffd_kernel_tagged(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t 
     return uffd_sys_ioctl(kernel->pagemap, UFFD_ABI_PAGEMAP_SCAN, &scan) == 0;
 }
 
-/* Older kernels unregister what another userfaultfd has registered, too. To register once more does nothing to what is ours,
- * and is refused for what is not. */
+bool uffd_kernel_protects_others;
+
+/* Before Linux 6.17 what another userfaultfd has registered is unregistered, too. To register once more does nothing to what is
+ * ours, and is refused for what is not. */
+void uffd_kernel_give_up(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end)
+{
+    if (uffd_kernel_protects_others || uffd_kernel_register(kernel, start, end) == 0) {
+        uffd_kernel_unregister(kernel, start, end);
+    }
+}
+
 void uffd_kernel_give_back(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end)
 {
-    if (uffd_kernel_tagged(kernel, start, end) && uffd_kernel_register(kernel, start, end) == 0) {
-        uffd_kernel_unregister(kernel, start, end);
+    if (uffd_kernel_tagged(kernel, start, end)) {
+        uffd_kernel_give_up(kernel, start, end);
     }
 }
 

@@ -50,6 +50,13 @@ bool uffd_kernel_tagged(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t 
 /** Unregister a range within one mapping, if it is ours. */
 void uffd_kernel_give_back(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end);
 
+/** Does the kernel refuse to unregister what another userfaultfd has registered? False until the self-test has seen it. */
+extern bool uffd_kernel_protects_others;
+
+/** Unregister a range of which something is ours, if nothing is another userfaultfd's. What is nobody's may be registered for
+ * a moment. */
+void uffd_kernel_give_up(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end);
+
 /** Is there a hole in the range? */
 bool uffd_kernel_has_hole(uintptr_t start, uintptr_t end);
 
@@ -69,7 +76,8 @@ bool uffd_maps_find(uintptr_t addr, uffd_vma_t *vma);
 /** Names the memory of a mapping. It stays the same when the mapping is split or merged. */
 uint64_t uffd_maps_memory(const uffd_vma_t *vma, uint64_t offset, uint64_t device, uint64_t inode);
 
-/** Is it the name (of /proc/self/maps) of a file that can be cut? Not those of System V segments and of shared anonymous memory. */
+/** Is it the name (of /proc/self/maps) of a file that can be cut? Not those of System V segments, and of anonymous
+ * memory that is shared or of huge pages. */
 bool uffd_maps_is_file(const char *name);
 
 #endif

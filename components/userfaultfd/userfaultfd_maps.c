@@ -52,7 +52,8 @@ static bool take_number(reader_t *reader, uintptr_t *number, int *behind)
 
 bool uffd_maps_is_file(const char *name)
 {
-    return name[0] == '/' && strncmp(name, "/SYSV", 5) != 0 && strncmp(name, "/dev/zero", 9) != 0;
+    return name[0] == '/' && strncmp(name, "/SYSV", 5) != 0 && strncmp(name, "/dev/zero", 9) != 0
+           && strcmp(name, "/anon_hugepage (deleted)") != 0;
 }
 
 uint64_t uffd_maps_memory(const uffd_vma_t *vma, uint64_t offset, uint64_t device, uint64_t inode)

@@ -18,6 +18,7 @@
 #include "components/userfaultfd/userfaultfd_sys.h"
 
 #define CPU_NS_BASE UINT64_C(100000000)
+#define LOOKS 4            /* At the list of threads, after the first one. */
 #define CPU_NS_A_PAGE 1000 /* Zapping a page takes 0.1 to 0.3 us. */
 
 /* ---- Ranges ---------------------------------------------------------------------------------------- */
@@ -167,13 +168,26 @@ typedef struct entry_t {
     char name[];
 } entry_t;
 
+/* Which threads a look at the list has seen. */
+typedef struct census_t {
+    uint64_t count, sum, squares;
+} census_t;
+
+static void take_down(census_t *census, int tid)
+{
+    census->count++;
+    census->sum += (uint64_t) tid;
+    census->squares += (uint64_t) tid * (uint64_t) tid;
+}
+
 /* @return false: too many. */
-static bool suspect_in(uffd_state_t *state, const char *entries, long length)
+static bool suspect_in(uffd_state_t *state, const char *entries, long length, census_t *census)
 {
     for (long at = 0; at < length;) {
         const entry_t *entry = (const entry_t *) (const void *) (entries + at);
         const int tid = atoi(entry->name); /* Of "." and "..", 0. */
 
+        take_down(census, tid);
         if (tid > 0 && !is_known(state, tid) && may_discard(tid) && !suspect(&state->quarantine, tid)) {
             return false;
         }
@@ -182,8 +196,8 @@ static bool suspect_in(uffd_state_t *state, const char *entries, long length)
     return true;
 }
 
-/* All threads that may be the one. */
-static bool suspect_all(uffd_state_t *state)
+/* All threads that may be the one, by one look at the list. */
+static bool look_at_list(uffd_state_t *state, census_t *census)
 {
     char entries[2048] __attribute__((aligned(8)));
     long length = 0;
@@ -193,12 +207,31 @@ static bool suspect_all(uffd_state_t *state)
     if (fd < 0) {
         return false;
     }
+    *census = (census_t){ 0 };
+    state->quarantine.suspect_count = 0;
     do {
         length = UFFD_SYS(SYS_getdents64, fd, (long) entries, sizeof(entries));
-        is_whole = length >= 0 && suspect_in(state, entries, length);
+        is_whole = length >= 0 && suspect_in(state, entries, length, census);
     } while (is_whole && length > 0);
     uffd_sys_close((int) fd);
     return is_whole;
+}
+
+/* While threads that it has listed already end, the kernel may leave out others, which it then counts among those. If two looks
+ * have seen the same, none of these had ended by the second one: so the first one has left out nobody. */
+static bool suspect_all(uffd_state_t *state)
+{
+    census_t last, census;
+    bool is_whole = look_at_list(state, &last);
+
+    for (int i = 0; i < LOOKS && is_whole; i++) {
+        is_whole = look_at_list(state, &census);
+        if (is_whole && memcmp(&census, &last, sizeof(last)) == 0) {
+            return true;
+        }
+        last = census;
+    }
+    return false;
 }
 
 /* Forget those that cannot be it. */
@@ -225,7 +258,6 @@ static void investigate(uffd_state_t *state)
     if (quarantine->target != 0) {
         clear_suspects(quarantine);
     } else {
-        quarantine->suspect_count = 0;
         aim(state);
         if (!suspect_all(state)) {
             quarantine->target = 0;

@@ -111,14 +111,24 @@ void uffd_fetch(uffd_state_t *state)
     uffd_unlock_blocked(&state->queue_lock, &mask);
 }
 
-void uffd_queue_replaced(uffd_state_t *state, uintptr_t start, uintptr_t end)
+static void put_in(uffd_state_t *state, uintptr_t start, uintptr_t end, int kind)
 {
     uint64_t mask;
 
     uffd_lock_blocked(&state->queue_lock, &mask);
     count_up();
-    add_locked(&state->queue, start, end, UFFD_KIND_UNMAP);
+    add_locked(&state->queue, start, end, kind);
     uffd_unlock_blocked(&state->queue_lock, &mask);
+}
+
+void uffd_queue_replaced(uffd_state_t *state, uintptr_t start, uintptr_t end)
+{
+    put_in(state, start, end, UFFD_KIND_UNMAP);
+}
+
+void uffd_queue_given(uffd_state_t *state, uintptr_t start, uintptr_t end)
+{
+    put_in(state, start, end, UFFD_KIND_GIVEN);
 }
 
 /* ---- Looking --------------------------------------------------------------------------------------- */
@@ -193,7 +203,8 @@ static opal_mem_hooks_cause_t cause_of(int kind)
 {
     switch (kind) {
     case UFFD_KIND_REMOVE: return OPAL_MEM_HOOKS_CAUSE_MADVISE;
-    case UFFD_KIND_UNMAP: return OPAL_MEM_HOOKS_CAUSE_KERNEL; /* munmap, mmap, brk, mremap: it does not say. */
+    case UFFD_KIND_UNMAP: return OPAL_MEM_HOOKS_CAUSE_KERNEL;  /* munmap, mmap, brk, mremap: it does not say. */
+    case UFFD_KIND_GIVEN: return OPAL_MEM_HOOKS_CAUSE_UNKNOWN; /* Who has told before, has told the cause. */
     default: return OPAL_MEM_HOOKS_CAUSE_MREMAP;
     }
 }

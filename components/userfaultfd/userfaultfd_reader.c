@@ -4,9 +4,22 @@
  * only the queue's lock. */
 #include <errno.h>
 #include <poll.h>
+#include <time.h>
 
 #include "components/userfaultfd/userfaultfd.h"
 #include "components/userfaultfd/userfaultfd_sys.h"
+
+/* The program has forbidden to wait for descriptors: by a limit of them that is below their number here (RLIMIT_NOFILE), or by
+ * a filter of system calls. Whoever releases memory still waits for us. */
+static void look_from_time_to_time(const uffd_state_t *state, struct pollfd sources[2])
+{
+    const struct timespec pause = { .tv_nsec = 1000000 };
+    uint64_t value;
+
+    UFFD_SYS(SYS_nanosleep, (long) &pause, 0);
+    sources[0].revents = POLLIN;
+    sources[1].revents = uffd_sys_read(state->stop, &value, sizeof(value)) == sizeof(value) ? POLLIN : 0;
+}
 
 void *uffd_reader(void *argument)
 {
@@ -18,8 +31,11 @@ void *uffd_reader(void *argument)
     do {
         const long rc = UFFD_SYS(SYS_ppoll, (long) sources, 2, 0, 0, sizeof(uint64_t));
 
+        if (rc == -EINTR) {
+            continue; /* Of libc's own signals; the revents are those of before. */
+        }
         if (rc < 0) {
-            continue; /* EINTR of libc's own signals; the revents are those of before. */
+            look_from_time_to_time(state, sources);
         }
         if (sources[0].revents != 0) {
             uffd_fetch(state);

@@ -164,6 +164,22 @@ static bool tag_works(const uffd_kernel_t *kernel, char *memory, size_t page)
     return what == NULL;
 }
 
+/* All of it is ours, before and afterwards. */
+static bool learn_protection(const uffd_kernel_t *kernel, char *memory, size_t page)
+{
+    const uintptr_t start = (uintptr_t) memory, end = start + REGISTERED * page;
+    uffd_kernel_t other;
+    uffd_fault_t fault;
+
+    if (uffd_kernel_open(&other, uffd_features(), &fault) != OPAL_SUCCESS) {
+        uffd_say(&fault);
+        return false;
+    }
+    uffd_kernel_protects_others = uffd_kernel_unregister(&other, start, end) == -EINVAL;
+    uffd_kernel_close(&other);
+    return uffd_kernel_protects_others || uffd_kernel_register(kernel, start, end) == 0;
+}
+
 /* @param[out] lost  The last trial that was begun: 1 moves the second page, 2 unmaps the first one. */
 static bool try_all(uffd_kernel_t *kernel, char *memory, size_t page, char *stack_top, size_t *lost)
 {
@@ -172,7 +188,7 @@ static bool try_all(uffd_kernel_t *kernel, char *memory, size_t page, char *stac
                          { .what = "unmapped", .event = UFFD_EVENT_UNMAP, .release = unmap, .page = page } };
     const size_t count = uffd_settings.unmap == UFFD_UNMAP_EVENT ? 3 : 2;
 
-    if (!tag_works(kernel, memory, page)) {
+    if (!tag_works(kernel, memory, page) || !learn_protection(kernel, memory, page)) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {

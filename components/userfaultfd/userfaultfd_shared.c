@@ -7,8 +7,8 @@
 #include "opal/mca/memory/memory.h"
 
 /* The words of watches, which never change: which one it is tells where the memory is noted. The first is of all watches that
- * need no note. */
-static const volatile uint32_t words[UFFD_SHARED_WATCHES + 1];
+ * need no note. (Were they constant, the file of the library would hold 256 KiB of zeros.) */
+static volatile uint32_t words[UFFD_SHARED_WATCHES + 1];
 
 /* One number for all mappings of the range; splitting one, or merging it with its like, does not change it.
  * @return false: there is a hole. */

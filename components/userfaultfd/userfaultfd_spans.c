@@ -24,10 +24,29 @@ static size_t search(const uffd_spans_t *table, uintptr_t addr)
     return low;
 }
 
-static void cut_out(uffd_spans_t *table, size_t from, size_t to)
+static void begin_change(uffd_spans_t *table)
 {
-    memmove(&table->spans[from], &table->spans[to], (table->count - to) * sizeof(table->spans[0]));
-    table->count -= to - from;
+    atomic_store_explicit(&table->changes, table->changes + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static void end_change(uffd_spans_t *table)
+{
+    atomic_store_explicit(&table->changes, table->changes + 1, memory_order_release);
+}
+
+/* Replace spans from `from` up to `to` by those of `with`, of which there is one or none. There is room. */
+static void replace(uffd_spans_t *table, size_t from, size_t to, const uffd_span_t *with)
+{
+    const size_t count = with != NULL, behind = table->count - to;
+
+    begin_change(table);
+    memmove(&table->spans[from + count], &table->spans[to], behind * sizeof(table->spans[0]));
+    if (with != NULL) {
+        table->spans[from] = *with;
+    }
+    table->count = from + count + behind;
+    end_change(table);
 }
 
 /* Put a range in, with all that it overlaps or touches. @return false: the table is full. */
@@ -42,16 +61,10 @@ static bool put_in(uffd_spans_t *table, uffd_span_t span)
         span.watches += table->spans[to].watches;
         span.is_shared = span.is_shared || table->spans[to].is_shared;
     }
-    if (from == to) {
-        if (table->count == table->limit) {
-            return false;
-        }
-        memmove(&table->spans[from + 1], &table->spans[from], (table->count - from) * sizeof(span));
-        table->count++;
-    } else {
-        cut_out(table, from + 1, to);
+    if (from == to && table->count == table->limit) {
+        return false;
     }
-    table->spans[from] = span;
+    replace(table, from, to, &span);
     return true;
 }
 
@@ -60,6 +73,32 @@ static bool is_any(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
     const size_t index = search(table, start);
 
     return index < table->count && table->spans[index].start < end;
+}
+
+static uintptr_t read_word(const uintptr_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/* As search(), in a table that may change meanwhile: what was read then does not count. */
+bool uffd_spans_may_hold(const uffd_spans_t *table, uintptr_t start, uintptr_t end)
+{
+    const uint64_t changes = atomic_load_explicit(&table->changes, memory_order_acquire);
+    const size_t count = __atomic_load_n(&table->count, __ATOMIC_RELAXED);
+    size_t low = 0, high = count;
+
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+
+        if (read_word(&table->spans[middle].end) <= start) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    const bool holds = low < count && read_word(&table->spans[low].start) < end;
+    atomic_thread_fence(memory_order_acquire);
+    return holds || changes % 2 != 0 || atomic_load_explicit(&table->changes, memory_order_relaxed) != changes;
 }
 
 /* Whole mappings, also if they have grown; but none that another watch is in. */
@@ -196,7 +235,7 @@ int uffd_spans_remove(uffd_state_t *state, uintptr_t start)
     if (--table->spans[index].watches == 0) {
         const uffd_span_t span = table->spans[index];
 
-        cut_out(table, index, index + 1);
+        replace(table, index, index + 1, NULL);
         give_back_all(state, span.start, span.end);
     }
     return OPAL_SUCCESS;

@@ -2,6 +2,7 @@
 /* State and life: mapped at enable; descriptors and the reader from the first
  * watch to disable. A fork child finds all of it wiped, and starts anew. */
 #include <limits.h>
+#include <link.h>
 #include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include "components/userfaultfd/userfaultfd.h"
 #include "components/userfaultfd/userfaultfd_sys.h"
 
-#define STACK_BYTES ((size_t) 128 << 10)
+#define STACK_BYTES ((size_t) 128 << 10) /* Without thread-local variables. */
 #define MOST_RANGES 65536
 
 uffd_state_t *uffd_state;
@@ -50,21 +51,43 @@ static size_t range_limit(void)
     return limit == 0 ? 1 : limit;
 }
 
+static int add_thread_locals(struct dl_phdr_info *object, size_t size, void *sum)
+{
+    (void) size;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        if (object->dlpi_phdr[i].p_type == PT_TLS) {
+            *(size_t *) sum += object->dlpi_phdr[i].p_memsz + object->dlpi_phdr[i].p_align;
+        }
+    }
+    return 0;
+}
+
+/* libc lays the program's thread-local variables into a stack that it is given, and refuses one that is too small for them. */
+static size_t stack_bytes(size_t page)
+{
+    size_t thread_locals = 0;
+
+    dl_iterate_phdr(add_thread_locals, &thread_locals);
+    return STACK_BYTES + (thread_locals + page - 1) / page * page;
+}
+
 static layout_t lay_out(size_t limit)
 {
     const size_t page = (size_t) sysconf(_SC_PAGESIZE);
-    const size_t state = page + STACK_BYTES;
+    const size_t state = page + stack_bytes(page);
     const size_t spans = state + (sizeof(uffd_state_t) + page - 1) / page * page;
 
     return (layout_t){ page, state, spans, spans + (limit * sizeof(uffd_span_t) + page - 1) / page * page };
 }
 
-static size_t mapped_bytes, mapped_limit;
+static layout_t layout; /* Of the mapping. */
+static size_t mapped_limit;
 
 int uffd_state_map(void)
 {
     const size_t limit = range_limit();
-    const layout_t layout = lay_out(limit);
+
+    layout = lay_out(limit);
     char *memory =
         mmap(NULL, layout.total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -75,7 +98,6 @@ int uffd_state_map(void)
         munmap(memory, layout.total);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    mapped_bytes = layout.total;
     mapped_limit = limit;
     uffd_state = (uffd_state_t *) (void *) (memory + layout.state);
     return OPAL_SUCCESS;
@@ -83,13 +105,13 @@ int uffd_state_map(void)
 
 static char *mapping_of(uffd_state_t *state)
 {
-    return (char *) state - lay_out(mapped_limit).state;
+    return (char *) state - layout.state;
 }
 
 void uffd_state_unmap(void)
 {
     if (uffd_state != NULL) {
-        munmap(mapping_of(uffd_state), mapped_bytes);
+        munmap(mapping_of(uffd_state), layout.total);
         uffd_state = NULL;
     }
 }
@@ -146,7 +168,7 @@ static int start_thread(uffd_state_t *state)
     if (rc != 0) {
         return rc;
     }
-    pthread_attr_setstack(&attributes, mapping_of(state) + lay_out(mapped_limit).page, STACK_BYTES);
+    pthread_attr_setstack(&attributes, mapping_of(state) + layout.page, layout.state - layout.page);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     rc = pthread_create(&state->reader, &attributes, uffd_reader, state);
@@ -163,13 +185,13 @@ int uffd_start_locked(uffd_state_t *state)
     if (phase != UFFD_IDLE) {
         return phase == UFFD_RUNNING ? OPAL_SUCCESS : OPAL_ERR_NOT_AVAILABLE;
     }
-    state->spans.spans = (uffd_span_t *) (void *) (mapping_of(state) + lay_out(mapped_limit).spans);
+    state->spans.spans = (uffd_span_t *) (void *) (mapping_of(state) + layout.spans);
     state->spans.limit = mapped_limit;
     if (uffd_kernel_open(&state->kernel, uffd_features(), &fault) != OPAL_SUCCESS) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     state->stop = uffd_kernel_moved_high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (state->stop < 0 || !uffd_handover_begin() || start_thread(state) != 0) {
+    if (state->stop < 0 || !uffd_handover_begin(state->kernel.events) || start_thread(state) != 0) {
         if (state->stop >= 0) {
             uffd_sys_close(state->stop);
         }

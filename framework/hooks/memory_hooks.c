@@ -34,6 +34,7 @@ static struct opal_mem_hooks_list alloc_list = {
 };
 
 static atomic_int support_level;
+static atomic_int userfaultfd = -1;
 
 static void lock_lists(sigset_t *saved)
 {
@@ -334,6 +335,16 @@ int opal_mem_hooks_support_level(void)
 void opal_mem_hooks_set_support(int support)
 {
     atomic_store_explicit(&support_level, support, memory_order_release);
+}
+
+void opal_mem_hooks_set_userfaultfd(int fd)
+{
+    atomic_store(&userfaultfd, fd);
+}
+
+int opal_mem_hooks_userfaultfd(void)
+{
+    return atomic_load(&userfaultfd);
 }
 
 int opal_mem_hooks_support_names(int support, const char *separator, char *text, size_t size)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* process_madvise and ioctl(UFFDIO_MOVE): which ranges of the structures that
+/* process_madvise and ioctl on a userfaultfd: which ranges of the structures that
  * they name are released, structures that are not there, descriptors of this
  * process and of others; on the real kernel but for the calls themselves. */
 #include "components/linux/linux_files.h"
@@ -386,6 +386,49 @@ START_TEST(other_ioctls_are_just_made)
 }
 END_TEST
 
+/* What the program does with a userfaultfd, while a component has one of its own: 5. */
+static long change_hands(int fd, uint32_t request, const uint64_t *range)
+{
+    return linux_run_ioctl(&call_ioctl, (const long[6]){ fd, request, (long) range });
+}
+
+static const uint32_t hand_changes[] = { LINUX_UFFDIO_REGISTER, LINUX_UFFDIO_UNREGISTER };
+
+START_TEST(range_that_changes_hands_is_given_up_before)
+{
+    const move_t range = { A, 2 * K };
+
+    opal_mem_hooks_set_userfaultfd(5);
+    ck_assert_int_eq(change_hands(STDERR_FILENO, hand_changes[_i], range), 0);
+    check_ranges(&(opal_mem_hooks_range_t){ A, 2 * K }, 1, false);
+    ck_assert_int_eq(cause, OPAL_MEM_HOOKS_CAUSE_UNKNOWN);
+    opal_mem_hooks_set_userfaultfd(-1);
+}
+END_TEST
+
+/* The component itself would wait for itself. */
+START_TEST(range_that_nobody_or_the_caller_watches_is_quiet)
+{
+    const move_t range = { A, 2 * K };
+
+    opal_mem_hooks_set_userfaultfd(_i == 0 ? -1 : STDERR_FILENO);
+    ck_assert_int_eq(change_hands(STDERR_FILENO, LINUX_UFFDIO_REGISTER, range), 0);
+    check_quiet();
+    opal_mem_hooks_set_userfaultfd(-1);
+}
+END_TEST
+
+START_TEST(range_that_is_refused_is_quiet)
+{
+    const move_t ranges_refused[] = { { A + 1, K }, { A, 0 }, { A, 1UL << 63 }, { A, K } };
+
+    opal_mem_hooks_set_userfaultfd(5);
+    change_hands(_i == 3 ? 99999 : STDERR_FILENO, LINUX_UFFDIO_REGISTER, ranges_refused[_i]);
+    check_quiet();
+    opal_mem_hooks_set_userfaultfd(-1);
+}
+END_TEST
+
 /* ---- Nobody listens -------------------------------------------------------------------------- */
 
 static long register_meanwhile(const long args[6])
@@ -440,6 +483,9 @@ int main(void)
     tcase_add_loop_test(heard, move_that_is_refused_is_quiet, 0, 6);
     tcase_add_loop_test(heard, move_of_no_descriptor_or_structure_is_quiet, 0, 2);
     tcase_add_test(heard, other_ioctls_are_just_made);
+    tcase_add_loop_test(heard, range_that_changes_hands_is_given_up_before, 0, 2);
+    tcase_add_loop_test(heard, range_that_nobody_or_the_caller_watches_is_quiet, 0, 2);
+    tcase_add_loop_test(heard, range_that_is_refused_is_quiet, 0, 4);
     suite_add_tcase(suite, heard);
     tcase_add_checked_fixture(unheard, set_up_kernel, NULL);
     tcase_add_loop_test(unheard, listener_that_came_meanwhile_hears_of_everything, 0, 2);

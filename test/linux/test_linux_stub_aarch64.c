@@ -352,10 +352,11 @@ static const struct {
     linux_filter_t filter;
     int runs;
 } filters[] = {
-    { { LINUX_FILTER_BITS, 1, 1 }, 1 },          { { LINUX_FILTER_BITS, 1, 0x10000 }, 0 },
-    { { LINUX_FILTER_BITS, 2, 0x7fff0002 }, 1 }, { { LINUX_FILTER_BITS, 2, 1 }, 0 },
-    { { LINUX_FILTER_EQUAL, 1, 1 }, 1 },         { { LINUX_FILTER_EQUAL, 1, 0x10001 }, 0 },
-    { { LINUX_FILTER_EQUAL, 2, 2 }, 1 },         { { LINUX_FILTER_EQUAL, 2, 3 }, 0 },
+    { { LINUX_FILTER_BITS, 1, 1, 0 }, 1 },           { { LINUX_FILTER_BITS, 1, 0x10000, 0 }, 0 },
+    { { LINUX_FILTER_BITS, 2, 0x7fff0002, 0 }, 1 },  { { LINUX_FILTER_BITS, 2, 1, 0 }, 0 },
+    { { LINUX_FILTER_EQUAL, 1, 1, UINT32_MAX }, 1 }, { { LINUX_FILTER_EQUAL, 1, 0x10001, UINT32_MAX }, 0 },
+    { { LINUX_FILTER_EQUAL, 2, 2, UINT32_MAX }, 1 }, { { LINUX_FILTER_EQUAL, 2, 3, UINT32_MAX }, 0 },
+    { { LINUX_FILTER_EQUAL, 1, 1, 0xffff }, 1 },     { { LINUX_FILTER_EQUAL, 1, 0x10000, 0x10000 }, 0 },
 };
 
 START_TEST(filter_lets_calls_pass_by_the_lower_half_of_an_argument)

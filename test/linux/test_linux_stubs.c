@@ -375,7 +375,7 @@ END_TEST
 /* `mov $nr,%eax; mov $constant,%esi; syscall; ret`: the replaced instruction is run by the stub, arriving or not. */
 START_TEST(constant_behind_the_number_is_there)
 {
-    const linux_filter_t filter = { _i == 2 ? LINUX_FILTER_EQUAL : LINUX_FILTER_NONE, 1, 7 };
+    const linux_filter_t filter = { _i == 2 ? LINUX_FILTER_EQUAL : LINUX_FILTER_NONE, 1, 7, UINT32_MAX };
     const linux_call_t call = { .nr = SYS_umask, .bit = 1, .before = before_umask, .filter = filter };
     const uint8_t bytes[] = { 0xb8, SYS_umask, 0, 0, 0, 0xbe, 0x34, 0x12, 0, 0, 0x0f, 0x05, 0xc3 };
     registers_t registers = pattern;
@@ -406,22 +406,26 @@ static const struct {
     uint64_t rsi, rdx;
     bool arrives;
 } filter_rows[] = {
-    { { LINUX_FILTER_NONE, 0, 0 }, 0, 0, true },
-    { { LINUX_FILTER_BITS, 1, O_TRUNC }, O_WRONLY | O_TRUNC, 0, true },
-    { { LINUX_FILTER_BITS, 1, O_TRUNC }, O_WRONLY, O_TRUNC, false },
-    { { LINUX_FILTER_BITS, 1, O_TRUNC }, HIGH *O_TRUNC, 0, false },
-    { { LINUX_FILTER_BITS, 1, O_TRUNC }, ~UINT64_C(0), 0, true },
-    { { LINUX_FILTER_BITS, 1, 0xfffffffe }, 0x80000000, 0, true },
-    { { LINUX_FILTER_BITS, 1, 0xfffffffe }, 1, 0, false },
-    { { LINUX_FILTER_BITS, 2, O_TRUNC }, 0, O_TRUNC | O_RDWR, true },
-    { { LINUX_FILTER_BITS, 2, O_TRUNC }, O_TRUNC, O_RDWR, false },
-    { { LINUX_FILTER_BITS, 2, O_TRUNC }, 0, HIGH *O_TRUNC, false },
-    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }, LINUX_UFFDIO_MOVE, 0, true },
-    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }, HIGH | LINUX_UFFDIO_MOVE, 0, true },
-    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }, LINUX_UFFDIO_MOVE + 1, LINUX_UFFDIO_MOVE, false },
-    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE }, 0, 0, false },
-    { { LINUX_FILTER_EQUAL, 2, 7 }, 0, 7, true },
-    { { LINUX_FILTER_EQUAL, 2, 7 }, 7, 8, false },
+    { { LINUX_FILTER_NONE, 0, 0, 0 }, 0, 0, true },
+    { { LINUX_FILTER_BITS, 1, O_TRUNC, 0 }, O_WRONLY | O_TRUNC, 0, true },
+    { { LINUX_FILTER_BITS, 1, O_TRUNC, 0 }, O_WRONLY, O_TRUNC, false },
+    { { LINUX_FILTER_BITS, 1, O_TRUNC, 0 }, HIGH *O_TRUNC, 0, false },
+    { { LINUX_FILTER_BITS, 1, O_TRUNC, 0 }, ~UINT64_C(0), 0, true },
+    { { LINUX_FILTER_BITS, 1, 0xfffffffe, 0 }, 0x80000000, 0, true },
+    { { LINUX_FILTER_BITS, 1, 0xfffffffe, 0 }, 1, 0, false },
+    { { LINUX_FILTER_BITS, 2, O_TRUNC, 0 }, 0, O_TRUNC | O_RDWR, true },
+    { { LINUX_FILTER_BITS, 2, O_TRUNC, 0 }, O_TRUNC, O_RDWR, false },
+    { { LINUX_FILTER_BITS, 2, O_TRUNC, 0 }, 0, HIGH *O_TRUNC, false },
+    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE, UINT32_MAX }, LINUX_UFFDIO_MOVE, 0, true },
+    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE, UINT32_MAX }, HIGH | LINUX_UFFDIO_MOVE, 0, true },
+    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE, UINT32_MAX }, LINUX_UFFDIO_MOVE + 1, LINUX_UFFDIO_MOVE, false },
+    { { LINUX_FILTER_EQUAL, 1, LINUX_UFFDIO_MOVE, UINT32_MAX }, 0, 0, false },
+    { { LINUX_FILTER_EQUAL, 2, 7, UINT32_MAX }, 0, 7, true },
+    { { LINUX_FILTER_EQUAL, 1, 0xaa00, 0xff00 }, LINUX_UFFDIO_MOVE, 0, true },
+    { { LINUX_FILTER_EQUAL, 1, 0xaa00, 0xff00 }, HIGH | LINUX_UFFDIO_REGISTER, 0, true },
+    { { LINUX_FILTER_EQUAL, 1, 0xaa00, 0xff00 }, 0x5401, 0xaa00, false },
+    { { LINUX_FILTER_EQUAL, 2, 0xaa00, 0xff00 }, 0x5401, LINUX_UFFDIO_UNREGISTER, true },
+    { { LINUX_FILTER_EQUAL, 2, 7, UINT32_MAX }, 7, 8, false },
 };
 
 static linux_plan_t before_filtered(const linux_call_t *call, linux_frame_t *frame)

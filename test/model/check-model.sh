@@ -71,4 +71,19 @@ holds rcache-mutex.pml ""
 for switch in PLAIN_TRY NO_MARK GOT_AS_HELD WAIT_UNCHECKED WAKE_NONE; do
     breaks rcache-mutex.pml "-D$switch"
 done
+# The component userfaultfd (docs/userfaultfd.md).
+holds userfaultfd-lookup.pml ""
+holds userfaultfd-lookup.pml -DHANDOVER
+holds userfaultfd-lookup.pml "-DHANDOVER -DENDING"
+for switch in NO_BUSY BUSY_LAST NO_CHANGED OVERLAPS_UNLOCKED NO_SECOND_LOOK COUNT_AFTER_READ TAKE_OUT_FIRST \
+    SAMPLE_LAST "HANDOVER -DGIVE_FIRST"; do
+    breaks userfaultfd-lookup.pml "-D$switch"
+done
+for switch in NO_WINDOW WATCH_UNLOCKED END_UNLOCKED; do
+    breaks userfaultfd-lookup.pml "-DHANDOVER -DENDING -D$switch"
+done
+holds userfaultfd-discard.pml ""
+for switch in NO_QUARANTINE ADD_AFTER_UNLOCK LIFT_ALL LOOK_FIRST ANNOUNCE_LAST PIN_FIRST; do
+    breaks userfaultfd-discard.pml "-D$switch"
+done
 echo "check-model: $passed passed, 0 failed"

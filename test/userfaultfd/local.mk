@@ -1,14 +1,15 @@
 # The component "userfaultfd", on the real kernel. Units link its convenience library.
 userfaultfd_tests = test/userfaultfd/test_userfaultfd test/userfaultfd/test_userfaultfd_races \
 	test/userfaultfd/test_userfaultfd_units test/userfaultfd/test_userfaultfd_discards \
-	test/userfaultfd/test_userfaultfd_moves
+	test/userfaultfd/test_userfaultfd_moves test/userfaultfd/test_userfaultfd_hands \
+	test/userfaultfd/test_userfaultfd_faults
 check_PROGRAMS += $(userfaultfd_tests)
 TESTS += $(userfaultfd_tests)
 noinst_HEADERS += test/userfaultfd/userfaultfd_fixture.h test/userfaultfd/userfaultfd_memory.h
 
 test_userfaultfd_test_userfaultfd_SOURCES = test/userfaultfd/test_userfaultfd.c
 test_userfaultfd_test_userfaultfd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-test_userfaultfd_test_userfaultfd_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_userfaultfd_test_userfaultfd_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_userfaultfd_test_userfaultfd_races_SOURCES = test/userfaultfd/test_userfaultfd_races.c
 test_userfaultfd_test_userfaultfd_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
@@ -20,8 +21,16 @@ test_userfaultfd_test_userfaultfd_units_LDADD = libmca_memory_userfaultfd.la lib
 
 test_userfaultfd_test_userfaultfd_discards_SOURCES = test/userfaultfd/test_userfaultfd_discards.c
 test_userfaultfd_test_userfaultfd_discards_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-test_userfaultfd_test_userfaultfd_discards_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_userfaultfd_test_userfaultfd_discards_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_userfaultfd_test_userfaultfd_moves_SOURCES = test/userfaultfd/test_userfaultfd_moves.c
 test_userfaultfd_test_userfaultfd_moves_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-test_userfaultfd_test_userfaultfd_moves_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_userfaultfd_test_userfaultfd_moves_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_userfaultfd_test_userfaultfd_hands_SOURCES = test/userfaultfd/test_userfaultfd_hands.c
+test_userfaultfd_test_userfaultfd_hands_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_userfaultfd_test_userfaultfd_hands_LDADD = libmca_memory_userfaultfd.la libopalmem_internal.la $(CHECK_LIBS)
+
+test_userfaultfd_test_userfaultfd_faults_SOURCES = test/userfaultfd/test_userfaultfd_faults.c
+test_userfaultfd_test_userfaultfd_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_userfaultfd_test_userfaultfd_faults_LDADD = libopalmem.la $(CHECK_LIBS)

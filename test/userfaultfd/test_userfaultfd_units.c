@@ -137,6 +137,8 @@ static const struct name {
     { "[heap]", false },
     { "/SYSV00000000 (deleted)", false },
     { "/dev/zero (deleted)", false },
+    { "/anon_hugepage (deleted)", false },
+    { "/anon_hugepage", true },
     { "/memfd:x (deleted)", true },
     { "/lib/x y", true },
     { "[anon:x]", false },
@@ -197,6 +199,58 @@ START_TEST(all_works_without_a_query_for_mappings)
     ck_assert(hits(&watched[0]));
     munmap(memory, PAGE);
     ck_assert(!hits(&watched[0]));
+    stop();
+}
+END_TEST
+
+/* ---- Threads that are left out -------------------------------------------------------------------------- */
+
+static atomic_bool is_over;
+static int lists;
+
+static void *burn(void *unused)
+{
+    (void) unused;
+    while (!atomic_load(&is_over)) {
+    }
+    return NULL;
+}
+
+/* As if an earlier thread had ended in the middle of the first list: the last thread is left out. */
+static long leaving_out_sys(long nr, const long args[6])
+{
+    const long length = uffd_sys_real(nr, args);
+    long last = 0;
+
+    if (nr != SYS_getdents64 || length <= 0 || lists++ != 0) {
+        return length;
+    }
+    for (long at = 0; at < length; at += *(const unsigned short *) (args[1] + at + 16)) {
+        last = at;
+    }
+    return last;
+}
+
+START_TEST(thread_that_the_kernel_leaves_out_of_its_list_is_found)
+{
+    pthread_t other;
+    uint64_t mask;
+
+    start();
+    char *memory = map_pages(1);
+    watch_it(&watched[0], memory, PAGE);
+    unwatch_it(&watched[0]);
+    pthread_create(&other, NULL, burn, NULL);
+    usleep(1000);
+    uffd_lock_blocked(&uffd_state->queue_lock, &mask);
+    uffd_quarantine_add_locked(&uffd_state->quarantine, (uintptr_t) memory, (uintptr_t) memory + PAGE);
+    uffd_unlock_blocked(&uffd_state->queue_lock, &mask);
+    uffd_sys_call = leaving_out_sys;
+    ck_assert_int_eq(watch_range(&watched[0], memory, PAGE), OPAL_ERR_OUT_OF_RESOURCE);
+    ck_assert_int_gt(lists, 1);
+    uffd_sys_call = uffd_sys_real;
+    atomic_store(&is_over, true);
+    pthread_join(other, NULL);
     stop();
 }
 END_TEST
@@ -295,6 +349,7 @@ int main(void)
     tcase_add_test(units, mappings_are_the_same_by_query_and_by_text);
     tcase_add_test(units, all_works_without_a_query_for_mappings);
     tcase_add_test(units, memory_replaced_while_it_is_registered_is_watched_as_what_it_is);
+    tcase_add_test(units, thread_that_the_kernel_leaves_out_of_its_list_is_found);
     tcase_add_test(units, queue_that_overflows_releases_everything);
     tcase_add_test(units, events_are_delivered_once_and_exactly);
     tcase_add_test(units, lock_excludes);

@@ -18,10 +18,14 @@
 #include "test/sanitized.h"
 #include "test/test_main.h"
 
-/** What is missing where the component cannot run. */
-#define USERFAULTFD_SKIP                                                                   \
-    (TEST_SANITIZED ? "the component userfaultfd does not run in a build with a sanitizer" \
-                    : "userfaultfd with asynchronous write protection (Linux 6.7)")
+/** What is missing where the component cannot run. Tests that look into it are linked with it, and with all of the library. */
+#if defined(COMPONENTS_USERFAULTFD_USERFAULTFD_H) && !defined(OPALMEM_STATIC_MEMORY_USERFAULTFD)
+#define USERFAULTFD_LACK "the component userfaultfd as a part of the library (it is a DSO in this build)"
+#else
+#define USERFAULTFD_LACK "userfaultfd with asynchronous write protection (Linux 6.7)"
+#endif
+#define USERFAULTFD_SKIP \
+    (TEST_SANITIZED ? "the component userfaultfd does not run in a build with a sanitizer" : USERFAULTFD_LACK)
 
 #define PAGE ((size_t) 4096)
 

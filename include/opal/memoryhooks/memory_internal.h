@@ -23,7 +23,7 @@ BEGIN_C_DECLS
 
 /** What made memory go, for statistics and messages. */
 typedef enum opal_mem_hooks_cause_t {
-    OPAL_MEM_HOOKS_CAUSE_UNKNOWN,
+    OPAL_MEM_HOOKS_CAUSE_UNKNOWN, /**< Of a window: nothing goes, but somebody gives up watching the range. */
     OPAL_MEM_HOOKS_CAUSE_MUNMAP,
     OPAL_MEM_HOOKS_CAUSE_MMAP, /**< Mapped over. */
     OPAL_MEM_HOOKS_CAUSE_MREMAP,
@@ -67,6 +67,17 @@ OPAL_DECLSPEC opal_mem_hooks_cause_t opal_mem_hooks_current_cause(void);
  * system call, and reports late if there is one now. Hook context.
  */
 OPAL_DECLSPEC bool opal_mem_hooks_has_release_callbacks(void);
+
+/** A component watches memory by this userfaultfd of its own: what the program itself registers with another one, the
+ * kernel would refuse. Who sees such a call opens a window of cause UNKNOWN over its range before, and the component gives
+ * the range up.
+ *
+ * @param[in] fd  -1: there is none any more.
+ */
+OPAL_DECLSPEC void opal_mem_hooks_set_userfaultfd(int fd);
+
+/** @return The descriptor, or -1. Hook context. */
+OPAL_DECLSPEC int opal_mem_hooks_userfaultfd(void);
 
 /** Say what this process notices; replaces the earlier value. For the base of the memory framework.
  *
