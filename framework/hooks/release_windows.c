@@ -254,7 +254,9 @@ opal_mem_hooks_cause_t opal_mem_hooks_current_cause(void)
 
 bool opal_mem_hooks_current_is_certain(void)
 {
-    return self.current == NULL || (self.current->cause & OPAL_MEM_HOOKS_UNCERTAIN) == 0;
+    return self.current == NULL
+           || ((self.current->cause & OPAL_MEM_HOOKS_UNCERTAIN) == 0
+               && self.current->cause != OPAL_MEM_HOOKS_CAUSE_UNKNOWN);
 }
 
 static bool ranges_meet(uintptr_t a, size_t a_length, uintptr_t b, size_t b_length)

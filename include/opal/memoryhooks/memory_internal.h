@@ -146,7 +146,8 @@ OPAL_DECLSPEC void opal_mem_hooks_release_cause(void *buf, size_t length, bool f
  */
 OPAL_DECLSPEC void opal_mem_hooks_change_hook(void *buf, size_t length, bool from_alloc);
 
-/** In a release callback: is it known that the pages go? False for opal_mem_hooks_change_hook().
+/** In a release callback: is it known that the pages go? False for opal_mem_hooks_change_hook(), and where the cause is
+ * UNKNOWN: then they stay, and only a watch ends.
  *
  * @return Of the innermost release whose callbacks run on this thread now; true outside of any. Hook context.
  */
