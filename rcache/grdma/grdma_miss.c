@@ -95,9 +95,9 @@ static void widen_locked(const grdma_module_t *module, grdma_wish_t *wish)
 
 /* ---- Finding -------------------------------------------------------------------------------------- */
 
-/* A component says that the pages are not those that were watched (is_certain), or may not be. The lookup's reference has been
- * given back, so the id may be another region's by now: cookies tell. */
-static void drop_changed(grdma_module_t *module, uint32_t id, uint64_t cookie, bool is_certain)
+/* A component says that the pages are not those that were watched, or that it does not know: so in_use_policy does not judge it.
+ * The lookup's reference has been given back, so the id may be another region's by now: cookies tell. */
+static void drop_changed(grdma_module_t *module, uint32_t id, uint64_t cookie)
 {
     grdma_batch_t batch;
     grdma_region_t *region = grdma_at(module, id);
@@ -105,7 +105,7 @@ static void drop_changed(grdma_module_t *module, uint32_t id, uint64_t cookie, b
     grdma_lock(module);
     if ((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_INDEXED)) == GRDMA_INDEXED
         && region->super.watch.cookie == cookie) {
-        grdma_batch_begin_locked(module, is_certain, &batch);
+        grdma_batch_begin_locked(module, false, &batch);
         interval_index_remove(&module->index, grdma_first_page(module, region), grdma_last_page(module, region),
                               id);
         grdma_retire_locked(module, id, &batch);
@@ -117,22 +117,20 @@ static void drop_changed(grdma_module_t *module, uint32_t id, uint64_t cookie, b
 }
 
 /* Is the region that was found, and is referred to, as it was? Else the reference is given back, and it is dropped. valid()
- * answers for what has not been delivered when it is asked; what was delivered since the region was found has marked it. A word
- * changes also where no page has gone: at a fork, or when the component's tables grow. */
+ * answers for what has not been delivered when it is asked; what was delivered since the region was found has marked it. */
 static bool is_good(grdma_module_t *module, grdma_block_t *block, uint32_t id)
 {
     grdma_region_t *region = grdma_at(module, id);
     const uint64_t cookie = region->super.watch.cookie;
-    const bool holds = opal_memory_watch_holds(&region->super.watch);
 
-    if (holds
+    if (opal_memory_watch_holds(&region->super.watch)
         && ((grdma_flags(region) & GRDMA_ASK) == 0
             || (opal_memory_base_valid(region->super.base, grdma_length(region), &region->super.watch)
                 && (grdma_flags(region) & GRDMA_HIDDEN) == 0))) {
         return true;
     }
     grdma_put(grdma_count_of(block, id));
-    drop_changed(module, id, cookie, holds);
+    drop_changed(module, id, cookie);
     return false;
 }
 

@@ -349,12 +349,19 @@ START_TEST(idle_registration_whose_pages_changed_is_made_anew_under_policy_abort
 }
 END_TEST
 
-START_TEST(registration_in_use_whose_pages_changed_aborts_under_policy_abort)
+/* A component also says so that could not find out in time. The twin is a release: see below. */
+START_TEST(registration_in_use_of_which_a_component_is_not_sure_is_made_anew_under_policy_abort)
 {
     use_doubt();
-    get(0, 1, 0, 0);
+    mca_rcache_base_registration_t *first = get(0, 1, 0, 0);
     pages_are_the_same = false;
-    get(0, 1, 0, 0);
+    mca_rcache_base_registration_t *second = get(0, 1, 0, 0);
+    use_no_doubt();
+    ck_assert_ptr_ne(first, second);
+    ck_assert_int_eq(registrations(), 2);
+    ck_assert_uint_eq(stats().invalidated_in_use, 0);
+    put(second);
+    put(first);
 }
 END_TEST
 
@@ -480,7 +487,7 @@ int main(void)
     tcase_add_test(tests, range_of_all_memory_is_a_bad_parameter);
     tcase_add_test(tests, two_threads_at_a_limit_of_one_share_the_registration_of_a_page);
     tcase_add_test(tests, idle_registration_whose_pages_changed_is_made_anew_under_policy_abort);
-    tcase_add_test_raise_signal(tests, registration_in_use_whose_pages_changed_aborts_under_policy_abort, SIGABRT);
+    tcase_add_test(tests, registration_in_use_of_which_a_component_is_not_sure_is_made_anew_under_policy_abort);
     tcase_add_test(tests, posted_change_that_may_be_no_release_is_not_judged);
     tcase_add_test_raise_signal(tests, posted_release_of_memory_in_use_aborts_under_policy_abort, SIGABRT);
     tcase_add_test(tests, finalize_with_a_reference_out_does_not_abort_under_policy_abort);
