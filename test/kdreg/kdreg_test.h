@@ -29,7 +29,7 @@ bool kdreg_test_can_script(const char *what);
 /** Let the next opalmem_init() take this component. @param[in] max_regions, limit  0: as by default. */
 void kdreg_test_select(size_t max_regions, size_t limit);
 
-/** May linux run beside it in this program? Else says that the scene is left out. */
+/** Can linux run beside it in this program? Else says why scenes are left out. Outside of tests. */
 bool kdreg_test_can_have_linux(void);
 
 /** For twins: let the next opalmem_init() take a component that notices nothing. */
@@ -38,8 +38,8 @@ void kdreg_test_select_nothing(void);
 /** Start the library with the component, and note releases from then on. */
 void kdreg_test_start(size_t max_regions, size_t limit);
 
-/** The same with another selection; NULL: as by default. @return false: linux cannot run here; nothing was started. */
-bool kdreg_test_start_as(const char *selection, size_t max_regions, size_t limit);
+/** The same with another selection; NULL: as by default. */
+void kdreg_test_start_as(const char *selection, size_t max_regions, size_t limit);
 
 /** Stop it: nothing of the device may be left. */
 void kdreg_test_stop(void);

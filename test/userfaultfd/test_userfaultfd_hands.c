@@ -282,12 +282,9 @@ int main(void)
     if (!can_run()) {
         return test_skip(USERFAULTFD_SKIP);
     }
-    setenv("OPALMEM_MCA_memory", "linux+userfaultfd", 1);
-    const int rc = opalmem_init(NULL, NULL);
-    if (rc != OPAL_SUCCESS) {
+    if (!can_run_beside_linux()) {
         return test_skip("linux and userfaultfd together");
     }
-    opalmem_finalize();
     Suite *suite = suite_create("userfaultfd_hands");
     TCase *hands = tcase_create("hands");
 

@@ -148,12 +148,9 @@ int main(void)
     if (!can_move_two()) {
         return test_skip("mremap of several mappings at a time (Linux 6.17)");
     }
-    setenv("OPALMEM_MCA_memory", "linux+userfaultfd", 1);
-    const int rc = opalmem_init(NULL, NULL);
-    if (rc != OPAL_SUCCESS) {
+    if (!can_run_beside_linux()) {
         return test_skip("linux and userfaultfd together");
     }
-    opalmem_finalize();
     Suite *suite = suite_create("userfaultfd_moves");
     TCase *moves = tcase_create("moves");
 

@@ -70,6 +70,15 @@ static inline void stop(void)
     ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
 }
 
+/* Outside of tests, as the next one. */
+static inline bool can_run_beside_linux(void)
+{
+    setenv("OPALMEM_MCA_memory", "linux+userfaultfd", 1);
+    const bool result = opalmem_init(NULL, NULL) == OPAL_SUCCESS;
+    opalmem_finalize();
+    return result;
+}
+
 static inline bool can_run(void)
 {
     setenv("OPALMEM_MCA_memory", "^linux", 1);
