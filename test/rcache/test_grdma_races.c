@@ -371,13 +371,13 @@ static void post_in_use(bool is_certain)
     resources.in_use_policy = MCA_RCACHE_IN_USE_ABORT;
     make_again();
     mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
-    grdma_lock((grdma_module_t *) cache);
+    grdma_lock(grdma_of(cache));
     if (is_certain) {
         release(0, 1);
     } else {
         opal_mem_hooks_change_hook(AT(0), PAGE, true);
     }
-    grdma_unlock((grdma_module_t *) cache);
+    grdma_unlock(grdma_of(cache));
     put(reg);
 }
 
