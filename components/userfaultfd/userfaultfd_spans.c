@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "components/userfaultfd/userfaultfd.h"
+#include "framework/util/sanitizers.h"
 
 /* The first that ends behind addr. */
 static size_t search(const uffd_spans_t *table, uintptr_t addr)
@@ -24,10 +25,17 @@ static size_t search(const uffd_spans_t *table, uintptr_t addr)
     return low;
 }
 
+/* ThreadSanitizer does not know fences; and nothing that tells before is in such a build, so that no hook reads the table. */
+#if IS_THREAD_SANITIZED
+#define FENCE(order) atomic_signal_fence(order)
+#else
+#define FENCE(order) atomic_thread_fence(order)
+#endif
+
 static void begin_change(uffd_spans_t *table)
 {
     atomic_store_explicit(&table->changes, table->changes + 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
+    FENCE(memory_order_release);
 }
 
 static void end_change(uffd_spans_t *table)
@@ -97,7 +105,7 @@ bool uffd_spans_may_hold(const uffd_spans_t *table, uintptr_t start, uintptr_t e
         }
     }
     const bool holds = low < count && read_word(&table->spans[low].start) < end;
-    atomic_thread_fence(memory_order_acquire);
+    FENCE(memory_order_acquire);
     return holds || changes % 2 != 0 || atomic_load_explicit(&table->changes, memory_order_relaxed) != changes;
 }
 
