@@ -72,7 +72,14 @@ static long mmap_hint(const long args[6])
     const long anywhere[6] = { 0, args[1], args[2], MAP_PRIVATE | MAP_ANONYMOUS, -1, 0 };
 
     tries++;
-    return linux_sys_real(SYS_mmap, anywhere);
+    const long place = linux_sys_real(SYS_mmap, anywhere);
+    if (place != args[0]) {
+        return place;
+    }
+    /* By chance it is what was asked for. */
+    const long other = linux_sys_real(SYS_mmap, anywhere);
+    munmap((void *) place, (size_t) args[1]);
+    return other;
 }
 
 static long unmaps;
