@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "components/userfaultfd/userfaultfd.h"
-#include "framework/util/sanitizers.h"
 
 /* The first that ends behind addr. */
 static size_t search(const uffd_spans_t *table, uintptr_t addr)
@@ -26,7 +25,7 @@ static size_t search(const uffd_spans_t *table, uintptr_t addr)
 }
 
 /* ThreadSanitizer does not know fences; and nothing that tells before is in such a build, so that no hook reads the table. */
-#if IS_THREAD_SANITIZED
+#ifdef __SANITIZE_THREAD__
 #define FENCE(order) atomic_signal_fence(order)
 #else
 #define FENCE(order) atomic_thread_fence(order)
