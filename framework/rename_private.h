@@ -55,6 +55,7 @@
 #define grdma_hints_free OPALMEM_NAME(grdma_hints_free)
 #define grdma_hints_give_back OPALMEM_NAME(grdma_hints_give_back)
 #define grdma_hints_head OPALMEM_NAME(grdma_hints_head)
+#define grdma_hints_head_unused OPALMEM_NAME(grdma_hints_head_unused)
 #define grdma_hints_make OPALMEM_NAME(grdma_hints_make)
 #define grdma_id_give_locked OPALMEM_NAME(grdma_id_give_locked)
 #define grdma_id_take_locked OPALMEM_NAME(grdma_id_take_locked)

@@ -20,7 +20,8 @@
 /* Steps of waiting until nothing in the mapping is being released. A release that takes longer has the registration not kept. */
 #define WAITS 64
 
-static bool is_on; /* From the first watch to disable, if another component tells before. */
+/* From the first watch to disable, if another component tells before. Under life_lock; at disable nobody watches. */
+static bool is_on;
 
 /* What is delivered has happened already: what is there now may be watched by somebody. */
 static _Thread_local bool is_delivering __attribute__((tls_model("initial-exec")));

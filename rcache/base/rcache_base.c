@@ -106,9 +106,8 @@ static const mca_base_var_def_t variables[] = {
     { .framework = "rcache",
       .component = "base",
       .name = "in_use_policy",
-      .help = "What to do when memory is released that a registration in use covers: ignore, warn, abort. What a "
-              "driver "
-              "alone tells (kdreg, ummunotify) may be a fork, and is passed over.",
+      .help = "What to do when memory is released that a registration in use covers: ignore, warn, abort. "
+              "What a driver alone tells (kdreg, ummunotify) may be a fork, and is passed over.",
       .type = MCA_BASE_VAR_TYPE_ENUM,
       .info_level = 5,
       .enumerator = policy_values,

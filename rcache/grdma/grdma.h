@@ -213,7 +213,7 @@ struct grdma_module_t {
         cookies_left; /**< Of memory that is watched: the last one used, and how many come after it. */
 
     grdma_hints_t hint_heads[GRDMA_HINT_HEADS]; /**< Of the tables; each is used once. */
-    _Atomic uint32_t hint_heads_used;
+    _Atomic uint32_t hint_heads_used;           /**< By locked instructions, outside hooks. */
 
     _Atomic(grdma_block_t *) blocks; /**< All; pushed under the lock, read without. */
     _Atomic(grdma_block_t *) common; /**< Of the threads that get no memory for one: grdma_common.c. */
@@ -391,6 +391,8 @@ void grdma_ids_give_locked(grdma_module_t *module, grdma_list_t *list, uint32_t 
 void grdma_regions_free(grdma_module_t *module);
 /** A head for a table of hints; NULL: there were too many. */
 grdma_hints_t *grdma_hints_head(grdma_module_t *module);
+/** There was no memory for its table: the next one may have it, unless another thread has taken a head since. */
+void grdma_hints_head_unused(grdma_module_t *module, const grdma_hints_t *head);
 /** More hints, if the cache has outgrown them. Not under the lock, not from hook context. */
 void grdma_hints_fit(grdma_module_t *module);
 /** A page filter of that size. Likewise. */

@@ -184,6 +184,14 @@ grdma_hints_t *grdma_hints_head(grdma_module_t *module)
     return number < GRDMA_HINT_HEADS ? &module->hint_heads[number] : NULL;
 }
 
+void grdma_hints_head_unused(grdma_module_t *module, const grdma_hints_t *head)
+{
+    const uint32_t number = (uint32_t) (head - module->hint_heads);
+    uint32_t used = number + 1;
+
+    atomic_compare_exchange_strong(&module->hint_heads_used, &used, number);
+}
+
 void grdma_hints_fit(grdma_module_t *module)
 {
     grdma_hints_t *old = atomic_load_explicit(&module->hints, memory_order_acquire);
@@ -193,9 +201,13 @@ void grdma_hints_fit(grdma_module_t *module)
         return;
     }
     grdma_hints_t *head = grdma_hints_head(module);
-    grdma_hints_t *hints = head != NULL ? grdma_hints_make(head, (size_t) live * 2, old) : NULL;
-    if (hints == NULL) {
+    if (head == NULL) {
         return; /* It works with the old one. */
+    }
+    grdma_hints_t *hints = grdma_hints_make(head, (size_t) live * 2, old);
+    if (hints == NULL) {
+        grdma_hints_head_unused(module, head);
+        return;
     }
     if (!atomic_compare_exchange_strong(&module->hints, &old, hints)) {
         grdma_hints_discard(hints);

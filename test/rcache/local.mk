@@ -81,7 +81,7 @@ test_rcache_test_grdma_life_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_grdma_failures_SOURCES = test/rcache/test_grdma_failures.c test/rcache/fake_provider.c
 test_rcache_test_grdma_failures_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_failures_LDADD = libopalmem_internal.la $(CHECK_LIBS)
-test_rcache_test_grdma_failures_LDFLAGS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup
+test_rcache_test_grdma_failures_LDFLAGS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=mmap
 
 test_rcache_test_grdma_threads_SOURCES = test/rcache/test_grdma_threads.c test/rcache/fake_provider.c
 test_rcache_test_grdma_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

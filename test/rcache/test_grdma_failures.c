@@ -3,8 +3,10 @@
  * it, and nothing is left registered. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "rcache/grdma/grdma.h"
 #include "test/rcache/fake_provider.h"
 #include "test/test_main.h"
 
@@ -48,6 +50,15 @@ char *__wrap_strdup(const char *text);
 char *__wrap_strdup(const char *text)
 {
     return fails_now() ? NULL : __real_strdup(text);
+}
+
+static bool is_nothing_mapped; /* The library gets no pages. */
+
+void *__real_mmap(void *place, size_t length, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *place, size_t length, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *place, size_t length, int protection, int flags, int fd, off_t offset)
+{
+    return is_nothing_mapped ? MAP_FAILED : __real_mmap(place, length, protection, flags, fd, offset);
 }
 
 static void be_silent(mca_base_log_level_t level, const char *message, void *arg)
@@ -165,6 +176,30 @@ START_TEST(each_failing_registration_is_reported_unchanged)
 }
 END_TEST
 
+START_TEST(hints_grow_however_often_there_was_no_memory_before)
+{
+    ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
+    mca_rcache_base_resources_t resources = fake_resources(&fake);
+    mca_rcache_base_module_t *cache = mca_rcache_base_module_create("grdma", NULL, &resources);
+    ck_assert_ptr_nonnull(cache);
+    grdma_module_t *module = grdma_of(cache);
+    const grdma_hints_t *first = atomic_load(&module->hints);
+
+    atomic_store(&module->live, 10000); /* As if it were, so that they want to grow. */
+    is_nothing_mapped = true;
+    for (int i = 0; i < 2 * GRDMA_HINT_HEADS; i++) {
+        grdma_hints_fit(module);
+    }
+    is_nothing_mapped = false;
+    ck_assert_ptr_eq(atomic_load(&module->hints), first);
+    grdma_hints_fit(module);
+    ck_assert_ptr_ne(atomic_load(&module->hints), first);
+    atomic_store(&module->live, 0);
+    ck_assert_int_eq(mca_rcache_base_module_destroy(cache), OPAL_SUCCESS);
+    ck_assert_int_eq(opalmem_finalize(), OPAL_SUCCESS);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("grdma_failures");
@@ -173,6 +208,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_test(tests, each_failing_allocation_is_survived);
     tcase_add_test(tests, each_failing_registration_is_reported_unchanged);
+    tcase_add_test(tests, hints_grow_however_often_there_was_no_memory_before);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

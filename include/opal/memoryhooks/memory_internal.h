@@ -72,7 +72,8 @@ OPAL_DECLSPEC bool opal_mem_hooks_has_release_callbacks(void);
  * kernel would refuse. Who sees such a call opens a window of cause UNKNOWN over its range before, and the component gives
  * the range up.
  *
- * @param[in] fd  -1: there is none any more.
+ * @param[in] fd  -1: there is none any more. A fork child has its parent's number until a component sets its own.
+ * Thread-safe.
  */
 OPAL_DECLSPEC void opal_mem_hooks_set_userfaultfd(int fd);
 

@@ -130,7 +130,10 @@ static bool is_ready(void)
 
 bool preload_in_release(void)
 {
-    return is_ready() && opal_mem_hooks_current_cause() != OPAL_MEM_HOOKS_CAUSE_UNKNOWN;
+    /* A window may be of an unknown cause; it is not certain then, and outside of all windows the answer is that it is. */
+    return is_ready()
+           && (opal_mem_hooks_current_cause() != OPAL_MEM_HOOKS_CAUSE_UNKNOWN
+               || !opal_mem_hooks_current_is_certain());
 }
 
 /* ---- Use ------------------------------------------------------------------------------------------ */
