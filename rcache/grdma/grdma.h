@@ -112,13 +112,14 @@ typedef struct grdma_count_t {
 typedef struct grdma_thread_t grdma_thread_t;
 typedef struct grdma_module_t grdma_module_t;
 
-/** The region where the last lookup of a thread in a page of 4 KiB ended. As with any hint, the region itself says whether it is
- * what is wanted. The owner's alone. */
+/** The region where the last lookup of a thread at such an address ended, with its bytes then: any address in these may lead to
+ * it, not only that page. As with any hint, the region itself says whether it is what is wanted. The owner's alone. */
 typedef struct grdma_front_t {
-    uintptr_t page; /**< grdma_front_page(); 0: none. Stored last. */
+    uintptr_t base;
+    uintptr_t
+        end; /**< Behind the last byte; 0: none, which is what the kernel makes of it in a fork child. Stored last. */
     grdma_region_t *region;
     grdma_count_t *count; /**< That of the region. */
-    uintptr_t unused;     /**< So that one is found by a shift. */
 } grdma_front_t;
 
 /** A region, and this thread's count of it. */
@@ -128,12 +129,6 @@ typedef struct grdma_found_t {
 } grdma_found_t;
 
 #define GRDMA_FRONTS 128 /**< 4 KiB: an eighth of what a processor's first cache holds. */
-
-/** The last byte of a page of 4 KiB: never 0, which is what the kernel makes of fronts in a fork child. */
-static inline uintptr_t grdma_front_page(uintptr_t address)
-{
-    return address | 0xfff;
-}
 
 /** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. Its fronts lie
  * before it (grdma_front_of()), in a page that the kernel wipes in fork children: they are found nowhere there, before the

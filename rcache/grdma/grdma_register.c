@@ -261,7 +261,7 @@ static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, gr
     return hand_out_hit(block, region, reg);
 }
 
-/* A reference was counted to what the thread remembers of the page, and it takes a second look. */
+/* A reference was counted to what the thread remembers there, and it takes a second look. */
 static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, grdma_block_t *block,
                                                         uintptr_t start, uintptr_t last, int32_t access,
                                                         mca_rcache_base_registration_t **reg)
@@ -272,7 +272,7 @@ static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, 
         return hand_out_hit(block, front->region, reg);
     }
     take_back(module, front->region, front->count);
-    front->page = 0;
+    front->end = 0;
     return register_by_hint(module, block, start, last, access, reg);
 }
 
@@ -293,7 +293,7 @@ int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t siz
     }
     grdma_block_t *block = recent->block;
     const grdma_front_t *front = grdma_front_of(block, start);
-    if (__builtin_expect(front->page != grdma_front_page(start), 0)) {
+    if (__builtin_expect(!grdma_front_has(front, start, last), 0)) {
         return register_by_hint(module, block, start, last, access, reg);
     }
     grdma_region_t *region = front->region;

@@ -74,25 +74,31 @@ static inline void grdma_remember_block(const grdma_module_t *module, grdma_bloc
     grdma_self.recent[grdma_recent_place(module)] = (grdma_recent_t){ module->serial, block };
 }
 
-/** Where a thread remembers what it found in the page of an address. */
+/** Where a thread remembers what it found at an address: one place for each page of 4 KiB, and for those 128 pages on. */
 static inline grdma_front_t *grdma_front_of(grdma_block_t *block, uintptr_t address)
 {
     return (grdma_front_t *) (void *) block - GRDMA_FRONTS + (address >> 12) % GRDMA_FRONTS;
 }
 
-/** Own thread only. A signal handler that comes in between finds no page. */
+static inline bool grdma_front_has(const grdma_front_t *front, uintptr_t start, uintptr_t last)
+{
+    return __builtin_expect(front->base <= start, 1) && __builtin_expect(last < front->end, 1);
+}
+
+/** Own thread only; it refers to the region. A signal handler that comes in between finds nothing there. */
 static inline void grdma_remember(grdma_block_t *block, uintptr_t address, grdma_region_t *region,
                                   grdma_count_t *count)
 {
     grdma_front_t *front = grdma_front_of(block, address);
 
     if (__builtin_expect(block->has_fronts, 1)) {
-        front->page = 0;
+        front->end = 0;
         atomic_signal_fence(memory_order_seq_cst);
+        front->base = (uintptr_t) region->super.base;
         front->region = region;
         front->count = count;
         atomic_signal_fence(memory_order_seq_cst);
-        front->page = grdma_front_page(address);
+        front->end = (uintptr_t) region->super.bound + 1;
     }
 }
 

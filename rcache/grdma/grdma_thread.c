@@ -320,8 +320,8 @@ static void forget(grdma_block_t *block)
     for (uintptr_t page = 0; page < GRDMA_FRONTS; page++) {
         grdma_front_t *front = grdma_front_of(block, page << 12);
 
-        if (front->page != 0) {
-            front->page = 0;
+        if (front->end != 0) {
+            front->end = 0;
         }
     }
 }

@@ -31,7 +31,7 @@ static void lose_hints(void)
 
 static void forget(long page)
 {
-    grdma_front_of(grdma_block_of(inside()), (uintptr_t) AT(page))->page = 0;
+    grdma_front_of(grdma_block_of(inside()), (uintptr_t) AT(page))->end = 0;
 }
 
 /* ---- It leads there --------------------------------------------------------------------------------- */
@@ -68,6 +68,35 @@ START_TEST(more_pages_than_a_thread_remembers_are_found_by_hints)
     }
     ck_assert_uint_eq(stats().hits, 4L * GRDMA_FRONTS);
     ck_assert_int_eq(registrations(), 4L * GRDMA_FRONTS);
+}
+END_TEST
+
+static void use_each(long first, long pages)
+{
+    for (long page = first; page < first + pages; page++) {
+        use(page, 1);
+    }
+}
+
+START_TEST(other_pages_of_a_remembered_registration_are_found_without_a_hint)
+{
+    use(0, 4L * GRDMA_FRONTS);
+    use_each(0, GRDMA_FRONTS);
+    lose_hints();
+    use_each(GRDMA_FRONTS, 3L * GRDMA_FRONTS);
+    ck_assert_uint_eq(slow_hits(), 0);
+    ck_assert_uint_eq(stats().hits, 4L * GRDMA_FRONTS);
+}
+END_TEST
+
+/* The twin of the one before. */
+START_TEST(page_beside_the_remembered_registration_takes_the_lock_without_a_hint)
+{
+    use_each(0, 2L * GRDMA_FRONTS);
+    use_each(0, GRDMA_FRONTS);
+    lose_hints();
+    use_each(GRDMA_FRONTS, GRDMA_FRONTS);
+    ck_assert_uint_eq(slow_hits(), GRDMA_FRONTS);
 }
 END_TEST
 
@@ -376,6 +405,8 @@ int main(void)
     tcase_add_test(tests, page_of_the_last_hit_is_found_without_a_hint);
     tcase_add_test(tests, page_that_was_forgotten_takes_the_lock_without_a_hint);
     tcase_add_test(tests, more_pages_than_a_thread_remembers_are_found_by_hints);
+    tcase_add_test(tests, other_pages_of_a_remembered_registration_are_found_without_a_hint);
+    tcase_add_test(tests, page_beside_the_remembered_registration_takes_the_lock_without_a_hint);
     tcase_add_test(tests, remembered_registration_that_was_released_is_made_anew);
     tcase_add_test(tests, remembered_registration_whose_place_another_one_took_is_made_anew);
     tcase_add_test(tests, longer_range_than_the_remembered_one_is_registered);
