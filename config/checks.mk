@@ -125,7 +125,7 @@ bench_peers = bench/bench_peers
 bench_programs += bench/bench_rcache
 bench_bench_rcache_SOURCES = bench/rcache/bench_rcache.c bench/rcache/bench.h bench/rcache/cases.h \
 	bench/rcache/cases_release.h bench/rcache/cases_threads.h bench/rcache/rows.c bench/rcache/side_opalmem.c bench/rcache/side_ucx.c bench/rcache/tools.c
-bench_bench_rcache_CFLAGS = $(AM_CFLAGS) -pthread
+bench_bench_rcache_CFLAGS = $(AM_CFLAGS) -pthread -falign-loops=64
 bench_bench_rcache_LDADD = libopalmem.la
 EXTRA_bench_bench_rcache_DEPENDENCIES = bench/rcache/libfabric.stamp
 libfabric_side = bench/rcache/side_libfabric.c bench/rcache/stubs_libfabric.c
@@ -133,7 +133,7 @@ EXTRA_DIST += $(libfabric_side) bench/rcache/libfabric.sh bench/rcache/callgrind
 	bench/rcache/report.sh
 bench/rcache/libfabric.stamp: $(bench_bench_rcache_SOURCES) $(libfabric_side) bench/rcache/libfabric.sh
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(srcdir)/bench/rcache/libfabric.sh bench/bench_rcache_libfabric \
-		$(CC) $(DEFS) $(AM_CPPFLAGS) $(CPPFLAGS) $(AM_CFLAGS) $(CFLAGS) $(LDFLAGS) && touch $@
+		$(CC) $(DEFS) $(AM_CPPFLAGS) $(CPPFLAGS) $(AM_CFLAGS) -falign-loops=64 $(CFLAGS) $(LDFLAGS) && touch $@
 bench_rcache = bench/bench_rcache
 else
 bench_peers = echo "bench_peers: written for x86-64"

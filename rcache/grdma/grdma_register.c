@@ -8,6 +8,8 @@
 /* ---- A hit: no lock, no store that another thread reads but to know whether a region is idle ------- */
 
 #define LIKELY(condition) __builtin_expect((condition), 1)
+/* Measured: 5 % of a hit depend on where the two functions begin. */
+#define ON_A_LINE __attribute__((aligned(64)))
 
 typedef struct sought_t {
     uintptr_t start, last; /* Bytes. */
@@ -278,8 +280,8 @@ static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, 
 
 /* Attention is read before any region is looked at: a release that was posted but is not handled yet has not marked its
  * regions. Other functions are only called to go on there: so this one saves no registers. */
-int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags, int32_t access,
-                   mca_rcache_base_registration_t **reg)
+ON_A_LINE int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags,
+                             int32_t access, mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
     const uintptr_t start = (uintptr_t) addr;
@@ -367,7 +369,7 @@ static __attribute__((noinline)) int put_far(grdma_module_t *module, grdma_block
 }
 
 /* In a fork child that may not know it yet: a count of a parent's region says nothing to anybody. */
-int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_registration_t *reg)
+ON_A_LINE int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_registration_t *reg)
 {
     grdma_module_t *module = grdma_of(base_module);
     grdma_region_t *region = (grdma_region_t *) reg;
