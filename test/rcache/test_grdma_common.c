@@ -193,7 +193,7 @@ START_TEST(nothing_is_left_while_others_release)
     pthread_t thread;
     atomic_store(&running, true);
     pthread_create(&thread, NULL, release_again_and_again, NULL);
-    for (int i = 0; i < 500; i++) {
+    for (long i = test_rounds(500); i > 0; i--) {
         mca_rcache_base_registration_t *regs[2] = { get_in_time(i % 8), get_in_time((i + 3) % 8) };
         give_back_in_thread((giver_t){ .regs = regs, .count = 2, .lacks_heap = true });
     }

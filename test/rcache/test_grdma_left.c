@@ -11,7 +11,6 @@
 #include "framework/util/sanitizers.h"
 #include "test/rcache/grdma_fixture.h"
 
-#define CACHES (IS_THREAD_SANITIZED ? 1000 : 10000) /* Each looks at all before it, and that takes long there. */
 #define PROVIDERS 3
 
 static fake_provider_t fakes[PROVIDERS];
@@ -75,15 +74,18 @@ static long mapped_kib(void)
 
 START_TEST(caches_with_a_reference_out_each_need_little_memory)
 {
+    /* Each looks at all before it, and that takes long there. */
+    const int caches = IS_THREAD_SANITIZED || test_rounds(10000) < 1000 ? 1000 : (int) test_rounds(10000);
+
     late[0] = make_and_destroy(0, 0);
     const long before = mapped_kib();
-    for (int i = 1; i < CACHES; i++) {
+    for (int i = 1; i < caches; i++) {
         late[i] = make_and_destroy(i, 0);
     }
     const long grown = mapped_kib() - before;
     /* A sanitizer maps memory for its own purposes. */
-    ck_assert_msg(grown < CACHES / 100 * KIB_EACH_100 || IS_SANITIZED, "%ld KiB", grown);
-    for (int i = 0; i < CACHES; i++) {
+    ck_assert_msg(grown < caches / 100 * KIB_EACH_100 || IS_SANITIZED, "%ld KiB", grown);
+    for (int i = 0; i < caches; i++) {
         give_back(late[i]);
     }
     expect_all_back();
@@ -230,7 +232,7 @@ END_TEST
 
 /* ---- Threads ---------------------------------------------------------------------------------------- */
 
-#define ROUNDS 3000
+static long rounds;
 
 static _Atomic int made;
 
@@ -239,8 +241,8 @@ static void *give_all_back(void *arg)
 {
     const int lag = *(const int *) arg;
 
-    for (int i = 0; i < ROUNDS; i++) {
-        while (atomic_load(&made) < (i + lag < ROUNDS ? i + lag : ROUNDS)) {
+    for (int i = 0; i < rounds; i++) {
+        while (atomic_load(&made) < (i + lag < rounds ? i + lag : rounds)) {
             sched_yield();
         }
         give_back(late[i]);
@@ -255,8 +257,9 @@ START_TEST(references_come_back_while_caches_come_and_go)
     pthread_t thread;
     int lag = lags[_i];
 
+    rounds = test_rounds(3000);
     ck_assert_int_eq(pthread_create(&thread, NULL, give_all_back, &lag), 0);
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         late[i] = make_and_destroy(i, 0);
         atomic_store(&made, i + 1);
     }

@@ -242,7 +242,7 @@ START_TEST(no_thread_gets_a_stale_registration)
 {
     notify = true;
     start(0, 0);
-    run_threads(3, 3);
+    run_threads(3, (unsigned) test_rounds(3));
     ck_assert_int_eq(atomic_load(&stale_hits), 0);
     stop();
 }
@@ -252,7 +252,7 @@ START_TEST(nor_with_a_hook_safe_provider_and_a_limit)
 {
     notify = true;
     start(MCA_RCACHE_RESOURCES_HOOK_SAFE, 5);
-    run_threads(3, 3);
+    run_threads(3, (unsigned) test_rounds(3));
     ck_assert_int_eq(atomic_load(&stale_hits), 0);
     const mca_rcache_base_stats_t stats = stats_now();
     ck_assert_uint_gt(stats.deregistrations, 0);

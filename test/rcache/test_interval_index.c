@@ -143,8 +143,10 @@ START_TEST(answers_are_those_of_one_set)
 {
     uint64_t from_newest = 0, in_tree = 0;
 
+    const long steps = test_rounds(STEPS);
+
     interval_index_init(&set);
-    for (int i = 0; i < STEPS; i++) {
+    for (long i = 0; i < steps; i++) {
         const uint64_t first = below(SPACE), last = first + below(25);
 
         change();

@@ -55,6 +55,7 @@ END_TEST
 START_TEST(with_the_device_it_is_chosen_before_linux)
 {
     setenv(DEVICE, getenv("OPALMEM_TEST_UMMUNOTIFY_DEVICE"), 1);
+    setenv("OPALMEM_MCA_memory_kdreg_device", "/nonexistent/kdreg2", 1); /* It would come first. */
     ck_assert_int_eq(opalmem_init(NULL, NULL), OPAL_SUCCESS);
     ck_assert_str_eq(opal_memory->memoryc_version.mca_component_name, "ummunotify");
     ck_assert_str_eq(messages, "");

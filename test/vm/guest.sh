@@ -101,6 +101,8 @@ kernel=$base/k/boot/vmlinux-$kver
 append="console=ttyS0 panic=-1 oops=panic quiet loglevel=5 no_timer_check tsc=reliable slub_debug=FZP,kmalloc-* mitigations=off nokaslr audit=0 selinux=0 apparmor=0"
 # A busy host leaves a processor of the guest alone for many seconds, which is no lockup. What really hangs meets a time limit.
 append+=" nosoftlockup rcupdate.rcu_cpu_stall_suppress=1"
+# String instructions, with which the kernel would clear and copy pages, take an emulator several times as long as loops.
+append+=" clearcpuid=rep_good,erms,fsrm"
 append+=" guest.work=$work guest.run=$run guest.kver=$kver"
 share() { # NAME FOLDER [OPTION]
     shares+=(-fsdev "local,id=$1,path=$2,security_model=none,multidevs=remap${3:-}" -device "virtio-9p-pci,fsdev=$1,mount_tag=$1")

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # suite_common.sh: for suites.sh, inside the guest; read with ".". Runs programs,
 # counts what they say of themselves, and looks after each suite whether the kernel has
-# complained. Nothing that ran no test counts as passed.
+# complained. Nothing that ran no test counts as passed. $scratch is a folder that no other
+# lane uses.
 
 passed=0 failed=0 left_out=0
-output=/tmp/check-vm.output
+output=$scratch/output
 
 say() { echo "check-vm: $*"; }
+
+# Of several lines, which those of the other lane may come between.
+show() { sed "s/^/$suite| /"; }
 
 fail() {
     failed=$((failed + 1))
@@ -47,7 +51,7 @@ count_program() { # NAME STATUS
     elif [ "$2" != 0 ] || [ "$bad" != 0 ]; then
         failed=$((failed + (bad > 0 ? bad : 1)))
         say "FAIL: $1 (status $2):"
-        tail -n 40 "$output"
+        tail -n 40 "$output" | show
     elif [ "$checks" = 0 ]; then
         fail "$1: no test has run"
     fi
@@ -87,15 +91,14 @@ complaints='WARNING:|BUG|[Oo]ops|Call Trace|general protection|refcount_t|list_(
 # Tainted by a bad page, an oops, a warning, a soft lockup. Modules of one's own taint, too.
 complaint_taints=$((1 << 5 | 1 << 7 | 1 << 9 | 1 << 14))
 
-# expect_quiet_kernel SUITE: nothing in the log since the last time.
+# expect_quiet_kernel SUITE: nothing in the log since the last time, whichever lane it is of.
 expect_quiet_kernel() {
     local taints
-    dmesg > "$output"
-    dmesg -C
+    dmesg -c > "$output"
     taints=$(cat /proc/sys/kernel/tainted)
     if grep -qE "$complaints" "$output" || [ $((taints & complaint_taints)) != 0 ]; then
         fail "$1: the kernel complains (tainted $taints):"
-        tail -n 60 "$output"
+        tail -n 60 "$output" | show
         echo 0 > /proc/sys/kernel/tainted 2>/dev/null || true
     else
         pass

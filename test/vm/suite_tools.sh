@@ -7,45 +7,45 @@
 # promised. Each release that was noticed, before or after, is a test.
 coverage() {
     local status=0 noticed
-    timeout -k 5 120 "$(real_program ./opalmem-coverage)" --tsv --mca memory "$1" > /tmp/coverage 2> "$output" || status=$?
-    noticed=$(awk -F '\t' '$3 == "release" && ($5 == "caught" || $5 == "late") { n++ } END { print n + 0 }' /tmp/coverage)
+    timeout -k 5 120 "$(real_program ./opalmem-coverage)" --tsv --mca memory "$1" > "$scratch/coverage" 2> "$output" || status=$?
+    noticed=$(awk -F '\t' '$3 == "release" && ($5 == "caught" || $5 == "late") { n++ } END { print n + 0 }' "$scratch/coverage")
     if [ $status = 0 ] && [ "$noticed" -gt 40 ]; then
         passed=$((passed + noticed))
         say "opalmem-coverage, $1: $noticed releases noticed, not:" \
-            "$(awk -F '\t' '$3 == "release" && ($5 == "missed" || $5 == "partial") { printf "%s ", $1 }' /tmp/coverage)"
+            "$(awk -F '\t' '$3 == "release" && ($5 == "missed" || $5 == "partial") { printf "%s ", $1 }' "$scratch/coverage")"
     else
         fail "opalmem-coverage --mca memory $1: status $status, $noticed releases noticed"
-        cat "$output"
-        grep -v 'caught\|quiet\|late' /tmp/coverage
+        show < "$output"
+        grep -v 'caught\|quiet\|late' "$scratch/coverage" | show
     fi
 }
 
 # ---- Programs of others, whose every hit is compared by page frames ----
 
-program_cached() { # COMPONENT PROGRAM...: in /tmp/cached
+program_cached() { # COMPONENT PROGRAM...: in $scratch/cached
     local component=$1 status=0
     shift
-    (cd /tmp/cached && "$(real_program "$build/opalmem-run")" --verify --json /tmp/report --mca memory "$component" -- "$@") \
-        > /tmp/cached.out 2> "$output" || status=$?
+    (cd "$scratch"/cached && "$(real_program "$build/opalmem-run")" --verify --json "$scratch"/report --mca memory "$component" -- "$@") \
+        > "$scratch"/cached.out 2> "$output" || status=$?
     return $status
 }
 
 figure() { # NAME
-    sed -n "s/^ *\"$1\": \\([0-9]*\\),\\{0,1\\}\$/\\1/p" /tmp/report | tail -n 1
+    sed -n "s/^ *\"$1\": \\([0-9]*\\),\\{0,1\\}\$/\\1/p" "$scratch"/report | tail -n 1
 }
 
 program() { # COMPONENT PROGRAM...
     local component=$1 status=0 plain=0
     shift
     command -v "$1" > /dev/null || { leave_out "$1 is not installed"; return; }
-    rm -rf /tmp/plain /tmp/cached
-    cp -r /tmp/begin /tmp/plain
-    cp -r /tmp/begin /tmp/cached
-    (cd /tmp/plain && "$@") > /tmp/plain.out 2>&1 || plain=$?
+    rm -rf "$scratch"/plain "$scratch"/cached
+    cp -r "$scratch"/begin "$scratch"/plain
+    cp -r "$scratch"/begin "$scratch"/cached
+    (cd "$scratch"/plain && "$@") > "$scratch"/plain.out 2>&1 || plain=$?
     program_cached "$component" "$@" || status=$?
-    if [ $status != $plain ] || ! diff -r /tmp/plain /tmp/cached > /dev/null || ! cmp -s /tmp/plain.out /tmp/cached.out; then
+    if [ $status != $plain ] || ! diff -r "$scratch"/plain "$scratch"/cached > /dev/null || ! cmp -s "$scratch"/plain.out "$scratch"/cached.out; then
         fail "opalmem-run, $component, $1: status $status, or results other than plainly ($plain)"
-        cat "$output"
+        show < "$output"
     elif [ "$(figure wrong)" != 0 ] || [ "$(figure not_verified)" != 0 ] || [ "$(figure hits)" -lt 1 ]; then
         fail "opalmem-run, $component, $1: $(figure wrong) wrong hits, $(figure not_verified) not verified, of $(figure hits)"
     else
@@ -74,8 +74,8 @@ with open("data", "rb", buffering=0) as file, open("copy", "wb", buffering=0) as
 print(total.hexdigest())'
 
 programs() { # COMPONENT
-    mkdir -p /tmp/begin
-    seq 1 200000 > /tmp/begin/data
+    mkdir -p "$scratch"/begin
+    seq 1 200000 > "$scratch"/begin/data
     program "$1" dd if=data of=copy bs=128K status=none
     program "$1" gzip -n -1 -k data
     program "$1" tar --sort=name -b 512 -cf packed.tar data

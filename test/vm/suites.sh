@@ -3,6 +3,8 @@
 # suites.sh BUILDDIR SOURCEDIR [SUITE...]: what check-vm.sh runs inside the guest, as
 # its root: the suites of the table below, or those that are named. The last line
 # counts tests. Exit status: 0 if none has failed.
+# Two lanes, as there are two processors: the suites of a driver come one after the other
+# in its lane; suites without one go to the lane that has time.
 set -u
 # NAME DRIVER COMPONENT WHAT...: the driver that is loaded; the component that tests get
 # which do not choose one themselves ("-": the library chooses); programs of Check, or
@@ -14,6 +16,7 @@ kdreg                     kdreg2     -                test/kdreg/test_kdreg*
 rcache-kdreg              kdreg2     kdreg            test/rcache/test_*
 coverage-kdreg            kdreg2     kdreg            =coverage
 programs-kdreg            kdreg2     kdreg            =programs
+rcache-linux              -          linux            test/rcache/test_*
 coverage-linux            -          linux            =coverage
 coverage-linux-kdreg      kdreg2     linux+kdreg      =coverage
 ummunotify-driver         ummunotify -                test/kernel/test_ummunotify_*
@@ -21,8 +24,7 @@ ummunotify                ummunotify -                test/ummunotify/test_ummun
 rcache-ummunotify         ummunotify ummunotify       test/rcache/test_*
 coverage-ummunotify       ummunotify ummunotify       =coverage
 coverage-linux-ummunotify ummunotify linux+ummunotify =coverage
-verbs                     -          -                =verbs
-rcache-linux              -          linux            test/rcache/test_*
+verbs                     -          linux            =verbs
 userfaultfd               -          -                =userfaultfd
 TABLE
 }
@@ -31,16 +33,14 @@ build=${1:?usage: suites.sh BUILDDIR SOURCEDIR [SUITE...]}
 source=${2:?usage: suites.sh BUILDDIR SOURCEDIR [SUITE...]}
 shift 2
 cd "$build" || exit 1
-# shellcheck source=test/vm/suite_common.sh
-. "$build/vm/scripts/suite_common.sh"
-# shellcheck source=test/vm/suite_tools.sh
-. "$build/vm/scripts/suite_tools.sh"
+counts=/run/check-vm # Of each lane.
+scratch='' suite=''
 
 load() { # DRIVER, or -
     [ "$1" != - ] || return 0
     insmod "vm/kernel/$1.ko" && [ -c "/dev/$1" ] && return 0
     fail "the driver $1 cannot be loaded"
-    dmesg | tail -n 20
+    dmesg | tail -n 20 | show
 }
 
 # Nobody may be left who uses it, nor memory of a mapping.
@@ -66,6 +66,7 @@ suites=0
 run_suite() { # NAME DRIVER COMPONENT WHAT...
     suites=$((suites + 1))
     local name=$1 driver=$2 component=$3 began=$SECONDS before
+    suite=$1
     shift 3
     load "$driver"
     before=$((passed + left_out + failed))
@@ -93,13 +94,46 @@ export OPALMEM_MCA_mca_base_param_files=none OPALMEM_MCA_mca_base_component_path
 export LD_LIBRARY_PATH="$build/.libs" top_builddir="$build" top_srcdir="$source" CK_DEFAULT_TIMEOUT=60
 # Emulated: a part of the rounds, and as little of the time.
 export OPALMEM_TEST_PERCENT=2 OPALMEM_TEST_SECONDS=2
-say "kernel $(uname -r)"
-dmesg -C
+
 # The table on a descriptor of its own: programs read nothing.
-while read -r name driver component what <&3; do
-    # shellcheck disable=SC2086 # a list of patterns
-    ! wanted "$name" "$@" || run_suite "$name" "$driver" "$component" $what
-done 3< <(table)
-[ $suites != 0 ] || fail "no suite has run: $*"
-say "$passed passed, $failed failed, $left_out left out"
-[ $failed = 0 ]
+each_suite() { # DRIVER [SUITE...]
+    local mine=$1 name driver component what
+    shift
+    while read -r name driver component what <&3; do
+        [ "$driver" = "$mine" ] || continue
+        wanted "$name" "$@" || continue
+        # Whoever comes first has it.
+        mkdir "$counts/taken.$name" 2> /dev/null || continue
+        # shellcheck disable=SC2086 # a list of patterns
+        run_suite "$name" "$driver" "$component" $what
+    done 3< <(table)
+}
+
+lane() { # DRIVER [SUITE...]
+    local mine=$1
+    shift
+    scratch=/tmp/lane.$mine
+    mkdir "$scratch"
+    # shellcheck source=test/vm/suite_common.sh
+    . "$build/vm/scripts/suite_common.sh"
+    # shellcheck source=test/vm/suite_tools.sh
+    . "$build/vm/scripts/suite_tools.sh"
+    each_suite "$mine" "$@"
+    each_suite - "$@"
+    echo "$suites $passed $failed $left_out" > "$counts/$mine"
+}
+
+echo "check-vm: kernel $(uname -r)"
+dmesg -C
+mkdir "$counts"
+lane kdreg2 "$@" &
+lane ummunotify "$@" &
+wait
+lanes=$(cat "$counts/kdreg2" "$counts/ummunotify" | wc -l)
+read -r suites passed failed left_out < <(awk '{ a += $1; b += $2; c += $3; d += $4 } END { print a + 0, b + 0, c + 0, d + 0 }' "$counts/kdreg2" "$counts/ummunotify")
+if [ "$suites" = 0 ] || [ "$lanes" != 2 ]; then
+    failed=$((failed + 1))
+    echo "check-vm: FAIL: $lanes of 2 lanes have come to their end, with $suites suites: $*"
+fi
+echo "check-vm: $passed passed, $failed failed, $left_out left out"
+[ "$failed" = 0 ]
