@@ -93,7 +93,7 @@ wanted() { # NAME WANTED...
 export OPALMEM_MCA_mca_base_param_files=none OPALMEM_MCA_mca_base_component_path="$build/.libs"
 export LD_LIBRARY_PATH="$build/.libs" top_builddir="$build" top_srcdir="$source" CK_DEFAULT_TIMEOUT=60
 # Emulated: a part of the rounds, and as little of the time.
-export OPALMEM_TEST_PERCENT=2 OPALMEM_TEST_SECONDS=2
+export OPALMEM_TEST_PERCENT=2 OPALMEM_TEST_SECONDS=1
 
 # The table on a descriptor of its own: programs read nothing.
 each_suite() { # DRIVER [SUITE...]
