@@ -295,11 +295,13 @@ ON_A_LINE int grdma_register(mca_rcache_base_module_t *base_module, void *addr, 
     }
     grdma_block_t *block = recent->block;
     const grdma_front_t *front = grdma_front_of(block, start);
+    grdma_region_t *region = front->region;
+    grdma_count_t *count = front->count;
+    atomic_signal_fence(memory_order_seq_cst); /* A signal handler may fork here, and the child find all wiped. */
     if (__builtin_expect(!grdma_front_has(front, start, last), 0)) {
         return register_by_hint(module, block, start, last, access, reg);
     }
-    grdma_region_t *region = front->region;
-    grdma_take(front->count);
+    grdma_take(count);
     if (__builtin_expect(is_wanted(region, (sought_t){ start, last, access }), 1)) {
         return hand_out_hit(block, region, reg);
     }

@@ -85,7 +85,7 @@ static inline bool grdma_front_has(const grdma_front_t *front, uintptr_t start, 
     return __builtin_expect(front->base <= start, 1) && __builtin_expect(last < front->end, 1);
 }
 
-/** Own thread only; it refers to the region. A signal handler that comes in between finds nothing there. */
+/** Own thread only; it refers to the region. A signal handler that comes in between may fork, and its child finds nothing there. */
 static inline void grdma_remember(grdma_block_t *block, uintptr_t address, grdma_region_t *region,
                                   grdma_count_t *count)
 {

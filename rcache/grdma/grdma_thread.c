@@ -118,12 +118,25 @@ static grdma_thread_t *this_thread(void)
     return grdma_self.thread;
 }
 
-/* Take over a block whose thread has ended. */
+static void forget(grdma_block_t *block)
+{
+    for (uintptr_t page = 0; page < GRDMA_FRONTS; page++) {
+        grdma_front_t *front = grdma_front_of(block, page << 12);
+
+        if (front->end != 0) {
+            front->end = 0;
+        }
+    }
+}
+
+/* Take over a block whose thread has ended. In a fork child it may be one in which a lookup went on that a signal handler
+ * had forked in the middle of: what that has remembered is the parent's. */
 static grdma_block_t *adopt_locked(grdma_module_t *module, grdma_thread_t *thread)
 {
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
         if (atomic_load_explicit(&block->owner, memory_order_acquire) == NULL) {
             atomic_store_explicit(&block->owner, thread, memory_order_relaxed);
+            forget(block);
             return block;
         }
     }
@@ -314,37 +327,26 @@ void grdma_blocks_free(grdma_module_t *module)
     }
 }
 
-/* The kernel has wiped them, where it does what it is told. */
-static void forget(grdma_block_t *block)
-{
-    for (uintptr_t page = 0; page < GRDMA_FRONTS; page++) {
-        grdma_front_t *front = grdma_front_of(block, page << 12);
-
-        if (front->end != 0) {
-            front->end = 0;
-        }
-    }
-}
-
-/* Only this thread is left. */
+/* Only this thread is left. It keeps no block either: a lookup that it is in the middle of, since the fork is a signal
+ * handler's, may still remember what it found in the parent. */
 void grdma_blocks_reset_child(grdma_module_t *module)
 {
-    uint32_t owners = 0;
-
     pthread_mutex_init(&threads_lock, NULL);
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
         if (atomic_load(&block->owner) == &grdma_nobody) {
             continue; /* No thread remembers anything there, and there is no page before it. */
         }
-        forget(block);
+        forget(block); /* The kernel has, where it does what it is told. */
         atomic_store(&block->pinning, 0);
-        if (atomic_load(&block->owner) == grdma_self.thread) {
-            owners += grdma_self.thread != NULL;
-        } else {
-            atomic_store(&block->owner, NULL);
+        if (grdma_self.thread != NULL && atomic_load(&block->owner) == grdma_self.thread) {
+            disown_locked(block);
         }
+        atomic_store(&block->owner, NULL);
     }
-    atomic_store(&module->owners, owners);
+    if (grdma_block_of(module) != NULL) {
+        grdma_self.recent[grdma_recent_place(module)] = (grdma_recent_t){ 0 };
+    }
+    atomic_store(&module->owners, 0);
 }
 
 /* ---- Sums ----------------------------------------------------------------------------------------- */

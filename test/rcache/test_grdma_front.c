@@ -225,6 +225,30 @@ START_TEST(reference_of_a_fork_parent_is_given_back_without_effect)
 }
 END_TEST
 
+/* A signal handler has forked while a lookup was between finding and remembering: the child goes on there. */
+START_TEST(what_an_interrupted_lookup_remembers_in_a_fork_child_is_not_found)
+{
+    use(0, 1);
+    use(0, 1);
+    grdma_block_t *block = grdma_block_of(inside());
+    const grdma_front_t found = *grdma_front_of(block, (uintptr_t) AT(0));
+    ck_assert_uint_ne(found.end, 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        const long before = registrations();
+        bool good = true;
+        grdma_remember(block, (uintptr_t) AT(0), found.region, found.count);
+        for (int i = 0; i < 3; i++) {
+            mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
+            good = reg != &found.region->super && good;
+            put(reg);
+        }
+        child_says(good && registrations() == before + 1);
+    }
+    child_must_be_good(pid);
+}
+END_TEST
+
 /* More caches than a thread keeps at hand: they share places. */
 START_TEST(each_of_many_caches_remembers_its_own)
 {
@@ -415,6 +439,7 @@ int main(void)
     tcase_add_test(tests, first_page_of_the_address_space_is_like_any_other);
     tcase_add_test(tests, remembered_registration_of_a_fork_parent_is_made_anew);
     tcase_add_loop_test(tests, reference_of_a_fork_parent_is_given_back_without_effect, 0, 2);
+    tcase_add_test(tests, what_an_interrupted_lookup_remembers_in_a_fork_child_is_not_found);
     tcase_add_test(tests, each_of_many_caches_remembers_its_own);
     tcase_add_test(tests, generation_that_is_the_same_is_hit);
     tcase_add_test(tests, generation_that_changed_is_not_hit);

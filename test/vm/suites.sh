@@ -34,7 +34,7 @@ source=${2:?usage: suites.sh BUILDDIR SOURCEDIR [SUITE...]}
 shift 2
 cd "$build" || exit 1
 counts=/run/check-vm # Of each lane.
-scratch='' suite=''
+scratch='' suite='' suite_driver=-
 
 load() { # DRIVER, or -
     [ "$1" != - ] || return 0
@@ -51,6 +51,7 @@ unload() { # DRIVER, or -
     if [ "$left" = 0 ] && rmmod "$1"; then pass; else fail "the driver $1 does not unload ($left mappings left)"; fi
 }
 
+# Devices of a suite's own driver only: the other lane's comes and goes.
 component_environment() { # COMPONENT
     unset OPALMEM_MCA_memory OPALMEM_TEST_MEMORY
     [ "$1" = - ] || export OPALMEM_MCA_memory="$1" OPALMEM_TEST_MEMORY="$1"
@@ -58,8 +59,17 @@ component_environment() { # COMPONENT
     unset OPALMEM_MCA_memory_kdreg_max_regions
     case +$1+ in *+kdreg+*) export OPALMEM_MCA_memory_kdreg_max_regions=32768 ;; esac
     unset OPALMEM_TEST_KDREG_DEVICE OPALMEM_TEST_UMMUNOTIFY_DEVICE
-    [ ! -c /dev/kdreg2 ] || export OPALMEM_TEST_KDREG_DEVICE=/dev/kdreg2
-    [ ! -c /dev/ummunotify ] || export OPALMEM_TEST_UMMUNOTIFY_DEVICE=/dev/ummunotify
+    export OPALMEM_MCA_memory_kdreg_device=/nonexistent/kdreg2 OPALMEM_MCA_memory_ummunotify_device=/nonexistent/ummunotify
+    case $suite_driver in
+        kdreg2)
+            unset OPALMEM_MCA_memory_kdreg_device
+            export OPALMEM_TEST_KDREG_DEVICE=/dev/kdreg2
+            ;;
+        ummunotify)
+            unset OPALMEM_MCA_memory_ummunotify_device
+            export OPALMEM_TEST_UMMUNOTIFY_DEVICE=/dev/ummunotify
+            ;;
+    esac
 }
 
 suites=0
@@ -67,6 +77,7 @@ run_suite() { # NAME DRIVER COMPONENT WHAT...
     suites=$((suites + 1))
     local name=$1 driver=$2 component=$3 began=$SECONDS before
     suite=$1
+    suite_driver=$2
     shift 3
     load "$driver"
     before=$((passed + left_out + failed))
@@ -75,7 +86,6 @@ run_suite() { # NAME DRIVER COMPONENT WHAT...
         =*) "${1#=}" "$component" ;;
         *) run_programs "$@" ;;
     esac
-    component_environment -
     [ $((passed + left_out + failed)) != $before ] || fail "$name: no test has run: is $* built?"
     unload "$driver"
     expect_quiet_kernel "$name"
@@ -123,6 +133,11 @@ lane() { # DRIVER [SUITE...]
     echo "$suites $passed $failed $left_out" > "$counts/$mine"
 }
 
+problem() {
+    failed=$((failed + 1))
+    echo "check-vm: FAIL: $*"
+}
+
 echo "check-vm: kernel $(uname -r)"
 dmesg -C
 mkdir "$counts"
@@ -130,10 +145,14 @@ lane kdreg2 "$@" &
 lane ummunotify "$@" &
 wait
 lanes=$(cat "$counts/kdreg2" "$counts/ummunotify" | wc -l)
-read -r suites passed failed left_out < <(awk '{ a += $1; b += $2; c += $3; d += $4 } END { print a + 0, b + 0, c + 0, d + 0 }' "$counts/kdreg2" "$counts/ummunotify")
-if [ "$suites" = 0 ] || [ "$lanes" != 2 ]; then
-    failed=$((failed + 1))
-    echo "check-vm: FAIL: $lanes of 2 lanes have come to their end, with $suites suites: $*"
-fi
+read -r suites passed failed left_out < <(cat "$counts/kdreg2" "$counts/ummunotify" |
+    awk '{ a += $1; b += $2; c += $3; d += $4 } END { print a + 0, b + 0, c + 0, d + 0 }')
+[ "$lanes" = 2 ] || problem "$lanes of 2 lanes have come to their end"
+expected=0
+while read -r name _; do ! wanted "$name" "$@" || expected=$((expected + 1)); done < <(table)
+if [ "$suites" != $expected ] || [ $expected = 0 ]; then problem "$suites suites have run, of $expected"; fi
+for name in "$@"; do
+    table | grep -q "^$name " || problem "there is no suite $name"
+done
 echo "check-vm: $passed passed, $failed failed, $left_out left out"
 [ "$failed" = 0 ]
