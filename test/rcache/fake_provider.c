@@ -2,8 +2,10 @@
 /* The provider of fake_provider.h. */
 #include "test/rcache/fake_provider.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "test/test_main.h"
@@ -83,10 +85,31 @@ static const opal_memory_base_component_t nothing = {
     .memoryc_deregister = opal_memory_base_component_deregister_empty,
 };
 
+bool fake_memory_must_be_mapped(void)
+{
+    const char *real = getenv("OPALMEM_TEST_MEMORY");
+
+    return real != NULL && strstr(real, "userfaultfd") != NULL;
+}
+
+/* Where AT() of grdma_fixture.h points to. */
+static void map_what_tests_register(void)
+{
+    void *place = (void *) (uintptr_t) 0x10000000;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    const void *mapped = mmap(place, (size_t) 512 << 20, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+    ck_assert(mapped == place
+              || (mapped == MAP_FAILED && errno == EEXIST)); /* A test may start the library anew. */
+}
+
 void fake_memory_select(void)
 {
     const char *real = getenv("OPALMEM_TEST_MEMORY");
     if (real != NULL) {
+        if (fake_memory_must_be_mapped()) {
+            map_what_tests_register();
+        }
         setenv("OPALMEM_MCA_memory", real, 1);
         return;
     }

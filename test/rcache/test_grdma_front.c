@@ -172,8 +172,9 @@ START_TEST(first_page_of_the_address_space_is_like_any_other)
         ck_assert_ptr_null(reg->base);
         put(reg);
     }
-    ck_assert_int_eq(registrations(), 1);
-    ck_assert_uint_eq(stats().hits, 2);
+    /* userfaultfd watches only what is mapped; the rest is not kept. */
+    ck_assert_int_eq(registrations(), fake_memory_must_be_mapped() ? 3 : 1);
+    ck_assert_uint_eq(stats().hits, fake_memory_must_be_mapped() ? 0 : 2);
 }
 END_TEST
 
