@@ -113,11 +113,11 @@ typedef struct grdma_thread_t grdma_thread_t;
 typedef struct grdma_module_t grdma_module_t;
 
 /** The region where the last lookup of a thread at such an address ended, with its bytes then: any address in these may lead to
- * it, not only that page. As with any hint, the region itself says whether it is what is wanted. The owner's alone. */
+ * it, not only that page. As with any hint, the region itself says whether it is what is wanted. The owner's alone. The end is stored
+ * last and read last; 0, which the kernel makes of it in a fork child, means none. */
 typedef struct grdma_front_t {
     uintptr_t base;
-    uintptr_t
-        end; /**< Behind the last byte; 0: none, which is what the kernel makes of it in a fork child. Stored last. */
+    uintptr_t end; /**< Behind the last byte. */
     grdma_region_t *region;
     grdma_count_t *count; /**< That of the region. */
 } grdma_front_t;

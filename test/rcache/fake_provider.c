@@ -92,10 +92,9 @@ bool fake_memory_must_be_mapped(void)
     return real != NULL && strstr(real, "userfaultfd") != NULL;
 }
 
-/* Where AT() of grdma_fixture.h points to. */
 static void map_what_tests_register(void)
 {
-    void *place = (void *) (uintptr_t) 0x10000000;
+    void *place = (void *) (uintptr_t) FAKE_MEMORY;
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
     const void *mapped = mmap(place, (size_t) 512 << 20, PROT_READ | PROT_WRITE, flags, -1, 0);
 

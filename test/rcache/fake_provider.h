@@ -36,6 +36,9 @@ mca_rcache_base_resources_t fake_resources(fake_provider_t *fake);
  * $OPALMEM_TEST_MEMORY names: then it watches what the test registers, beside the releases that the test raises. */
 void fake_memory_select(void);
 
+/** Where tests that register no memory of their own begin: nothing else is there. */
+#define FAKE_MEMORY 0x10000000
+
 /** Does that component watch only what is mapped (userfaultfd)? Then selecting it maps what the tests' fixture registers. */
 bool fake_memory_must_be_mapped(void);
 

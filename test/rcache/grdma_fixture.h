@@ -11,7 +11,7 @@
 #include "test/test_main.h"
 
 #define PAGE ((size_t) sysconf(_SC_PAGESIZE))
-#define AT(page) ((void *) (uintptr_t) (0x10000000 + (page) * (long) PAGE))
+#define AT(page) ((void *) (uintptr_t) (FAKE_MEMORY + (page) * (long) PAGE))
 
 static fake_provider_t fake;
 static mca_rcache_base_module_t *cache;

@@ -21,7 +21,8 @@ typedef struct late_t {
     mca_rcache_base_registration_t *reg;
 } late_t;
 
-static late_t late[10000];
+#define LATE 10000
+static late_t late[LATE];
 
 /* Of a cache in turn with another provider; every fourth reference is to what was registered for one use. */
 static late_t make_and_destroy(int i, size_t sizeof_reg)
@@ -72,10 +73,18 @@ static long mapped_kib(void)
 /* What stays is a region, 128 bytes here, and 8 of counts in each of two blocks; tables double. */
 #define KIB_EACH_100 40
 
+/* As test_rounds(), but what is noted of each fits. */
+static long rounds_of(long usual, long least)
+{
+    const long wanted = test_rounds(usual);
+
+    return wanted < least ? least : wanted > LATE ? LATE : wanted;
+}
+
 START_TEST(caches_with_a_reference_out_each_need_little_memory)
 {
     /* Each looks at all before it, and that takes long there. */
-    const int caches = IS_THREAD_SANITIZED || test_rounds(10000) < 1000 ? 1000 : (int) test_rounds(10000);
+    const int caches = IS_THREAD_SANITIZED ? 1000 : (int) rounds_of(LATE, 1000);
 
     late[0] = make_and_destroy(0, 0);
     const long before = mapped_kib();
@@ -257,7 +266,7 @@ START_TEST(references_come_back_while_caches_come_and_go)
     pthread_t thread;
     int lag = lags[_i];
 
-    rounds = test_rounds(3000);
+    rounds = rounds_of(3000, 1);
     ck_assert_int_eq(pthread_create(&thread, NULL, give_all_back, &lag), 0);
     for (int i = 0; i < rounds; i++) {
         late[i] = make_and_destroy(i, 0);
