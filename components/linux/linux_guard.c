@@ -60,6 +60,9 @@ static bool meets(uintptr_t start, uintptr_t end, bool want_open)
     return false;
 }
 
+/* How often code was opened, and after how many of these times all was seen closed. */
+static _Atomic uint64_t openings, seen_closed;
+
 static void mark(uintptr_t start, uintptr_t end, bool is_open)
 {
     const size_t count = atomic_load(&linux_text_count);
@@ -69,11 +72,24 @@ static void mark(uintptr_t start, uintptr_t end, bool is_open)
             atomic_store(&linux_texts[i].is_open, is_open);
         }
     }
+    if (is_open) {
+        atomic_fetch_add(&openings, 1); /* After the marks: who counts it sees these. */
+    }
 }
 
+/* A part of each registration: it looks at the texts only after one was opened. */
 static bool is_any_open(void)
 {
-    return meets(0, UINTPTR_MAX, true);
+    const uint64_t now = atomic_load(&openings);
+
+    if (now == atomic_load(&seen_closed)) {
+        return false;
+    }
+    const bool is_open = meets(0, UINTPTR_MAX, true);
+    if (!is_open) {
+        atomic_store(&seen_closed, now);
+    }
+    return is_open;
 }
 
 static void repair(uintptr_t start, uintptr_t end)
@@ -160,6 +176,7 @@ static bool hold_in_part(void)
     uint64_t difference = 0;
 
     atomic_store_explicit(&turns, turn + 1, memory_order_relaxed);
+#pragma GCC unroll 4
     for (const print_t *print = prints + turn % SHARES; print < end; print += SHARES) {
         difference |= read_code(atomic_load_explicit(&print->address, memory_order_relaxed))
                       ^ atomic_load_explicit(&print->content, memory_order_relaxed);

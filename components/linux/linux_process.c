@@ -266,18 +266,23 @@ static long move(const linux_call_t *call, const long args[6])
 }
 
 /* Nothing goes; but the kernel refuses what a component watches by a userfaultfd of its own. So that gives it up before.
- * What it does with its own descriptor is its own affair. */
+ * What it does with its own descriptor is its own affair. It may begin to watch at any time: then it is either seen here, or it
+ * sees the window, and waits. */
 static long change_hands(const linux_call_t *call, const long args[6])
 {
-    linux_spans_windows_t windows __attribute__((cleanup(linux_spans_close))) = { 0 };
+    linux_spans_windows_t held __attribute__((cleanup(linux_spans_close))) = { 0 };
+    linux_spans_windows_t told __attribute__((cleanup(linux_spans_close))) = { 0 };
     linux_spans_t spans = { .count = 0 };
-    const int watcher = opal_mem_hooks_userfaultfd();
     uint64_t range[2]; /* Both structures begin with it. */
 
-    if (watcher >= 0 && watcher != (int) args[0] && !linux_file_is_bad((int) args[0])
-        && linux_read_memory((uintptr_t) args[2], range, sizeof(range)) && is_movable(range[0], range[1])) {
+    if (!linux_file_is_bad((int) args[0]) && linux_read_memory((uintptr_t) args[2], range, sizeof(range))
+        && is_movable(range[0], range[1])) {
         linux_spans_add(&spans, range[0], range[1]);
-        linux_spans_open(&spans, &windows, OPAL_MEM_HOOKS_CAUSE_UNKNOWN);
+        linux_spans_hold(&spans, &held);
+        const int watcher = opal_mem_hooks_userfaultfd();
+        if (watcher >= 0 && watcher != (int) args[0]) {
+            linux_spans_open(&spans, &told, OPAL_MEM_HOOKS_CAUSE_UNKNOWN);
+        }
     }
     return linux_sys_call(call->nr, args);
 }

@@ -215,6 +215,13 @@ OPAL_MEM_HOOKS_PATH void opal_mem_hooks_window_open(opal_mem_hooks_window_t *win
     unfinished.window = NULL;
 }
 
+void opal_mem_hooks_window_hold(opal_mem_hooks_window_t *window, const opal_mem_hooks_range_t *ranges,
+                                size_t count)
+{
+    enter(window, ranges, count, OPAL_MEM_HOOKS_CAUSE_UNKNOWN);
+    end_dispatch(window);
+}
+
 static __attribute__((noinline, cold)) void close_overflow(void)
 {
     self.overflow_windows--;

@@ -60,6 +60,7 @@
 #define opal_mem_hooks_userfaultfd OPALMEM_NAME(opal_mem_hooks_userfaultfd)
 #define opal_mem_hooks_wants_alloc OPALMEM_NAME(opal_mem_hooks_wants_alloc)
 #define opal_mem_hooks_window_close OPALMEM_NAME(opal_mem_hooks_window_close)
+#define opal_mem_hooks_window_hold OPALMEM_NAME(opal_mem_hooks_window_hold)
 #define opal_mem_hooks_window_open OPALMEM_NAME(opal_mem_hooks_window_open)
 #define opal_mem_hooks_window_overlaps OPALMEM_NAME(opal_mem_hooks_window_overlaps)
 #define opal_memory OPALMEM_NAME(opal_memory)

@@ -115,6 +115,11 @@ OPAL_DECLSPEC void opal_mem_hooks_window_open(opal_mem_hooks_window_t *window,
                                               const opal_mem_hooks_range_t *ranges, size_t count,
                                               opal_mem_hooks_cause_t cause, bool from_alloc);
 
+/** Open a window over ranges of which nothing goes, and tell nobody: only who asks for windows sees it
+ * (opal_mem_hooks_window_overlaps()). Otherwise as above, from all threads' view at once when it returns. */
+OPAL_DECLSPEC void opal_mem_hooks_window_hold(opal_mem_hooks_window_t *window,
+                                              const opal_mem_hooks_range_t *ranges, size_t count);
+
 /** The system call has returned: close the window. Same thread as open. Hook context. */
 OPAL_DECLSPEC void opal_mem_hooks_window_close(opal_mem_hooks_window_t *window);
 
