@@ -62,7 +62,6 @@ libopalmem_internal_la_SOURCES = \
 	framework/memory/memory_composite.c \
 	framework/memory/memory_static.c \
 	framework/util/barrier.h \
-	framework/util/own_counter.h \
 	framework/util/sanitizers.h \
 	framework/util/fork.c framework/util/fork.h \
 	framework/util/strerror.c

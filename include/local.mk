@@ -26,5 +26,6 @@ opal_mca_memory_HEADERS = include/opal/mca/memory/memory.h
 opal_mca_rcachedir = $(if $(opaldir),$(opaldir)/mca/rcache)
 opal_mca_rcache_HEADERS = \
 	include/opal/mca/rcache/rcache.h \
+	include/opal/mca/rcache/rcache_hit.h \
 	include/opal/mca/rcache/provider.h \
 	include/opal/mca/rcache/stats_page.h

@@ -30,6 +30,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_evict.c \
 	rcache/grdma/grdma_hint.c \
 	rcache/grdma/grdma_hint.h \
+	rcache/grdma/grdma_hit.h \
 	rcache/grdma/grdma_in_use.c \
 	rcache/grdma/grdma_left.c \
 	rcache/grdma/grdma_left.h \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The measures themselves, compiled once for each side, so that every side is called as its users call it: this
- * library through its module table, the peers through a pointer or the linkage table.
+ * library through its inline functions, the peers through a pointer or the linkage table.
  *
  * Whoever includes this has defined:
  *   side_reg_t                        a registration
@@ -11,6 +11,7 @@
  *   void side_open(limit)             make the one cache; fail() if that fails
  *   void side_settle(void)            let it finish what only waits for the next call
  *   side_counts_t side_counts(void)
+ * and, with SIDE_HAS_TABLE, side_get_by_table() and side_put_by_table(), another way to get and put.
  *
  * A measure of hits that has registered anything, and one of releases that has not dropped what it released, gives a
  * message instead of a figure, and fails the run.
@@ -88,17 +89,38 @@ KEPT_WHOLE static bool hit_loop(char *base, const uint32_t *place, const uint32_
     return true;
 }
 
+#ifdef SIDE_HAS_TABLE
+KEPT_WHOLE static bool hit_loop_by_table(char *base, const uint32_t *place, const uint32_t *end, size_t size)
+{
+    for (; place < end; place++) {
+        side_reg_t *reg;
+        if (side_get_by_table(base + *place * STREAM_UNIT, size, &reg) != 0) {
+            return false;
+        }
+        side_put_by_table(reg);
+    }
+    return true;
+}
+#endif
+
+typedef bool (*loop_t)(char *base, const uint32_t *place, const uint32_t *end, size_t size);
+
 /* Lookups `from` to `from + count - 1` of those that the stream has, which begins anew when it is over. */
-static void hit(char *base, stream_t stream, size_t from, size_t count, size_t size)
+static void hit_by(loop_t loop, char *base, stream_t stream, size_t from, size_t count, size_t size)
 {
     while (count > 0) {
         size_t begin = from & stream.mask, left = stream.mask + 1 - begin, now = count < left ? count : left;
-        if (!hit_loop(base, stream.places + begin, stream.places + begin + now, size)) {
+        if (!loop(base, stream.places + begin, stream.places + begin + now, size)) {
             fail("%s: a lookup has failed", scene->name);
         }
         from += now;
         count -= now;
     }
+}
+
+static void hit(char *base, stream_t stream, size_t from, size_t count, size_t size)
+{
+    hit_by(hit_loop, base, stream, from, count, size);
 }
 
 static bool were_hits(side_counts_t before, size_t hits)
@@ -118,20 +140,25 @@ static size_t warm_up_for(stream_t stream)
     return stream.mask < WARM_UP ? stream.mask + 1 : WARM_UP;
 }
 
-static void measure_hits(const char *name, stream_t stream, size_t size)
+static void measure_hits_by(loop_t loop, const char *name, stream_t stream, size_t size)
 {
     double results[REPEATS_MAX];
     size_t batch = 40000, count = repeats(9), done = warm_up_for(stream);
     side_counts_t before = side_counts();
-    hit(arena, stream, 0, done, size); /* Caches, and what the cache learns of a first lookup. */
+    hit_by(loop, arena, stream, 0, done, size); /* Caches, and what the cache learns of a first lookup. */
     for (size_t i = 0; i < count; i++, done += batch) {
         double start = cpu_ns();
-        hit(arena, stream, done, batch, size);
+        hit_by(loop, arena, stream, done, batch, size);
         results[i] = (cpu_ns() - start) / (double) batch;
     }
     if (were_hits(before, done)) {
         emit(name, scene, median(results, count));
     }
+}
+
+static void measure_hits(const char *name, stream_t stream, size_t size)
+{
+    measure_hits_by(hit_loop, name, stream, size);
 }
 
 static stream_t random_regions(void)
@@ -148,6 +175,9 @@ static void run_hits(void)
 {
     measure_hits("hit", random_regions(), scene->size);
     measure_hits("same", same_region(), scene->size);
+#ifdef SIDE_HAS_TABLE
+    measure_hits_by(hit_loop_by_table, "hit_table", random_regions(), scene->size);
+#endif
 }
 
 static void run_containing(void)

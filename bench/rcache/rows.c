@@ -31,11 +31,14 @@ const size_t scene_count = sizeof(scenes) / sizeof(scenes[0]);
 
 const row_t rows[] = {
     { "hit, random over 10 regions of 4 KiB", "hit.10", NULL, OVER_PEER, 0.20 },
+    { "  the same, called through the table", "hit_table.10", "hit.10", OVER_PEER, 0 },
     { "hit, random over 10^2", "hit.100", NULL, OVER_PEER, 0 },
     { "hit, random over 10^3", "hit.1000", NULL, OVER_PEER, 0 },
+    { "  the same, called through the table", "hit_table.1000", "hit.1000", OVER_PEER, 0 },
     { "hit, random over 10^4", "hit.1e4", NULL, OVER_PEER, 0 },
     { "hit, random over 10^5", "hit.1e5", NULL, OVER_PEER, 0 },
     { "hit, random over 10^6", "hit.1e6", NULL, OVER_PEER, 0.30 },
+    { "  the same, called through the table", "hit_table.1e6", "hit.1e6", OVER_PEER, 0 },
     { "hit, random over 10 regions of 64 KiB", "hit.10x64K", NULL, OVER_PEER, 0 },
     { "hit, random over 10^3 of 64 KiB", "hit.1000x64K", NULL, OVER_PEER, 0 },
     { "hit, random over 10^5 of 64 KiB", "hit.1e5x64K", NULL, OVER_PEER, 0 },

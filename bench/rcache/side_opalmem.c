@@ -17,12 +17,27 @@ typedef struct side_counts_t {
 
 static mca_rcache_base_module_t *cache;
 
-static inline int side_get(void *address, size_t size, side_reg_t **reg)
+#define INLINED static inline __attribute__((always_inline))
+
+INLINED int side_get(void *address, size_t size, side_reg_t **reg)
+{
+    return mca_rcache_base_register(cache, address, size, 0, MCA_RCACHE_ACCESS_ANY, reg);
+}
+
+INLINED void side_put(side_reg_t *reg)
+{
+    mca_rcache_base_deregister(cache, reg);
+}
+
+/* Through the table, as one calls Open MPI's caches. */
+#define SIDE_HAS_TABLE
+
+static inline int side_get_by_table(void *address, size_t size, side_reg_t **reg)
 {
     return cache->rcache_register(cache, address, size, 0, MCA_RCACHE_ACCESS_ANY, reg);
 }
 
-static inline void side_put(side_reg_t *reg)
+static inline void side_put_by_table(side_reg_t *reg)
 {
     cache->rcache_deregister(cache, reg);
 }
@@ -30,7 +45,7 @@ static inline void side_put(side_reg_t *reg)
 static inline void side_drop(side_reg_t *reg, void *address, size_t size)
 {
     cache->rcache_invalidate_range(cache, address, size);
-    cache->rcache_deregister(cache, reg);
+    mca_rcache_base_deregister(cache, reg);
 }
 
 enum { side_drops_idle = true };

@@ -183,6 +183,7 @@ AC_DEFUN([OPALMEM_SANITIZER], [
         [], [enable_sanitizer=no])
     AS_IF([test "x$enable_sanitizer" != xno],
         [CFLAGS="$CFLAGS -fsanitize=$enable_sanitizer -fno-omit-frame-pointer -g"
+         CXXFLAGS="$CXXFLAGS -fsanitize=$enable_sanitizer -fno-omit-frame-pointer -g"
          LDFLAGS="$LDFLAGS -fsanitize=$enable_sanitizer"])
     AS_CASE([$enable_sanitizer], [*thread*], [opalmem_tsan=yes], [opalmem_tsan=no])
     AM_CONDITIONAL([SANITIZE_THREAD], [test $opalmem_tsan = yes])

@@ -71,10 +71,10 @@ int myruntime_finalize(void)
 int myruntime_send(void *buffer, size_t size)
 {
     mca_rcache_base_registration_t *reg;
-    int rc = cache->rcache_register(cache, buffer, size, 0, MCA_RCACHE_ACCESS_REMOTE_READ, &reg);
+    int rc = mca_rcache_base_register(cache, buffer, size, 0, MCA_RCACHE_ACCESS_REMOTE_READ, &reg);
 
     /* Here the device would read from the memory. */
-    return rc == OPAL_SUCCESS ? cache->rcache_deregister(cache, reg) : rc;
+    return rc == OPAL_SUCCESS ? mca_rcache_base_deregister(cache, reg) : rc;
 }
 
 bool myruntime_holds(void *buffer, size_t size)
@@ -84,7 +84,7 @@ bool myruntime_holds(void *buffer, size_t size)
     if (cache->rcache_find(cache, buffer, size, &reg) != OPAL_SUCCESS || reg == NULL) {
         return false;
     }
-    cache->rcache_deregister(cache, reg);
+    mca_rcache_base_deregister(cache, reg);
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include "opal/mca/base/base.h"
 #include "opal/mca/memory/memory.h"
 #include "opal/mca/rcache/rcache.h"
+#include "opal/mca/rcache/rcache_hit.h"
 #include "opal/memoryhooks/memory.h"
 
 BEGIN_C_DECLS

@@ -144,6 +144,10 @@ static void fill_in_functions(mca_rcache_base_module_t *module)
     if (module->rcache_stats == NULL) {
         module->rcache_stats = count_nothing;
     }
+    if (module->rcache_unknown == NULL) {
+        module->gate = module->serial = UINT64_MAX; /* Which no thread knows. */
+        module->recent = 0;
+    }
 }
 
 static int ask(const mca_rcache_base_component_t *component, const mca_rcache_base_order_t *order,

@@ -16,7 +16,6 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "framework/util/own_counter.h"
 #include "opal/mca/rcache/stats_page.h"
 
 /** Take a place for a cache, all figures 0.
@@ -67,7 +66,7 @@ static inline void mca_rcache_stats_add(mca_rcache_stats_word_t *word, uint64_t 
 /** Add one to a word of the calling thread's line: no locked instruction. */
 static inline void mca_rcache_stats_bump(mca_rcache_stats_word_t *word)
 {
-    own_counter_up_relaxed(word);
+    atomic_store_explicit(word, atomic_load_explicit(word, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
 /** Raise a word to at least `value`. Hook context, any thread. */

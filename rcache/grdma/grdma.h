@@ -34,12 +34,12 @@
 
 #include "framework/util/barrier.h"
 #include "framework/util/fork.h"
-#include "opal/mca/rcache/rcache.h"
 #include "rcache/base/rcache_helper.h"
 #include "rcache/base/rcache_limits.h"
 #include "rcache/base/rcache_stats.h"
 #include "rcache/grdma/grdma_clock.h"
 #include "rcache/grdma/grdma_hint.h"
+#include "rcache/grdma/grdma_hit.h"
 #include "rcache/grdma/grdma_left.h"
 #include "rcache/grdma/grdma_mutex.h"
 #include "rcache/grdma/grdma_notes.h"
@@ -77,6 +77,7 @@ _Static_assert(sizeof(mca_rcache_base_registration_t) <= 64, "a hit reads one li
 #define GRDMA_FIRST_CHUNK 6
 #define GRDMA_CHUNKS (GRDMA_HINT_ID_BITS + 1) /**< Those from GRDMA_FIRST_CHUNK on are used. */
 #define GRDMA_ID_BIAS (UINT32_C(1) << GRDMA_FIRST_CHUNK)
+_Static_assert(MCA_RCACHE_CHUNKS == GRDMA_CHUNKS && MCA_RCACHE_ID_BIAS == GRDMA_ID_BIAS, "as rcache_hit.h has it");
 /** Ids are 1 to this. A hint has room for a little more. */
 #define GRDMA_MAX_ID ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - GRDMA_ID_BIAS - 1)
 
@@ -87,7 +88,7 @@ static inline unsigned grdma_chunk_of(uint32_t id)
 
 /* Counts of the chunks before this one lie in the thread's block itself. */
 #define GRDMA_FIRST_FAR_CHUNK 12
-#define GRDMA_NEAR_IDS ((UINT32_C(1) << GRDMA_FIRST_FAR_CHUNK) - GRDMA_ID_BIAS)
+_Static_assert(MCA_RCACHE_NEAR_IDS == (UINT32_C(1) << GRDMA_FIRST_FAR_CHUNK) - GRDMA_ID_BIAS, "whole chunks");
 /** Set in super.cache_id of what is registered for one use: giving it back takes the long way. */
 #define GRDMA_ONCE (UINT32_C(1) << 31)
 
@@ -104,23 +105,11 @@ static inline uint32_t grdma_chunk_length(unsigned chunk)
 
 /* ---- References ----------------------------------------------------------------------------------- */
 
-/** References of one thread to one region: taken, and given back. Both only grow, and wrap. */
-typedef struct grdma_count_t {
-    _Atomic uint32_t gets, puts;
-} grdma_count_t;
+/** Users' code counts references, too: what that needs is declared in rcache_hit.h. */
+typedef mca_rcache_count_t grdma_count_t;
 
 typedef struct grdma_thread_t grdma_thread_t;
 typedef struct grdma_module_t grdma_module_t;
-
-/** The region where the last lookup of a thread at such an address ended, with its bytes then: any address in these may lead to
- * it, not only that page. As with any hint, the region itself says whether it is what is wanted. The owner's alone. The end is stored
- * last and read last; 0, which the kernel makes of it in a fork child, means none. */
-typedef struct grdma_front_t {
-    uintptr_t base;
-    uintptr_t end; /**< Behind the last byte. */
-    grdma_region_t *region;
-    grdma_count_t *count; /**< That of the region. */
-} grdma_front_t;
 
 /** A region, and this thread's count of it. */
 typedef struct grdma_found_t {
@@ -128,23 +117,27 @@ typedef struct grdma_found_t {
     grdma_count_t *count;
 } grdma_found_t;
 
-#define GRDMA_FRONTS 128 /**< 4 KiB: an eighth of what a processor's first cache holds. */
-
 /** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. Its fronts lie
- * before it (grdma_front_of()), in a page that the kernel wipes in fork children: they are found nowhere there, before the
+ * before it (mca_rcache_front_of()), in a page that the kernel wipes in fork children: they are found nowhere there, before the
  * child has noticed what it is. */
 typedef struct grdma_block_t {
-    _Atomic uintptr_t counts[GRDMA_CHUNKS]; /**< Chunk k, less its first id; 0: not there yet. Set by the owner. */
+    mca_rcache_block_t super; /**< The owner's. With the counts of the first ids: found without looking where. */
     mca_rcache_thread_counters_t *counters; /**< The owner's to write. */
     _Atomic(grdma_thread_t *) owner;        /**< NULL: none. Taken under the cache's lock. */
     grdma_module_t *module;                 /**< Constant. */
     struct grdma_block_t *next;             /**< Of the cache; constant. */
     struct grdma_block_t *next_of_thread;   /**< Under the lock of threads. */
     grdma_found_t refused;                  /**< The owner's, between two functions. */
+    uint32_t last[MCA_RCACHE_FRONTS];       /**< Id of the last hit by a hint at such an address; the owner's. */
     bool has_fronts;                        /**< The kernel wipes them; else nothing is remembered. */
     _Atomic uint32_t pinning; /**< Registrations of the owner that are on their way; the owner's to write. */
-    grdma_count_t near[GRDMA_NEAR_IDS]; /**< Counts of the first ids, by id: found without looking where. */
 } grdma_block_t;
+
+/** Counts of chunk k, less its first id; 0: not there yet. Set by the owner. */
+static inline _Atomic uintptr_t *grdma_counts_slot(const grdma_block_t *block, unsigned chunk)
+{
+    return (_Atomic uintptr_t *) (uintptr_t) &block->super.counts[chunk];
+}
 
 /* Tables of hints: each is twice as large as the one before, at least; and threads may make one at the same time. */
 #define GRDMA_HINT_HEADS 40
@@ -171,18 +164,15 @@ typedef struct grdma_list_t {
 
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): what is written often is kept off the lines that hits read. */
 struct grdma_module_t {
+    /** With the gate (the serial, and GRDMA_ATTENTION_*; see grdma_gate()) and the serial (without GRDMA_ATTENTION_BITS). */
     mca_rcache_base_module_t super;
 
     /* What a hit reads; written rarely. */
-    /** The serial and GRDMA_ATTENTION_*. A hit looks here first, and goes on where its thread knows just this value. */
-    _Atomic uint64_t gate __attribute__((aligned(64)));
-    uint32_t stride;     /**< From region to region, bytes. Constant. */
-    uint64_t serial;     /**< No other cache of this process has it; without GRDMA_ATTENTION_BITS. Constant. */
-    uintptr_t recent;    /**< Where threads keep their short way to it: from the thread pointer. Constant. */
-    uintptr_t page_mask; /**< Page size less 1. Constant. */
-    uint32_t page_shift; /**< Index and filter count in pages. Constant. */
-    _Atomic(grdma_hints_t *) hints;         /**< Replaced when it grows. */
-    _Atomic uint32_t hint_levels;           /**< Bit k: there are hints of level k. */
+    uint32_t stride __attribute__((aligned(64))); /**< From region to region, bytes. Constant. */
+    uintptr_t page_mask;                          /**< Page size less 1. Constant. */
+    uint32_t page_shift;                          /**< Index and filter count in pages. Constant. */
+    _Atomic(grdma_hints_t *) hints;               /**< Replaced when it grows. */
+    _Atomic uint32_t hint_levels;                 /**< Bit k: there are hints of level k. */
     _Atomic uint32_t first_own;             /**< Ids below were a fork parent's: nothing of them is touched. */
     _Atomic uintptr_t chunks[GRDMA_CHUNKS]; /**< Chunk k, less its first id; 0: not there yet. */
 
@@ -242,6 +232,12 @@ extern const mca_rcache_base_component_t mca_rcache_grdma_component;
 static inline grdma_module_t *grdma_of(mca_rcache_base_module_t *module)
 {
     return (grdma_module_t *) (void *) module;
+}
+
+/** A hit looks here first, and goes on where its thread knows just this value. */
+static inline _Atomic uint64_t *grdma_gate(const grdma_module_t *module)
+{
+    return (_Atomic uint64_t *) (uintptr_t) &module->super.gate;
 }
 
 static inline grdma_region_t *grdma_in_chunk(const grdma_module_t *module, unsigned chunk, uint32_t id)
@@ -341,7 +337,7 @@ static inline uint32_t grdma_list_take(const grdma_module_t *module, grdma_list_
 
 static inline void grdma_attend(grdma_module_t *module, uint64_t why)
 {
-    atomic_fetch_or_explicit(&module->gate, why, memory_order_release);
+    atomic_fetch_or_explicit(grdma_gate(module), why, memory_order_release);
     mca_rcache_helper_wake();
 }
 
@@ -536,7 +532,12 @@ void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length
 int grdma_register(mca_rcache_base_module_t *module, void *addr, size_t size, uint32_t flags, int32_t access,
                    mca_rcache_base_registration_t **reg);
 int grdma_find(mca_rcache_base_module_t *module, void *addr, size_t size, mca_rcache_base_registration_t **reg);
+int grdma_unknown(mca_rcache_base_module_t *module, mca_rcache_block_t *block, uintptr_t start, uintptr_t last,
+                  int32_t access, mca_rcache_base_registration_t **reg);
+int grdma_refused(mca_rcache_base_module_t *module, void *addr, size_t size, int32_t access,
+                  const mca_rcache_found_t *found, mca_rcache_base_registration_t **reg);
 int grdma_deregister(mca_rcache_base_module_t *module, mca_rcache_base_registration_t *reg);
+int grdma_returned(mca_rcache_base_module_t *module, uint32_t id);
 
 /* grdma_miss.c */
 

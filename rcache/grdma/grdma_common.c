@@ -57,7 +57,8 @@ static bool make_counts(grdma_block_t *block, unsigned chunk)
     if (counts == NULL) {
         return false;
     }
-    if (!atomic_compare_exchange_strong(&block->counts[chunk], &expected, (uintptr_t) counts - bias(chunk))) {
+    if (!atomic_compare_exchange_strong(grdma_counts_slot(block, chunk), &expected,
+                                        (uintptr_t) counts - bias(chunk))) {
         munmap(counts, counts_size(chunk));
     }
     return true;
@@ -69,7 +70,7 @@ bool grdma_common_fit(grdma_module_t *module, unsigned chunk)
         return false;
     }
     grdma_block_t *block = atomic_load(&module->common);
-    return atomic_load(&block->counts[chunk]) != 0 || make_counts(block, chunk);
+    return atomic_load(grdma_counts_slot(block, chunk)) != 0 || make_counts(block, chunk);
 }
 
 static common_t *of(grdma_block_t *block)
@@ -96,7 +97,7 @@ void grdma_common_free(grdma_module_t *module)
     grdma_block_t *block = atomic_load(&module->common);
 
     for (unsigned chunk = GRDMA_FIRST_CHUNK; block != NULL && chunk < GRDMA_CHUNKS; chunk++) {
-        const uintptr_t counts = atomic_load(&block->counts[chunk]);
+        const uintptr_t counts = atomic_load(grdma_counts_slot(block, chunk));
 
         if (counts != 0) {
             munmap((void *) (counts + bias(chunk)), counts_size(chunk));

@@ -253,7 +253,7 @@ static bool hand_on(grdma_module_t *module, const mca_rcache_base_resources_t *r
         set(module, resources);
         module->in_use.unknown = 0;
         mca_rcache_stats_begin_anew(module->counters, module->name, "grdma");
-        atomic_fetch_and(&module->gate, ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
+        atomic_fetch_and(grdma_gate(module), ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
     }
     grdma_unlock(module);
     return is_left && makers_fit(module);

@@ -19,7 +19,7 @@ static void progress(mca_rcache_base_module_t *base_module)
     grdma_module_t *module = grdma_of(base_module);
 
     opal_memory_base_sync();
-    if (atomic_load(&module->gate) != module->serial || atomic_load(&module->spent) != 0) {
+    if (atomic_load(grdma_gate(module)) != module->super.serial || atomic_load(&module->spent) != 0) {
         grdma_lock(module);
         grdma_unlock(module);
         grdma_reap_all(module);
@@ -33,7 +33,7 @@ static void read_stats(mca_rcache_base_module_t *base_module, mca_rcache_base_st
 
 static bool is_caching(const mca_rcache_base_module_t *module)
 {
-    return (atomic_load(&((const grdma_module_t *) (const void *) module)->gate) & GRDMA_ATTENTION_DEAF) == 0;
+    return (atomic_load(grdma_gate((const grdma_module_t *) (const void *) module)) & GRDMA_ATTENTION_DEAF) == 0;
 }
 
 /* ---- The end ------------------------------------------------------------------------------------- */
@@ -117,7 +117,7 @@ static void stop(mca_rcache_base_module_t *base_module)
 void grdma_reset_child(mca_rcache_base_module_t *base_module)
 {
     grdma_module_t *module = grdma_of(base_module);
-    const uint64_t deaf = atomic_load(&module->gate) & GRDMA_ATTENTION_DEAF;
+    const uint64_t deaf = atomic_load(grdma_gate(module)) & GRDMA_ATTENTION_DEAF;
 
     grdma_mutex_init(&module->lock);
     pthread_mutex_init(&module->provider_lock, NULL);
@@ -137,7 +137,7 @@ void grdma_reset_child(mca_rcache_base_module_t *base_module)
     memset(&module->pending, 0, sizeof(module->pending));
     memset(&module->in_use, 0, sizeof(module->in_use));
     grdma_blocks_reset_child(module);
-    atomic_store(&module->gate, module->serial | deaf | GRDMA_ATTENTION_PROVIDER);
+    atomic_store(grdma_gate(module), module->super.serial | deaf | GRDMA_ATTENTION_PROVIDER);
 }
 
 static const mca_rcache_base_module_t functions = {
@@ -154,6 +154,9 @@ static const mca_rcache_base_module_t functions = {
     .rcache_stop = stop,
     .rcache_reset_child = grdma_reset_child,
     .rcache_is_caching = is_caching,
+    .rcache_unknown = grdma_unknown,
+    .rcache_refused = grdma_refused,
+    .rcache_returned = grdma_returned,
 };
 
 /* ---- The beginning ------------------------------------------------------------------------------- */
@@ -198,8 +201,8 @@ static void set_constants(grdma_module_t *module, const mca_rcache_base_resource
 
     module->super = functions;
     module->stride = grdma_stride(resources);
-    module->serial = new_serial();
-    module->recent = grdma_recent_distance(module);
+    module->super.serial = new_serial();
+    module->super.recent = grdma_recent_distance(module);
     module->page_mask = page - 1;
     module->page_shift = (uint32_t) __builtin_ctzl(page);
     module->high = 1;
@@ -232,7 +235,7 @@ static grdma_module_t *make_module(const mca_rcache_base_resources_t *resources)
         free_module(module);
         return NULL;
     }
-    atomic_init(&module->gate, module->serial | GRDMA_ATTENTION_DEAF);
+    atomic_init(grdma_gate(module), module->super.serial | GRDMA_ATTENTION_DEAF);
     return module;
 }
 
@@ -252,7 +255,7 @@ int grdma_create(const mca_rcache_base_resources_t *resources, void *user_data, 
         grdma_in_use_prepare(module); /* Else nothing is in the index that a release could find in use. */
     }
     if (caching && grdma_can_settle()) {
-        atomic_fetch_and(&module->gate, ~(uint64_t) GRDMA_ATTENTION_DEAF);
+        atomic_fetch_and(grdma_gate(module), ~(uint64_t) GRDMA_ATTENTION_DEAF);
     }
     *out_module = &module->super;
     return OPAL_SUCCESS;

@@ -62,6 +62,6 @@ void grdma_pending_handle_locked(grdma_module_t *module, grdma_list_t *idle)
         }
     }
     /* Only now: a hit that sees none posted must see all regions marked. */
-    atomic_fetch_sub(&module->gate, (posted - pending->handled) * GRDMA_ATTENTION_POST);
+    atomic_fetch_sub(grdma_gate(module), (posted - pending->handled) * GRDMA_ATTENTION_POST);
     __atomic_store_n(&pending->handled, posted, __ATOMIC_RELAXED);
 }

@@ -165,8 +165,8 @@ static void count_ending_locked(grdma_module_t *module, uint32_t by)
 /* What comes from here on sets it again. */
 static void clear_work(grdma_module_t *module)
 {
-    if ((atomic_load_explicit(&module->gate, memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0) {
-        atomic_fetch_and(&module->gate, ~(uint64_t) GRDMA_ATTENTION_WORK);
+    if ((atomic_load_explicit(grdma_gate(module), memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0) {
+        atomic_fetch_and(grdma_gate(module), ~(uint64_t) GRDMA_ATTENTION_WORK);
     }
 }
 
@@ -259,7 +259,7 @@ int grdma_reap_limbo(grdma_module_t *module)
 
 int grdma_reap(grdma_module_t *module)
 {
-    const uint64_t attention = atomic_load_explicit(&module->gate, memory_order_relaxed);
+    const uint64_t attention = atomic_load_explicit(grdma_gate(module), memory_order_relaxed);
     const int result = (attention & GRDMA_ATTENTION_WORK) != 0 ? grdma_reap_limbo(module) : OPAL_SUCCESS;
 
     free_spent(module);
@@ -273,6 +273,6 @@ int grdma_reap_all(grdma_module_t *module)
     do {
         const int rc = grdma_reap(module);
         result = result == OPAL_SUCCESS ? rc : result;
-    } while ((atomic_load_explicit(&module->gate, memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0);
+    } while ((atomic_load_explicit(grdma_gate(module), memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0);
     return result;
 }

@@ -7,21 +7,19 @@
 
 /* ---- A hit: no lock, no store that another thread reads but to know whether a region is idle ------- */
 
-#define LIKELY(condition) __builtin_expect((condition), 1)
 /* Measured: 5 % of a hit depend on where the two functions begin. */
 #define ON_A_LINE __attribute__((aligned(64)))
+
+_Static_assert(MCA_RCACHE_FLAGS_NOT_AT_ONCE == (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD), "as rcache_hit.h has it");
 
 typedef struct sought_t {
     uintptr_t start, last; /* Bytes. */
     int32_t access;
 } sought_t;
 
-/* Regions are whole pages: so the bytes need not be rounded. No bytes, or more than there are, are covered by nothing. */
 static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t sought)
 {
-    return LIKELY((uintptr_t) reg->base <= sought.start) && LIKELY(sought.start <= sought.last)
-           && LIKELY((uintptr_t) reg->bound >= sought.last)
-           && LIKELY((reg->access_flags & sought.access) == sought.access);
+    return mca_rcache_covers(reg, sought.start, sought.last, sought.access);
 }
 
 /* The kernel tells of it, and has told of nothing that is not handled. See is_as_told(). */
@@ -49,14 +47,14 @@ static bool is_as_told(const grdma_region_t *region, sought_t sought)
 /* Is it what is wanted, and nothing tells of it but hooks? */
 static inline bool is_wanted(const grdma_region_t *region, sought_t sought)
 {
-    return LIKELY((grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD)) == 0)
+    return MCA_RCACHE_LIKELY((grdma_flags(region) & MCA_RCACHE_FLAGS_NOT_AT_ONCE) == 0)
            && covers(&region->super, sought);
 }
 
 static inline int hand_out_hit(const grdma_block_t *block, grdma_region_t *region,
                                mca_rcache_base_registration_t **reg)
 {
-    mca_rcache_stats_bump(&block->counters->hits);
+    mca_rcache_figure_up(block->super.hits);
     *reg = &region->super;
     return OPAL_SUCCESS;
 }
@@ -148,11 +146,11 @@ static int page_range(const grdma_module_t *module, const void *addr, size_t siz
 static void use_provider_anew(grdma_module_t *module)
 {
     pthread_mutex_lock(&module->provider_lock);
-    if ((atomic_load(&module->gate) & GRDMA_ATTENTION_PROVIDER) != 0) {
+    if ((atomic_load(grdma_gate(module)) & GRDMA_ATTENTION_PROVIDER) != 0) {
         if (module->resources.after_fork != NULL) {
             module->resources.after_fork(module->resources.reg_data);
         }
-        atomic_fetch_and(&module->gate, ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
+        atomic_fetch_and(grdma_gate(module), ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
     }
     pthread_mutex_unlock(&module->provider_lock);
     mca_rcache_helper_start();
@@ -162,7 +160,7 @@ static void use_provider_anew(grdma_module_t *module)
 static void prepare(grdma_module_t *module)
 {
     opal_fork_check();
-    if ((atomic_load_explicit(&module->gate, memory_order_relaxed) & GRDMA_ATTENTION_PROVIDER) != 0) {
+    if ((atomic_load_explicit(grdma_gate(module), memory_order_relaxed) & GRDMA_ATTENTION_PROVIDER) != 0) {
         use_provider_anew(module);
     }
     grdma_reap(module);
@@ -170,7 +168,7 @@ static void prepare(grdma_module_t *module)
 
 static bool is_deaf(const grdma_module_t *module)
 {
-    return (atomic_load_explicit(&module->gate, memory_order_relaxed) & GRDMA_ATTENTION_DEAF) != 0
+    return (atomic_load_explicit(grdma_gate(module), memory_order_relaxed) & GRDMA_ATTENTION_DEAF) != 0
            || opal_memory_base_sync() != OPAL_SUCCESS;
 }
 
@@ -231,10 +229,11 @@ static inline bool has_coarse_hints(const grdma_module_t *module)
 }
 
 /* What the thread remembers is not it, or was wiped, because this is a fork child: the first hint of the page. */
-static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, grdma_block_t *block,
-                                                      uintptr_t start, uintptr_t last, int32_t access,
-                                                      mca_rcache_base_registration_t **reg)
+int grdma_unknown(mca_rcache_base_module_t *base_module, mca_rcache_block_t *base_block, uintptr_t start,
+                  uintptr_t last, int32_t access, mca_rcache_base_registration_t **reg)
 {
+    grdma_module_t *module = grdma_of(base_module);
+    grdma_block_t *block = (grdma_block_t *) base_block;
     const uint64_t hash = grdma_hint_hash(start, 0);
     _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
     const unsigned matches = grdma_hint_matches(bucket, grdma_hint_tag(hash));
@@ -259,7 +258,7 @@ static __attribute__((noinline)) int register_by_hint(grdma_module_t *module, gr
         block->refused = (grdma_found_t){ region, count };
         return register_refused(module, block, start, last, access, reg);
     }
-    grdma_remember(block, start, region, count);
+    grdma_remember_repeated(block, start, region, count);
     return hand_out_hit(block, region, reg);
 }
 
@@ -268,46 +267,55 @@ static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, 
                                                         uintptr_t start, uintptr_t last, int32_t access,
                                                         mca_rcache_base_registration_t **reg)
 {
-    grdma_front_t *front = grdma_front_of(block, start);
+    const grdma_found_t refused = block->refused;
 
-    if (is_as_told(front->region, (sought_t){ start, last, access })) {
-        return hand_out_hit(block, front->region, reg);
+    if (is_as_told(refused.region, (sought_t){ start, last, access })) {
+        return hand_out_hit(block, refused.region, reg);
     }
-    take_back(module, front->region, front->count);
-    front->end = 0;
-    return register_by_hint(module, block, start, last, access, reg);
+    take_back(module, refused.region, refused.count);
+    mca_rcache_front_of(&block->super, start)->end = 0;
+    return grdma_unknown(&module->super, &block->super, start, last, access, reg);
 }
 
-/* Attention is read before any region is looked at: a release that was posted but is not handled yet has not marked its
- * regions. Other functions are only called to go on there: so this one saves no registers. */
+static inline int look_again(grdma_module_t *module, uintptr_t start, uintptr_t last, int32_t access,
+                             const mca_rcache_found_t *found, mca_rcache_base_registration_t **reg)
+{
+    grdma_block_t *block = (grdma_block_t *) found->block;
+    grdma_region_t *region = (grdma_region_t *) found->reg;
+
+    if (is_told_well(region, (sought_t){ start, last, access })) {
+        return hand_out_hit(block, region, reg);
+    }
+    block->refused = (grdma_found_t){ region, found->count };
+    return register_otherwise(module, block, start, last, access, reg);
+}
+
+/* Other functions are only called to go on there: so this one saves no registers. */
 ON_A_LINE int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags,
                              int32_t access, mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
     const uintptr_t start = (uintptr_t) addr;
     uintptr_t last = start + size - 1;
-    const grdma_recent_t GRDMA_OF_THREAD *recent = grdma_recent_of(module);
+    mca_rcache_found_t found;
 
     __asm__("" : "+r"(last)); /* Else compilers keep the carry, and lose a register to it. */
-    if (__builtin_expect(flags != 0, 0)
-        || __builtin_expect(atomic_load_explicit(&module->gate, memory_order_acquire) != recent->serial, 0)) {
-        return register_slowly(module, addr, size, flags, access, reg);
+    const mca_rcache_look_t look = __builtin_expect(flags == 0, 1)
+                                       ? mca_rcache_look(base_module, start, last, access, &found)
+                                       : MCA_RCACHE_LOOK_ATTENTION;
+    switch (look) {
+    case MCA_RCACHE_LOOK_HIT: *reg = found.reg; return OPAL_SUCCESS;
+    case MCA_RCACHE_LOOK_UNKNOWN: return grdma_unknown(base_module, found.block, start, last, access, reg);
+    case MCA_RCACHE_LOOK_REFUSED: return look_again(module, start, last, access, &found, reg);
+    default: return register_slowly(module, addr, size, flags, access, reg);
     }
-    grdma_block_t *block = recent->block;
-    const grdma_front_t *front = grdma_front_of(block, start);
-    grdma_region_t *region = front->region;
-    grdma_count_t *count = front->count;
-    atomic_signal_fence(memory_order_seq_cst); /* A signal handler may fork here, and the child find all wiped. */
-    if (__builtin_expect(!grdma_front_has(front, start, last), 0)) {
-        return register_by_hint(module, block, start, last, access, reg);
-    }
-    grdma_take(count);
-    if (__builtin_expect(is_wanted(region, (sought_t){ start, last, access }), 1)) {
-        return hand_out_hit(block, region, reg);
-    }
-    return is_told_well(region, (sought_t){ start, last, access })
-               ? hand_out_hit(block, region, reg)
-               : register_otherwise(module, block, start, last, access, reg);
+}
+
+/* A hit in the user's code has come to that. */
+int grdma_refused(mca_rcache_base_module_t *base_module, void *addr, size_t size, int32_t access,
+                  const mca_rcache_found_t *found, mca_rcache_base_registration_t **reg)
+{
+    return look_again(grdma_of(base_module), (uintptr_t) addr, (uintptr_t) addr + size - 1, access, found, reg);
 }
 
 int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
@@ -356,38 +364,20 @@ static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_re
     return was_for_once ? grdma_end_one(module, id) : care_for(module, id);
 }
 
-/* A reference to a region far out. */
-static __attribute__((noinline)) int put_far(grdma_module_t *module, grdma_block_t *block, grdma_region_t *region)
-{
-    const uint32_t id = region->super.cache_id;
-    grdma_count_t *count = (id & GRDMA_ONCE) == 0 ? grdma_count_of(block, id) : NULL;
-
-    if (count == NULL) {
-        return put_slowly(module, region);
-    }
-    grdma_put(count);
-    return __builtin_expect((grdma_flags(region) & MCA_RCACHE_FLAGS_INVALID) == 0, 1) ? OPAL_SUCCESS
-                                                                                      : care_for(module, id);
-}
-
 /* In a fork child that may not know it yet: a count of a parent's region says nothing to anybody. */
 ON_A_LINE int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_registration_t *reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    grdma_region_t *region = (grdma_region_t *) reg;
     const uint32_t id = reg->cache_id;
-    const grdma_recent_t GRDMA_OF_THREAD *recent = grdma_recent_of(module);
 
-    if (__builtin_expect(recent->serial != module->serial, 0)) {
-        return put_slowly(module, region);
+    switch (mca_rcache_return(base_module, reg, id)) {
+    case MCA_RCACHE_RETURN_DONE: return OPAL_SUCCESS;
+    case MCA_RCACHE_RETURN_CARE: return care_for(module, id);
+    default: return put_slowly(module, (grdma_region_t *) reg);
     }
-    grdma_block_t *block = recent->block;
-    if (__builtin_expect(id >= GRDMA_NEAR_IDS, 0)) {
-        return put_far(module, block, region);
-    }
-    grdma_put(&block->near[id]);
-    if (__builtin_expect((grdma_flags(region) & MCA_RCACHE_FLAGS_INVALID) != 0, 0)) {
-        return care_for(module, id);
-    }
-    return OPAL_SUCCESS;
+}
+
+int grdma_returned(mca_rcache_base_module_t *base_module, uint32_t id)
+{
+    return care_for(grdma_of(base_module), id);
 }

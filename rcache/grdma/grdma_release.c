@@ -56,8 +56,7 @@ static inline bool is_idle_in(const grdma_block_t *block, uint32_t id)
     const grdma_count_t *count = grdma_count_of(block, id);
 
     return count == NULL
-           || atomic_load_explicit(&count->puts, memory_order_acquire)
-                  == atomic_load_explicit(&count->gets, memory_order_acquire);
+           || __atomic_load_n(&count->puts, __ATOMIC_ACQUIRE) == __atomic_load_n(&count->gets, __ATOMIC_ACQUIRE);
 }
 
 static inline bool is_idle(const grdma_module_t *module, uint32_t id)
@@ -306,7 +305,7 @@ static void end_now(grdma_module_t *module, grdma_list_t *idle)
 
 void grdma_end_in_hook(grdma_module_t *module, grdma_list_t *idle)
 {
-    const uint64_t attention = atomic_load_explicit(&module->gate, memory_order_relaxed);
+    const uint64_t attention = atomic_load_explicit(grdma_gate(module), memory_order_relaxed);
 
     if (idle->first == 0) {
         return;
@@ -357,7 +356,7 @@ static void invalidate_in_hook(grdma_module_t *module, uintptr_t first, uintptr_
         unlock_in_hook(module, &idle);
     } else {
         /* Before it is posted: whoever handles it lowers it. */
-        atomic_fetch_add(&module->gate, GRDMA_ATTENTION_POST);
+        atomic_fetch_add(grdma_gate(module), GRDMA_ATTENTION_POST);
         grdma_pending_post(&module->pending, first, last - first + 1, reason, grdma_releaser(module));
         barrier_after_rmw();
     }

@@ -17,6 +17,13 @@ grdma_thread_t grdma_nobody;
 
 _Thread_local grdma_self_t grdma_self __attribute__((tls_model("initial-exec")));
 
+#ifdef MCA_RCACHE_THREAD_POINTER
+uintptr_t grdma_thread_pointer(void)
+{
+    return (uintptr_t) &grdma_self;
+}
+#endif
+
 /* Protects which thread owns which blocks, against the end of threads and of caches. Above the caches' locks. Never taken by
  * hooks. */
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -120,8 +127,8 @@ static grdma_thread_t *this_thread(void)
 
 static void forget(grdma_block_t *block)
 {
-    for (uintptr_t page = 0; page < GRDMA_FRONTS; page++) {
-        grdma_front_t *front = grdma_front_of(block, page << 12);
+    for (uintptr_t page = 0; page < MCA_RCACHE_FRONTS; page++) {
+        mca_rcache_front_t *front = mca_rcache_front_of(&block->super, page << 12);
 
         if (front->end != 0) {
             front->end = 0;
@@ -155,7 +162,7 @@ static uintptr_t biased(const grdma_count_t *counts, unsigned chunk)
     return (uintptr_t) counts - (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t);
 }
 
-_Static_assert(GRDMA_FRONTS * sizeof(grdma_front_t) <= 4096, "they fit into the page before a block");
+_Static_assert(MCA_RCACHE_FRONTS * sizeof(mca_rcache_front_t) <= 4096, "they fit into the page before a block");
 
 /* Pages of its own: in memory that the program registers, a fork child would find counts as they were at another moment than
  * the rest (the kernel copies pinned pages early). */
@@ -187,7 +194,8 @@ static grdma_block_t *make_block(grdma_module_t *module)
         return NULL;
     }
     for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_FIRST_FAR_CHUNK; chunk++) {
-        atomic_init(&block->counts[chunk], biased(&block->near[grdma_chunk_start(chunk)], chunk));
+        atomic_init(grdma_counts_slot(block, chunk),
+                    biased(&block->super.near_counts[grdma_chunk_start(chunk)], chunk));
     }
     block->module = module;
     block->counters = mca_rcache_stats_new_thread(module->counters);
@@ -195,13 +203,14 @@ static grdma_block_t *make_block(grdma_module_t *module)
         unmap_block(module, block);
         return NULL;
     }
+    block->super.hits = (uint64_t *) (void *) &block->counters->hits;
     return block;
 }
 
 static void free_block(grdma_block_t *block)
 {
     for (unsigned chunk = GRDMA_FIRST_FAR_CHUNK; chunk < GRDMA_CHUNKS; chunk++) {
-        const uintptr_t counts = atomic_load(&block->counts[chunk]);
+        const uintptr_t counts = atomic_load(grdma_counts_slot(block, chunk));
 
         if (counts != 0) {
             munmap((void *) (counts + (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t)),
@@ -282,7 +291,7 @@ static bool make_counts(grdma_block_t *block, unsigned chunk)
         madvise(counts, size, MADV_HUGEPAGE);
     }
 #endif
-    atomic_store_explicit(&block->counts[chunk], biased(counts, chunk), memory_order_release);
+    atomic_store_explicit(grdma_counts_slot(block, chunk), biased(counts, chunk), memory_order_release);
     return true;
 }
 
@@ -290,7 +299,8 @@ bool grdma_block_fit(grdma_module_t *module, grdma_block_t *block)
 {
     for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_CHUNKS && atomic_load(&module->chunks[chunk]) != 0;
          chunk++) {
-        if (atomic_load_explicit(&block->counts[chunk], memory_order_relaxed) == 0 && !make_counts(block, chunk)) {
+        if (atomic_load_explicit(grdma_counts_slot(block, chunk), memory_order_relaxed) == 0
+            && !make_counts(block, chunk)) {
             return false;
         }
     }
@@ -344,7 +354,7 @@ void grdma_blocks_reset_child(grdma_module_t *module)
         atomic_store(&block->owner, NULL);
     }
     if (grdma_block_of(module) != NULL) {
-        grdma_self.recent[grdma_recent_place(module)] = (grdma_recent_t){ 0 };
+        grdma_self.recent[grdma_recent_place(module)] = (mca_rcache_recent_t){ 0 };
     }
     atomic_store(&module->owners, 0);
 }
@@ -358,7 +368,7 @@ bool grdma_is_idle(const grdma_module_t *module, uint32_t id)
 
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
         grdma_count_t *count = grdma_count_of(block, id);
-        puts += count != NULL ? atomic_load_explicit(&count->puts, memory_order_acquire) : 0;
+        puts += count != NULL ? __atomic_load_n(&count->puts, __ATOMIC_ACQUIRE) : 0;
     }
     return puts == grdma_gets(module, id);
 }
@@ -369,7 +379,7 @@ uint32_t grdma_gets(const grdma_module_t *module, uint32_t id)
 
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
         grdma_count_t *count = grdma_count_of(block, id);
-        gets += count != NULL ? atomic_load_explicit(&count->gets, memory_order_acquire) : 0;
+        gets += count != NULL ? __atomic_load_n(&count->gets, __ATOMIC_ACQUIRE) : 0;
     }
     return gets;
 }

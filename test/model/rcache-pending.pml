@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Ranges that hooks post while the cache's lock is held, against a hit that takes no lock. Source: grdma_register() in
- * rcache/grdma/grdma_register.c, invalidate_in_hook() and end_now() in grdma_release.c, grdma_pending.c, grdma_lock.c,
+/* Ranges that hooks post while the cache's lock is held, against a hit that takes no lock. Source: mca_rcache_look() in
+ * include/opal/mca/rcache/rcache_hit.h, invalidate_in_hook() and end_now() in grdma_release.c, grdma_pending.c, grdma_lock.c,
  * grdma_lock() and grdma_unlock() in grdma.h.
  *
  * Two hooks release a page each, which a READY region covers; one caller outside hooks holds the lock for a while; one

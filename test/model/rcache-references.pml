@@ -2,7 +2,8 @@
 /* References of the registration cache against its reaper, and a second life of the same id (docs/rcache-protocol.md).
  * Two users hit, use and put; the first may hand its reference to the second. A manager invalidates or evicts, reaps,
  * and with REUSE registers other pages under the same id. The hint that the users follow is never corrected: they
- * always come to this id. Source: try(), care_for(), grdma_deregister() in rcache/grdma/grdma_register.c, grdma_self.h, grdma_reap.c,
+ * always come to this id. Source: mca_rcache_look(), mca_rcache_return() in include/opal/mca/rcache/rcache_hit.h, try(), care_for() in rcache/grdma/grdma_register.c,
+ * grdma_self.h, grdma_reap.c,
  * grdma_retire_locked() in grdma_release.c, fill_in() and make_ready() in grdma_pin.c.
  *
  * Memory: each user has a buffer of stores, drained at any time; on x86 in order, with WEAK (aarch64) a plain store
@@ -191,14 +192,14 @@ inline give_back(u)
 #endif
 }
 
-/* grdma_deregister() */
+/* mca_rcache_return() */
 inline put(u)
 {
     d_step { held-- };
     give_back(u)
 }
 
-/* try(), and what its user does with the reference */
+/* mca_rcache_look(), try(), and what its user does with the reference */
 inline hit(u)
 {
     if

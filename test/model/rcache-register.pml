@@ -233,7 +233,7 @@ proctype maker()
     done++
 }
 
-/* grdma_register() on the fast path: it has a hint. What was posted sends it to the lock (rcache-pending.pml). */
+/* mca_rcache_look(), or grdma_unknown() with a hint. What was posted sends it to the lock (rcache-pending.pml). */
 proctype hitter()
 {
     byte before, old;

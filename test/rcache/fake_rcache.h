@@ -9,7 +9,7 @@
 typedef struct fake_rcache_t {
     int init_with;     /* Code of rcache_init; set by the test. */
     int finalize_with; /* Code of rcache_finalize; set by the test. */
-    long created, finalized, invalidated, stopped, reset, progressed;
+    long created, finalized, invalidated, stopped, reset, progressed, deregistered;
     bool caching;
     char cache_name[32];
     mca_rcache_base_resources_t resources;

@@ -43,7 +43,7 @@ static inline void tear_down(void)
 static inline mca_rcache_base_registration_t *get(long page, long pages, uint32_t flags, int32_t access)
 {
     mca_rcache_base_registration_t *reg = NULL;
-    ck_assert_int_eq(cache->rcache_register(cache, AT(page), (size_t) pages * PAGE, flags, access, &reg),
+    ck_assert_int_eq(mca_rcache_base_register(cache, AT(page), (size_t) pages * PAGE, flags, access, &reg),
                      OPAL_SUCCESS);
     ck_assert(reg->base <= (unsigned char *) AT(page));
     ck_assert(reg->bound + 1 >= (unsigned char *) AT(page + pages));
@@ -52,7 +52,7 @@ static inline mca_rcache_base_registration_t *get(long page, long pages, uint32_
 
 static inline void put(mca_rcache_base_registration_t *reg)
 {
-    ck_assert_int_eq(cache->rcache_deregister(cache, reg), OPAL_SUCCESS);
+    ck_assert_int_eq(mca_rcache_base_deregister(cache, reg), OPAL_SUCCESS);
 }
 
 static inline void use(long page, long pages)

@@ -4,7 +4,7 @@ rcache_tests = test/rcache/test_interval_btree test/rcache/test_interval_index t
 	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common test/rcache/test_grdma_left \
 	test/rcache/test_grdma_drop test/rcache/test_rcache_limits_cgroup \
 	test/rcache/test_rcache_limits test/rcache/test_grdma_in_use test/rcache/test_rcache_stack test/rcache/test_grdma_overlap \
-	test/rcache/test_grdma_front test/rcache/test_rcache_helper \
+	test/rcache/test_grdma_front test/rcache/test_rcache_hit test/rcache/test_rcache_helper \
 	test/rcache/test_rcache_components test/rcache/test_rcache_finalize test/rcache/test_rcache_stats
 check_PROGRAMS += $(rcache_tests)
 TESTS += $(rcache_tests)
@@ -39,7 +39,7 @@ test_rcache_mca_rcache_long_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=long -DFAKE_LONG
 test_rcache_mca_rcache_long_la_LIBADD = libopalmem.la
 test_rcache_mca_rcache_long_la_LDFLAGS = $(fake_module_ldflags)
 test_rcache_mca_rcache_tooshort_la_SOURCES = test/rcache/fake_rcache.c
-test_rcache_mca_rcache_tooshort_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=tooshort -DFAKE_END=rcache_stats
+test_rcache_mca_rcache_tooshort_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE=tooshort -DFAKE_END=rcache_returned
 test_rcache_mca_rcache_tooshort_la_LIBADD = libopalmem.la
 test_rcache_mca_rcache_tooshort_la_LDFLAGS = $(fake_module_ldflags)
 test_rcache_mca_rcache_empty_la_SOURCES = test/rcache/fake_rcache.c
@@ -94,6 +94,10 @@ test_rcache_test_grdma_hits_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_front_SOURCES = test/rcache/test_grdma_front.c test/rcache/fake_provider.c
 test_rcache_test_grdma_front_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_front_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+
+test_rcache_test_rcache_hit_SOURCES = test/rcache/test_rcache_hit.c test/rcache/hit_cxx.cc test/rcache/fake_provider.c
+test_rcache_test_rcache_hit_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_rcache_hit_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_rcache_helper_SOURCES = test/rcache/test_rcache_helper.c test/rcache/fake_provider.c
 test_rcache_test_rcache_helper_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -31,27 +31,34 @@ static void lose_hints(void)
 
 static void forget(long page)
 {
-    grdma_front_of(grdma_block_of(inside()), (uintptr_t) AT(page))->end = 0;
+    mca_rcache_front_of(&grdma_block_of(inside())->super, (uintptr_t) AT(page))->end = 0;
+}
+
+/* Registered, found by its hint, and found there again: now the thread remembers it. */
+static void use_until_remembered(long page)
+{
+    use(page, 1);
+    use(page, 1);
+    use(page, 1);
+    ck_assert_uint_ne(mca_rcache_front_of(&grdma_block_of(inside())->super, (uintptr_t) AT(page))->end, 0);
 }
 
 /* ---- It leads there --------------------------------------------------------------------------------- */
 
 START_TEST(page_of_the_last_hit_is_found_without_a_hint)
 {
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     lose_hints();
     use(0, 1);
     ck_assert_uint_eq(slow_hits(), 0);
-    ck_assert_uint_eq(stats().hits, 2);
+    ck_assert_uint_eq(stats().hits, 3);
 }
 END_TEST
 
 /* The twin of the one before. */
 START_TEST(page_that_was_forgotten_takes_the_lock_without_a_hint)
 {
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     lose_hints();
     forget(0);
     use(0, 1);
@@ -62,12 +69,12 @@ END_TEST
 START_TEST(more_pages_than_a_thread_remembers_are_found_by_hints)
 {
     for (int round = 0; round < 2; round++) {
-        for (long page = 0; page < 4L * GRDMA_FRONTS; page++) {
+        for (long page = 0; page < 4L * MCA_RCACHE_FRONTS; page++) {
             use(page, 1);
         }
     }
-    ck_assert_uint_eq(stats().hits, 4L * GRDMA_FRONTS);
-    ck_assert_int_eq(registrations(), 4L * GRDMA_FRONTS);
+    ck_assert_uint_eq(stats().hits, 4L * MCA_RCACHE_FRONTS);
+    ck_assert_int_eq(registrations(), 4L * MCA_RCACHE_FRONTS);
 }
 END_TEST
 
@@ -80,23 +87,37 @@ static void use_each(long first, long pages)
 
 START_TEST(other_pages_of_a_remembered_registration_are_found_without_a_hint)
 {
-    use(0, 4L * GRDMA_FRONTS);
-    use_each(0, GRDMA_FRONTS);
+    use(0, 4L * MCA_RCACHE_FRONTS);
+    use_each(0, MCA_RCACHE_FRONTS);
     lose_hints();
-    use_each(GRDMA_FRONTS, 3L * GRDMA_FRONTS);
+    use_each(MCA_RCACHE_FRONTS, 3L * MCA_RCACHE_FRONTS);
     ck_assert_uint_eq(slow_hits(), 0);
-    ck_assert_uint_eq(stats().hits, 4L * GRDMA_FRONTS);
+    ck_assert_uint_eq(stats().hits, 4L * MCA_RCACHE_FRONTS);
 }
 END_TEST
 
 /* The twin of the one before. */
 START_TEST(page_beside_the_remembered_registration_takes_the_lock_without_a_hint)
 {
-    use_each(0, 2L * GRDMA_FRONTS);
-    use_each(0, GRDMA_FRONTS);
+    use_each(0, 2L * MCA_RCACHE_FRONTS);
+    use_each(0, MCA_RCACHE_FRONTS);
     lose_hints();
-    use_each(GRDMA_FRONTS, GRDMA_FRONTS);
-    ck_assert_uint_eq(slow_hits(), GRDMA_FRONTS);
+    use_each(MCA_RCACHE_FRONTS, MCA_RCACHE_FRONTS);
+    ck_assert_uint_eq(slow_hits(), MCA_RCACHE_FRONTS);
+}
+END_TEST
+
+/* Many that come by once each do not take the place of one that is used again and again. */
+START_TEST(remembered_registration_keeps_its_place_among_others)
+{
+    use_until_remembered(0);
+    for (long page = MCA_RCACHE_FRONTS; page < 10L * MCA_RCACHE_FRONTS; page += MCA_RCACHE_FRONTS) {
+        use(page, 1); /* All at the same place, by way of their hints. */
+        use(page, 1);
+        lose_hints();
+        use(0, 1);
+    }
+    ck_assert_uint_eq(slow_hits(), 0);
 }
 END_TEST
 
@@ -104,19 +125,17 @@ END_TEST
 
 START_TEST(remembered_registration_that_was_released_is_made_anew)
 {
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     release(0, 1);
     use(0, 1);
     ck_assert_int_eq(registrations(), 2);
-    ck_assert_uint_eq(stats().hits, 1);
+    ck_assert_uint_eq(stats().hits, 2);
 }
 END_TEST
 
 START_TEST(remembered_registration_whose_place_another_one_took_is_made_anew)
 {
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     const mca_rcache_base_registration_t *old = get(0, 1, 0, 0);
     put((mca_rcache_base_registration_t *) old);
     release(0, 1);
@@ -131,8 +150,7 @@ END_TEST
 
 START_TEST(longer_range_than_the_remembered_one_is_registered)
 {
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     use(0, 4);
     ck_assert_int_eq(registrations(), 2);
     use(0, 1);
@@ -144,7 +162,7 @@ END_TEST
 START_TEST(stronger_rights_than_the_remembered_ones_are_registered)
 {
     put(get(0, 1, 0, MCA_RCACHE_ACCESS_REMOTE_READ));
-    put(get(0, 1, 0, MCA_RCACHE_ACCESS_REMOTE_READ));
+    use_until_remembered(0);
     mca_rcache_base_registration_t *reg = get(0, 1, 0, MCA_RCACHE_ACCESS_LOCAL_WRITE);
     ck_assert_int_eq(reg->access_flags, MCA_RCACHE_ACCESS_LOCAL_WRITE | MCA_RCACHE_ACCESS_REMOTE_READ);
     put(reg);
@@ -155,8 +173,7 @@ END_TEST
 START_TEST(ranges_that_are_none_are_refused_on_a_remembered_page)
 {
     mca_rcache_base_registration_t *reg;
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     ck_assert_int_eq(cache->rcache_register(cache, AT(0), 0, 0, 0, &reg), OPAL_ERR_BAD_PARAM);
     ck_assert_int_eq(cache->rcache_register(cache, AT(0), SIZE_MAX, 0, 0, &reg), OPAL_ERR_BAD_PARAM);
     ck_assert_int_eq(cache->rcache_register(cache, AT(0), 1, UINT32_C(0x40000000), 0, &reg), OPAL_ERR_BAD_PARAM);
@@ -190,8 +207,7 @@ static bool children_notice(void)
 
 START_TEST(remembered_registration_of_a_fork_parent_is_made_anew)
 {
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     if (!children_notice()) {
         return;
     }
@@ -229,19 +245,18 @@ END_TEST
 /* A signal handler has forked while a lookup was between finding and remembering: the child goes on there. */
 START_TEST(what_an_interrupted_lookup_remembers_in_a_fork_child_is_not_found)
 {
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     grdma_block_t *block = grdma_block_of(inside());
-    const grdma_front_t found = *grdma_front_of(block, (uintptr_t) AT(0));
+    const mca_rcache_front_t found = *mca_rcache_front_of(&block->super, (uintptr_t) AT(0));
     ck_assert_uint_ne(found.end, 0);
     const pid_t pid = fork();
     if (pid == 0) {
         const long before = registrations();
         bool good = true;
-        grdma_remember(block, (uintptr_t) AT(0), found.region, found.count);
+        grdma_remember(block, (uintptr_t) AT(0), (grdma_region_t *) found.reg, found.count);
         for (int i = 0; i < 3; i++) {
             mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
-            good = reg != &found.region->super && good;
+            good = reg != found.reg && good;
             put(reg);
         }
         child_says(good && registrations() == before + 1);
@@ -318,8 +333,7 @@ static void count_no_generations(void)
 START_TEST(generation_that_is_the_same_is_hit)
 {
     count_generations();
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     lose_hints();
     use(0, 1);
     count_no_generations();
@@ -331,8 +345,7 @@ END_TEST
 START_TEST(generation_that_changed_is_not_hit)
 {
     count_generations();
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     generation++;
     use(0, 1);
     count_no_generations();
@@ -410,8 +423,7 @@ START_TEST(what_the_kernel_has_told_is_handled_before_a_hit)
     opal_memory_base_component_2_0_0_t told = *component;
     told.memoryc_process = process;
     opal_memory_base_set_counter(&counter);
-    use(0, 1);
-    use(0, 1);
+    use_until_remembered(0);
     ck_assert_int_eq(processed, 0);
     counter++;
     opal_memory = &told;
@@ -429,6 +441,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, page_of_the_last_hit_is_found_without_a_hint);
     tcase_add_test(tests, page_that_was_forgotten_takes_the_lock_without_a_hint);
+    tcase_add_test(tests, remembered_registration_keeps_its_place_among_others);
     tcase_add_test(tests, more_pages_than_a_thread_remembers_are_found_by_hints);
     tcase_add_test(tests, other_pages_of_a_remembered_registration_are_found_without_a_hint);
     tcase_add_test(tests, page_beside_the_remembered_registration_takes_the_lock_without_a_hint);

@@ -384,6 +384,10 @@ START_TEST(shorter_module_is_completed_by_the_base)
     ck_assert_uint_eq(stats.hits, 0);
     ck_assert_uint_eq(stats.peak_bytes, 0);
     ck_assert(mca_rcache_base_is_caching(cache)); /* It says nothing; the base knows. */
+    mca_rcache_base_registration_t reg = { 0 }, *got = NULL;
+    ck_assert_int_eq(mca_rcache_base_register(cache, AT, PAGE, 0, 0, &got), OPAL_ERR_NOT_SUPPORTED);
+    ck_assert_int_eq(mca_rcache_base_deregister(cache, &reg), OPAL_SUCCESS);
+    ck_assert_int_eq(seen.deregistered, 1); /* Hits without a call are not its business. */
     pid_t child = fork();
     if (child == 0) {
         release_page();

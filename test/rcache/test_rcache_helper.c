@@ -138,7 +138,8 @@ END_TEST
 
 START_TEST(fork_child_gets_a_helper_of_its_own_when_it_uses_the_cache)
 {
-    ck_assert(is_asleep()); /* A starting thread may hold a lock of ASan's allocator, which stays taken in the child. */
+    ck_assert(
+        is_asleep()); /* A starting thread may hold a lock of ASan's allocator, which stays taken in the child. */
 
     const pid_t pid = fork();
     if (pid == 0) {

@@ -192,11 +192,27 @@ typedef void (*mca_rcache_base_module_reset_child_fn_t)(mca_rcache_base_module_t
 /** Does the cache keep registrations now? Thread-safe. */
 typedef bool (*mca_rcache_base_module_is_caching_fn_t)(const mca_rcache_base_module_t *rcache);
 
+typedef struct mca_rcache_block_t mca_rcache_block_t;
+typedef struct mca_rcache_found_t mca_rcache_found_t;
+
+/** Go on with a register of no flags where the thread remembers nothing of the bytes from start to last. */
+typedef int (*mca_rcache_base_module_unknown_fn_t)(mca_rcache_base_module_t *rcache, mca_rcache_block_t *block,
+                                                   uintptr_t start, uintptr_t last, int32_t access_flags,
+                                                   mca_rcache_base_registration_t **reg);
+
+/** Go on with a register of no flags where a reference was counted to a registration that may not be what is wanted. */
+typedef int (*mca_rcache_base_module_refused_fn_t)(mca_rcache_base_module_t *rcache, void *addr, size_t size,
+                                                   int32_t access_flags, const mca_rcache_found_t *found,
+                                                   mca_rcache_base_registration_t **reg);
+
+/** Go on with a deregister where the reference was given back, and its registration was over. */
+typedef int (*mca_rcache_base_module_returned_fn_t)(mca_rcache_base_module_t *rcache, uint32_t cache_id);
+
 /** A cache, as its users see it: the first member of the component's own structure.
  *
  * Filled in by the component in rcache_init, constant afterwards, but that the base puts empty functions in the place of
  * optional ones that are NULL: users call through this table down to rcache_stats, and none of those is NULL for
- * them. Every module reaches down to there; what it lacks after that reads as NULL (the rules of versions are in
+ * them. Every module reaches down to rcache_returned; what it lacks after that reads as NULL (the rules of versions are in
  * opal/mca/mca.h).
  */
 struct mca_rcache_base_module_t {
@@ -210,6 +226,16 @@ struct mca_rcache_base_module_t {
     mca_rcache_base_module_finalize_fn_t rcache_finalize; /**< Required. */
     mca_rcache_base_module_progress_fn_t rcache_progress; /**< NULL: nothing ever waits. */
     mca_rcache_base_module_stats_fn_t rcache_stats;       /**< NULL: all figures are 0. */
+
+    /* Of opal/mca/rcache/rcache_hit.h alone, and on one line of the processor's cache. Where rcache_unknown is NULL, all
+     * lookups go through the functions above. */
+    uint64_t
+        gate; /**< A lookup goes on where its thread knows just this value. Written by the component at any time. */
+    uint64_t serial; /**< What the gate is while nothing needs attention; no other cache of this process has it. */
+    uintptr_t recent; /**< Where threads keep their short way to the cache: from the thread pointer, bytes. */
+    mca_rcache_base_module_unknown_fn_t rcache_unknown;
+    mca_rcache_base_module_refused_fn_t rcache_refused;
+    mca_rcache_base_module_returned_fn_t rcache_returned;
 
     /* From here on the base alone calls, and a component may end the structure before any of them. */
     mca_rcache_base_module_stop_fn_t rcache_stop; /**< NULL: the whole address space is invalidated once. */

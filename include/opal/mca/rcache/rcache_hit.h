@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** @file
+ * Hits without a call.
+ *
+ * mca_rcache_base_register() and mca_rcache_base_deregister() do what rcache_register and rcache_deregister of a cache do, with the same
+ * arguments and results, and both ways may be mixed at will. What the thread has at hand they do in the caller's code; for
+ * all else, and for caches of components that do not take part, they call the cache.
+ *
+ * The rest of this file belongs to the components. It is compiled into their users, so none of it changes within 2.x.
+ * The protocol, and why no barrier is needed here, is in docs/rcache-protocol.md.
+ */
+#ifndef OPAL_MCA_RCACHE_RCACHE_HIT_H
+#define OPAL_MCA_RCACHE_RCACHE_HIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "opal/constants.h"
+#include "opal/mca/rcache/rcache.h"
+
+BEGIN_C_DECLS
+
+/** Left to themselves, compilers call such functions where a loop makes them seem large. */
+#define MCA_RCACHE_INLINE static inline __attribute__((always_inline))
+
+#define MCA_RCACHE_LIKELY(condition) __builtin_expect((condition), 1)
+
+/** References of one thread to one region: taken, and given back. Both only grow, and wrap. Their thread alone writes. */
+typedef struct mca_rcache_count_t {
+    uint32_t gets, puts;
+} mca_rcache_count_t;
+
+/** Where a thread's last lookup of such an address ended, and which bytes were registered there then: any address in these
+ * may lead to it. As with any hint, the registration itself says whether it is what is wanted. The end is stored last and
+ * read last; 0, which the kernel makes of it in a fork child, means none. */
+typedef struct mca_rcache_front_t {
+    uintptr_t base;
+    uintptr_t end; /**< Behind the last byte. */
+    mca_rcache_base_registration_t *reg;
+    mca_rcache_count_t *count; /**< That of the registration. */
+} mca_rcache_front_t;
+
+#define MCA_RCACHE_FRONTS 128 /**< 4 KiB: an eighth of what a processor's first cache holds. */
+#define MCA_RCACHE_CHUNKS 25  /**< Chunk k has the ids with 2^k <= id + MCA_RCACHE_ID_BIAS < 2^(k + 1). */
+#define MCA_RCACHE_ID_BIAS 64
+#define MCA_RCACHE_MAX_ID ((UINT32_C(1) << (MCA_RCACHE_CHUNKS - 1)) - MCA_RCACHE_ID_BIAS - 1)
+#define MCA_RCACHE_NEAR_IDS (4096 - MCA_RCACHE_ID_BIAS) /**< Those whose counts are found without looking where. */
+#define MCA_RCACHE_FLAGS_NOT_AT_ONCE 0x290081 /**< With one of these flags it is not handed out without a call. */
+
+/** What one thread has of one cache: the beginning of the component's own structure. Fronts lie before it. */
+struct mca_rcache_block_t {
+    mca_rcache_count_t near_counts[MCA_RCACHE_NEAR_IDS]; /**< By cache_id. */
+    uint64_t *hits; /**< Of the figures; never NULL. Their thread alone writes. */
+    uintptr_t
+        counts[MCA_RCACHE_CHUNKS]; /**< Counts of chunk k, less those before its first id; 0: none yet. Atomic. */
+};
+
+/** A thread's short way to its block. */
+typedef struct mca_rcache_recent_t {
+    uint64_t serial; /**< Of the cache, which is its gate's value while nothing needs attention; 0: none. */
+    mca_rcache_block_t *block;
+} mca_rcache_recent_t;
+
+/* module->recent is the distance of that way from the thread pointer, which x86-64 adds for nothing. A sanitizer does not know of
+ * addresses that are relative to a segment. */
+#if defined(__x86_64__) && !defined(__ILP32__)
+#define MCA_RCACHE_HAS_HITS 1
+#if defined(__SEG_FS) && (defined(__clang__) || (!defined(__cplusplus) && !defined(__STRICT_ANSI__))) \
+    && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define MCA_RCACHE_OF_THREAD __seg_fs
+#endif
+#elif (defined(__aarch64__) && !defined(__ILP32__)) || defined(MCA_RCACHE_THREAD_POINTER)
+#define MCA_RCACHE_HAS_HITS 1
+#else
+#define MCA_RCACHE_HAS_HITS 0
+#endif
+
+#if MCA_RCACHE_HAS_HITS
+
+static inline uintptr_t mca_rcache_thread_pointer(void)
+{
+#if defined(__x86_64__)
+    uintptr_t pointer;
+
+    __asm__("movq %%fs:0, %0" : "=r"(pointer));
+    return pointer;
+#elif defined(MCA_RCACHE_THREAD_POINTER) /* Elsewhere the component alone has one. */
+    return MCA_RCACHE_THREAD_POINTER();
+#else
+    return (uintptr_t) __builtin_thread_pointer();
+#endif
+}
+
+#ifdef MCA_RCACHE_OF_THREAD
+/* An extension of the compiler's, which -Wpedantic would tell of at each use. */
+__extension__ typedef const mca_rcache_recent_t MCA_RCACHE_OF_THREAD mca_rcache_own_recent_t;
+
+static inline mca_rcache_own_recent_t *mca_rcache_recent_of(const mca_rcache_base_module_t *rcache)
+{
+    return (mca_rcache_own_recent_t *) rcache->recent;
+}
+#else
+typedef const mca_rcache_recent_t mca_rcache_own_recent_t;
+
+static inline mca_rcache_own_recent_t *mca_rcache_recent_of(const mca_rcache_base_module_t *rcache)
+{
+    return (mca_rcache_own_recent_t *) (mca_rcache_thread_pointer() + rcache->recent);
+}
+#endif
+
+/** One place for each page of 4 KiB, and for those MCA_RCACHE_FRONTS pages on. */
+static inline mca_rcache_front_t *mca_rcache_front_of(mca_rcache_block_t *block, uintptr_t address)
+{
+    return (mca_rcache_front_t *) (void *) block - MCA_RCACHE_FRONTS + (address >> 12) % MCA_RCACHE_FRONTS;
+}
+
+/* Counters that their thread alone writes: one store each time, which nobody sees half; no locked instruction. On x86-64 one
+ * instruction in all, where a compiler makes three of an atomic load and store. ThreadSanitizer follows these alone. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MCA_RCACHE_COUNTS_BY_BUILTIN 1
+#endif
+#endif
+#if !defined(MCA_RCACHE_COUNTS_BY_BUILTIN) && (defined(__SANITIZE_THREAD__) || !defined(__x86_64__))
+#define MCA_RCACHE_COUNTS_BY_BUILTIN 1
+#endif
+
+/** Whatever this thread did before comes before (release); the compiler moves nothing across it, in either direction. What is
+ * read after it may be read before as far as the processor goes: whoever adds the counts up makes it wait. */
+MCA_RCACHE_INLINE void mca_rcache_count_up(uint32_t *counter)
+{
+#ifdef MCA_RCACHE_COUNTS_BY_BUILTIN
+    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+#else
+    __asm__ volatile("incl %0" : "+m"(*counter) : : "memory", "cc");
+#endif
+}
+
+/** Of a figure: in no order. */
+MCA_RCACHE_INLINE void mca_rcache_figure_up(uint64_t *figure)
+{
+#ifdef MCA_RCACHE_COUNTS_BY_BUILTIN
+    __atomic_store_n(figure, __atomic_load_n(figure, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+#else
+    __asm__ volatile("incq %0" : "+m"(*figure) : : "cc");
+#endif
+}
+
+static inline uint32_t mca_rcache_flags_of(const mca_rcache_base_registration_t *reg)
+{
+    return __atomic_load_n(&reg->flags, __ATOMIC_ACQUIRE);
+}
+
+/** Registrations are whole pages: so the bytes need not be rounded. No bytes, or more than there are, are covered by nothing. */
+MCA_RCACHE_INLINE bool mca_rcache_covers(const mca_rcache_base_registration_t *reg, uintptr_t start,
+                                         uintptr_t last, int32_t access_flags)
+{
+    return MCA_RCACHE_LIKELY((uintptr_t) reg->base <= start) && MCA_RCACHE_LIKELY(start <= last)
+           && MCA_RCACHE_LIKELY((uintptr_t) reg->bound >= last)
+           && MCA_RCACHE_LIKELY((reg->access_flags & access_flags) == access_flags);
+}
+
+/** What a look has come to. */
+typedef enum mca_rcache_look_t {
+    MCA_RCACHE_LOOK_HIT,       /**< found->reg has one more reference. */
+    MCA_RCACHE_LOOK_ATTENTION, /**< The cache wants to be called first. */
+    MCA_RCACHE_LOOK_UNKNOWN,   /**< The thread remembers nothing that begins there. */
+    MCA_RCACHE_LOOK_REFUSED    /**< A reference was counted to found->reg, which may not be what is wanted. */
+} mca_rcache_look_t;
+
+struct mca_rcache_found_t {
+    mca_rcache_block_t *block; /**< But with ATTENTION. */
+    mca_rcache_base_registration_t *reg;
+    mca_rcache_count_t *count;
+};
+
+/** The gate is read before any registration is looked at: a release that was posted but is not handled yet has not marked its
+ * registrations. A reference is counted first, and then it is seen whether the registration is what is wanted. */
+MCA_RCACHE_INLINE mca_rcache_look_t mca_rcache_look(const mca_rcache_base_module_t *rcache, uintptr_t start,
+                                                    uintptr_t last, int32_t access_flags,
+                                                    mca_rcache_found_t *found)
+{
+    mca_rcache_own_recent_t *recent = mca_rcache_recent_of(rcache);
+
+    if (!MCA_RCACHE_LIKELY(__atomic_load_n(&rcache->gate, __ATOMIC_ACQUIRE) == recent->serial)) {
+        return MCA_RCACHE_LOOK_ATTENTION;
+    }
+    found->block = recent->block;
+    const mca_rcache_front_t *front = mca_rcache_front_of(found->block, start);
+    found->reg = front->reg;
+    found->count = front->count;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* A signal handler may fork here, and the child find all wiped. */
+    if (!MCA_RCACHE_LIKELY(front->base <= start) || !MCA_RCACHE_LIKELY(last < front->end)) {
+        return MCA_RCACHE_LOOK_UNKNOWN;
+    }
+    mca_rcache_count_up(&found->count->gets);
+    if (MCA_RCACHE_LIKELY((mca_rcache_flags_of(found->reg) & MCA_RCACHE_FLAGS_NOT_AT_ONCE) == 0)
+        && mca_rcache_covers(found->reg, start, last, access_flags)) {
+        mca_rcache_figure_up(found->block->hits);
+        return MCA_RCACHE_LOOK_HIT;
+    }
+    return MCA_RCACHE_LOOK_REFUSED;
+}
+
+/** What giving back has come to. */
+typedef enum mca_rcache_return_t {
+    MCA_RCACHE_RETURN_DONE,
+    MCA_RCACHE_RETURN_CARE, /**< It is given back, and the registration was over. */
+    MCA_RCACHE_RETURN_CALL  /**< Not done: the thread has no count at hand, or it was registered for one use. */
+} mca_rcache_return_t;
+
+static inline mca_rcache_count_t *mca_rcache_far_count(const mca_rcache_block_t *block, uint32_t cache_id)
+{
+    const unsigned chunk = 31 ^ (unsigned) __builtin_clz(cache_id + MCA_RCACHE_ID_BIAS);
+    const uintptr_t counts = __atomic_load_n(&block->counts[chunk], __ATOMIC_ACQUIRE);
+
+    return MCA_RCACHE_LIKELY(counts != 0)
+               ? (mca_rcache_count_t *) (counts + (uintptr_t) cache_id * sizeof(mca_rcache_count_t))
+               : NULL;
+}
+
+MCA_RCACHE_INLINE mca_rcache_return_t mca_rcache_return(const mca_rcache_base_module_t *rcache,
+                                                        mca_rcache_base_registration_t *reg, uint32_t cache_id)
+{
+    mca_rcache_own_recent_t *recent = mca_rcache_recent_of(rcache);
+
+    if (!MCA_RCACHE_LIKELY(recent->serial == rcache->serial)) {
+        return MCA_RCACHE_RETURN_CALL;
+    }
+    if (MCA_RCACHE_LIKELY(cache_id < MCA_RCACHE_NEAR_IDS)) {
+        mca_rcache_count_up(&recent->block->near_counts[cache_id].puts);
+    } else {
+        mca_rcache_count_t *count =
+            cache_id <= MCA_RCACHE_MAX_ID ? mca_rcache_far_count(recent->block, cache_id) : NULL;
+
+        if (!MCA_RCACHE_LIKELY(count != NULL)) {
+            return MCA_RCACHE_RETURN_CALL;
+        }
+        mca_rcache_count_up(&count->puts);
+    }
+    return MCA_RCACHE_LIKELY((mca_rcache_flags_of(reg) & MCA_RCACHE_FLAGS_INVALID) == 0) ? MCA_RCACHE_RETURN_DONE
+                                                                                         : MCA_RCACHE_RETURN_CARE;
+}
+
+#endif
+
+/** As rcache->rcache_register(), whose arguments and results it has; see there. */
+MCA_RCACHE_INLINE int mca_rcache_base_register(mca_rcache_base_module_t *rcache, void *addr, size_t size,
+                                               uint32_t flags, int32_t access_flags,
+                                               mca_rcache_base_registration_t **reg)
+{
+#if MCA_RCACHE_HAS_HITS
+    if (MCA_RCACHE_LIKELY(flags == 0)) {
+        mca_rcache_found_t found;
+        const uintptr_t start = (uintptr_t) addr, last = start + size - 1;
+        const mca_rcache_look_t look = mca_rcache_look(rcache, start, last, access_flags, &found);
+
+        if (MCA_RCACHE_LIKELY(look == MCA_RCACHE_LOOK_HIT)) {
+            *reg = found.reg;
+            return OPAL_SUCCESS;
+        }
+        if (look == MCA_RCACHE_LOOK_UNKNOWN) {
+            return rcache->rcache_unknown(rcache, found.block, start, last, access_flags, reg);
+        }
+        if (look == MCA_RCACHE_LOOK_REFUSED) {
+            const mca_rcache_found_t refused = found; /* So that the other need not be in memory. */
+
+            return rcache->rcache_refused(rcache, addr, size, access_flags, &refused, reg);
+        }
+    }
+#endif
+    return rcache->rcache_register(rcache, addr, size, flags, access_flags, reg);
+}
+
+/** As rcache->rcache_deregister(); see there. */
+MCA_RCACHE_INLINE int mca_rcache_base_deregister(mca_rcache_base_module_t *rcache,
+                                                 mca_rcache_base_registration_t *reg)
+{
+#if MCA_RCACHE_HAS_HITS
+    const uint32_t cache_id = reg->cache_id;
+    const mca_rcache_return_t result = mca_rcache_return(rcache, reg, cache_id);
+
+    if (MCA_RCACHE_LIKELY(result == MCA_RCACHE_RETURN_DONE)) {
+        return OPAL_SUCCESS;
+    }
+    if (result == MCA_RCACHE_RETURN_CARE) {
+        return rcache->rcache_returned(rcache, cache_id);
+    }
+#endif
+    return rcache->rcache_deregister(rcache, reg);
+}
+
+END_C_DECLS
+
+#endif
