@@ -16,7 +16,8 @@ kdreg                     kdreg2     -                test/kdreg/test_kdreg*
 rcache-kdreg              kdreg2     kdreg            test/rcache/test_*
 coverage-kdreg            kdreg2     kdreg            =coverage
 programs-kdreg            kdreg2     kdreg            =programs
-rcache-linux              -          linux            test/rcache/test_*
+rcache-linux              -          linux            test/rcache/test_[!r-z]*
+rcache-linux-2            -          linux            test/rcache/test_[r-z]*
 coverage-linux            -          linux            =coverage
 coverage-linux-kdreg      kdreg2     linux+kdreg      =coverage
 ummunotify-driver         ummunotify -                test/kernel/test_ummunotify_*
