@@ -56,18 +56,19 @@ typedef struct grdma_region_t {
 _Static_assert(sizeof(mca_rcache_base_registration_t) <= 64, "a hit reads one line");
 
 /* Bits of super.flags besides the public ones. */
-#define GRDMA_PINNING 0x00010000u /**< Its maker is at it. */
-#define GRDMA_INDEXED 0x00020000u /**< In index and page filter. */
-#define GRDMA_WATCHED 0x00040000u /**< By the memory framework. */
-#define GRDMA_ASK 0x00080000u     /**< A component wants to be asked at each hit (SLOW_VALID). */
-#define GRDMA_LIMBO 0x00100000u   /**< INVALID, and in limbo until nobody refers to it. */
-#define GRDMA_TOLD \
-    0x00200000u /**< The kernel tells of its changes: a hit looks at opal_memory_changed() and the watch. */
+#define GRDMA_PINNING 0x00010000u      /**< Its maker is at it. */
+#define GRDMA_INDEXED 0x00020000u      /**< In index and page filter. */
+#define GRDMA_WATCHED 0x00040000u      /**< By the memory framework. */
+#define GRDMA_ASK MCA_RCACHE_FLAGS_ASK /**< A component wants to be asked at each hit (SLOW_VALID). */
+#define GRDMA_LIMBO 0x00100000u        /**< INVALID, and in limbo until nobody refers to it. */
+/** The kernel tells of its changes: a hit looks at opal_memory_changed() and the watch. */
+#define GRDMA_TOLD MCA_RCACHE_FLAGS_TOLD
 #define GRDMA_ORPHAN 0x00400000u /**< In limbo, of a cache that is no more: it has an origin (grdma_left.c). */
 #define GRDMA_ENDING 0x00800000u /**< Registered for one use, which is over. By locked instructions. */
 
 /** No lookup finds a region with one of these. */
 #define GRDMA_HIDDEN (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS | GRDMA_PINNING)
+_Static_assert(GRDMA_HIDDEN == MCA_RCACHE_FLAGS_HIDDEN, "as rcache_hit.h has it");
 /** Nor is one with one of these evicted, or replaced by a better one. */
 #define GRDMA_KEPT (GRDMA_HIDDEN | MCA_RCACHE_FLAGS_PERSIST)
 /** Giving back a reference to a region with one of these takes the lock. */

@@ -10,8 +10,6 @@
 /* Measured: 5 % of a hit depend on where the two functions begin. */
 #define ON_A_LINE __attribute__((aligned(64)))
 
-_Static_assert(MCA_RCACHE_FLAGS_NOT_AT_ONCE == (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD), "as rcache_hit.h has it");
-
 typedef struct sought_t {
     uintptr_t start, last; /* Bytes. */
     int32_t access;
@@ -20,14 +18,6 @@ typedef struct sought_t {
 static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t sought)
 {
     return mca_rcache_covers(reg, sought.start, sought.last, sought.access);
-}
-
-/* The kernel tells of it, and has told of nothing that is not handled. See is_as_told(). */
-static inline bool is_told_well(const grdma_region_t *region, sought_t sought)
-{
-    return (grdma_flags(region) & (GRDMA_HIDDEN | GRDMA_ASK | GRDMA_TOLD)) == GRDMA_TOLD
-           && covers(&region->super, sought) && !opal_memory_changed()
-           && opal_memory_watch_holds(&region->super.watch) && (grdma_flags(region) & GRDMA_HIDDEN) == 0;
 }
 
 /* A region of which not hooks alone tell: has the kernel told of nothing that is not handled, does the region hold, and does a
@@ -87,7 +77,7 @@ static grdma_region_t *try(grdma_module_t *module, grdma_block_t *block, uint32_
     }
     grdma_take(count);
     if (is_wanted(region, sought) || is_as_told(region, sought)) {
-        grdma_remember(block, sought.start, region, count);
+        grdma_remember_repeated(block, sought.start, region, count);
         return region;
     }
     take_back(module, region, count);
@@ -281,12 +271,8 @@ static inline int look_again(grdma_module_t *module, uintptr_t start, uintptr_t 
                              const mca_rcache_found_t *found, mca_rcache_base_registration_t **reg)
 {
     grdma_block_t *block = (grdma_block_t *) found->block;
-    grdma_region_t *region = (grdma_region_t *) found->reg;
 
-    if (is_told_well(region, (sought_t){ start, last, access })) {
-        return hand_out_hit(block, region, reg);
-    }
-    block->refused = (grdma_found_t){ region, found->count };
+    block->refused = (grdma_found_t){ (grdma_region_t *) found->reg, found->count };
     return register_otherwise(module, block, start, last, access, reg);
 }
 

@@ -2,6 +2,7 @@
 /* Limits: of a cache, of the process, of the provider. Never exceeded, and all of what they allow can be had. */
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -369,6 +370,7 @@ static int use_with_memlock(uint32_t flags, long pages, const char *heeds)
         if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || (getuid() == 0 && setresuid(65534, 65534, 65534) != 0)) {
             _exit(77);
         }
+        prctl(PR_SET_DUMPABLE, 1); /* /proc/self is closed to who has changed users, and components read there. */
         begin("0", 0);
         resources.flags = flags;
         make_again();

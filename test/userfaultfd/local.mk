@@ -4,7 +4,8 @@ userfaultfd_tests = test/userfaultfd/test_userfaultfd test/userfaultfd/test_user
 	test/userfaultfd/test_userfaultfd_moves test/userfaultfd/test_userfaultfd_hands \
 	test/userfaultfd/test_userfaultfd_faults
 check_PROGRAMS += $(userfaultfd_tests)
-TESTS += $(userfaultfd_tests)
+TESTS += $(userfaultfd_tests) test/userfaultfd/test_userfaultfd_rcache.sh
+EXTRA_DIST += test/userfaultfd/test_userfaultfd_rcache.sh
 noinst_HEADERS += test/userfaultfd/userfaultfd_fixture.h test/userfaultfd/userfaultfd_memory.h
 
 test_userfaultfd_test_userfaultfd_SOURCES = test/userfaultfd/test_userfaultfd.c

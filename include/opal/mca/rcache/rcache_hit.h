@@ -46,7 +46,10 @@ typedef struct mca_rcache_front_t {
 #define MCA_RCACHE_ID_BIAS 64
 #define MCA_RCACHE_MAX_ID ((UINT32_C(1) << (MCA_RCACHE_CHUNKS - 1)) - MCA_RCACHE_ID_BIAS - 1)
 #define MCA_RCACHE_NEAR_IDS (4096 - MCA_RCACHE_ID_BIAS) /**< Those whose counts are found without looking where. */
-#define MCA_RCACHE_FLAGS_NOT_AT_ONCE 0x290081 /**< With one of these flags it is not handed out without a call. */
+#define MCA_RCACHE_FLAGS_HIDDEN 0x010081                /**< No lookup finds it with one of these. */
+#define MCA_RCACHE_FLAGS_ASK 0x080000                   /**< A component wants to be asked. */
+#define MCA_RCACHE_FLAGS_TOLD 0x200000                  /**< The kernel tells of it. */
+#define MCA_RCACHE_FLAGS_NOT_AT_ONCE (MCA_RCACHE_FLAGS_HIDDEN | MCA_RCACHE_FLAGS_ASK | MCA_RCACHE_FLAGS_TOLD)
 
 /** What one thread has of one cache: the beginning of the component's own structure. Fronts lie before it. */
 struct mca_rcache_block_t {
@@ -162,6 +165,16 @@ MCA_RCACHE_INLINE bool mca_rcache_covers(const mca_rcache_base_registration_t *r
            && MCA_RCACHE_LIKELY((reg->access_flags & access_flags) == access_flags);
 }
 
+/** The kernel tells of it, and has told of nothing that is not handled. What was handled meanwhile has marked its registrations:
+ * so the flags are read once more. */
+MCA_RCACHE_INLINE bool mca_rcache_is_told_well(const mca_rcache_base_registration_t *reg, uintptr_t start,
+                                               uintptr_t last, int32_t access_flags)
+{
+    return (mca_rcache_flags_of(reg) & MCA_RCACHE_FLAGS_NOT_AT_ONCE) == MCA_RCACHE_FLAGS_TOLD
+           && mca_rcache_covers(reg, start, last, access_flags) && !opal_memory_changed()
+           && opal_memory_watch_holds(&reg->watch) && (mca_rcache_flags_of(reg) & MCA_RCACHE_FLAGS_HIDDEN) == 0;
+}
+
 /** What a look has come to. */
 typedef enum mca_rcache_look_t {
     MCA_RCACHE_LOOK_HIT,       /**< found->reg has one more reference. */
@@ -196,8 +209,9 @@ MCA_RCACHE_INLINE mca_rcache_look_t mca_rcache_look(const mca_rcache_base_module
         return MCA_RCACHE_LOOK_UNKNOWN;
     }
     mca_rcache_count_up(&found->count->gets);
-    if (MCA_RCACHE_LIKELY((mca_rcache_flags_of(found->reg) & MCA_RCACHE_FLAGS_NOT_AT_ONCE) == 0)
-        && mca_rcache_covers(found->reg, start, last, access_flags)) {
+    if ((MCA_RCACHE_LIKELY((mca_rcache_flags_of(found->reg) & MCA_RCACHE_FLAGS_NOT_AT_ONCE) == 0)
+         && mca_rcache_covers(found->reg, start, last, access_flags))
+        || mca_rcache_is_told_well(found->reg, start, last, access_flags)) {
         mca_rcache_figure_up(found->block->hits);
         return MCA_RCACHE_LOOK_HIT;
     }
