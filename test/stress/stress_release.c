@@ -407,15 +407,20 @@ static void resize(stress_worker_t *worker, stress_buffer_t *buffer)
     publish(buffer, block == NULL ? at(all) : block, block == NULL ? all.length : length);
 }
 
+/* The allocator looks where the break is, and then lowers it: what the main thread has got there in between would go with it. */
+static pthread_mutex_t break_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A fork child may find the lock taken for good. */
 static void trim(stress_worker_t *worker, stress_buffer_t *buffer)
 {
     (void) worker, (void) buffer;
-    malloc_trim(0);
+    if (pthread_mutex_trylock(&break_lock) == 0) {
+        malloc_trim(0);
+        pthread_mutex_unlock(&break_lock);
+    }
 }
 
-/* The main thread is the only one that uses the heap at the break, but when others start; a break that somebody
- * has moved meanwhile is left alone. */
-void stress_break(stress_worker_t *worker)
+static void move_break(stress_worker_t *worker)
 {
     size_t odd = (uintptr_t) sbrk(0) % stress_page;
     stress_range_t range = { 0, 8 * stress_page };
@@ -430,6 +435,15 @@ void stress_break(stress_worker_t *worker)
             stress_look(worker, cache, range, stress_now(), STRESS_LOOK_DATA);
         }
     }
+}
+
+/* The main thread is the only one that uses the heap at the break, but when others start, or trim; a break that somebody
+ * has moved meanwhile is left alone. */
+void stress_break(stress_worker_t *worker)
+{
+    pthread_mutex_lock(&break_lock);
+    move_break(worker);
+    pthread_mutex_unlock(&break_lock);
 }
 
 /* ---- The table ---------------------------------------------------------------------------------- */

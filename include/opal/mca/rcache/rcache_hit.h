@@ -81,17 +81,20 @@ typedef struct mca_rcache_recent_t {
 
 #if MCA_RCACHE_HAS_HITS
 
+/* Read each time: a fiber of the caller's may go on in another thread behind any call, and compilers would keep it. */
 static inline uintptr_t mca_rcache_thread_pointer(void)
 {
-#if defined(__x86_64__)
-    uintptr_t pointer;
-
-    __asm__("movq %%fs:0, %0" : "=r"(pointer));
-    return pointer;
-#elif defined(MCA_RCACHE_THREAD_POINTER) /* Elsewhere the component alone has one. */
+#ifdef MCA_RCACHE_THREAD_POINTER /* Where the component alone has one. */
     return MCA_RCACHE_THREAD_POINTER();
 #else
-    return (uintptr_t) __builtin_thread_pointer();
+    uintptr_t pointer;
+
+#ifdef __x86_64__
+    __asm__ volatile("movq %%fs:0, %0" : "=r"(pointer));
+#else
+    __asm__ volatile("mrs %0, tpidr_el0" : "=r"(pointer));
+#endif
+    return pointer;
 #endif
 }
 
