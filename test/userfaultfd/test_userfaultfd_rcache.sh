@@ -9,6 +9,10 @@ if ! "$top_builddir/test/userfaultfd/test_userfaultfd" > /dev/null 2>&1; then
     echo "SKIP: the component userfaultfd does not run here: test/userfaultfd/test_userfaultfd says why"
     exit 77
 fi
+if [ -e "$top_builddir/.libs/mca_memory_userfaultfd.so" ]; then
+    echo "SKIP: the component is a DSO, which programs that contain the library's objects cannot load"
+    exit 77
+fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export OPALMEM_TEST_MEMORY=userfaultfd OPALMEM_MCA_memory=userfaultfd
