@@ -22,7 +22,8 @@
 #include <unwind.h>
 
 #define STACKS 512
-#define PROBES 16
+/* Stacks that differ in their outer frames only begin at the same cell: as many callers of one wrapper are told apart. */
+#define PROBES 64
 
 #if defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 35)
@@ -155,12 +156,10 @@ static uint32_t comparable(const mca_rcache_stack_t *stack)
     return count;
 }
 
-/* Mixed twice: a recursion has the same address in places at equal distances, which one multiplication may leave side by side. */
 static cell_t *cell_of(uintptr_t ip, uintptr_t slot, uint32_t probe)
 {
-    uint64_t hash = (uint64_t) ip * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t) slot * UINT64_C(0xbf58476d1ce4e5b9);
-
-    hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    const uint64_t hash =
+        ((uint64_t) ip ^ (uint64_t) slot << 20 ^ (uint64_t) slot >> 44) * UINT64_C(0x9e3779b97f4a7c15);
     return &cells[((hash >> 48) + probe) % STACKS];
 }
 

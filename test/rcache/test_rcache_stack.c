@@ -74,6 +74,39 @@ START_TEST(stacks_that_differ_in_one_outer_call_have_different_numbers)
 }
 END_TEST
 
+/* At each level one of two calls, as the bits say; all stacks are of one size. */
+static __attribute__((noinline)) uint32_t take_by(unsigned ways, int depth)
+{
+    uint32_t number;
+
+    if (depth == 0) {
+        number = take();
+    } else if ((ways & 1) != 0) {
+        number = take_by(ways >> 1, depth - 1);
+        __asm__ volatile("# one");
+    } else {
+        number = take_by(ways >> 1, depth - 1);
+        __asm__ volatile("# other");
+    }
+    not_a_tail_call++;
+    return number;
+}
+
+START_TEST(many_callers_of_one_place_are_told_apart)
+{
+    enum { LEVELS = 5, WAYS = 1 << LEVELS };
+    uint32_t numbers[WAYS];
+    for (unsigned i = 0; can_unwind() && i < WAYS; i++) {
+        numbers[i] = take_by(i, LEVELS);
+        ck_assert_uint_ne(numbers[i], 0);
+        for (unsigned k = 0; k < i; k++) {
+            ck_assert_uint_ne(numbers[i], numbers[k]);
+        }
+    }
+    ck_assert(!mca_rcache_stack_is_full());
+}
+END_TEST
+
 START_TEST(full_table_is_said_to_be_full)
 {
     if (can_unwind()) {
@@ -190,6 +223,7 @@ int main(void)
     tcase_set_timeout(tests, 240);
     tcase_add_test(tests, same_stack_has_the_same_number);
     tcase_add_test(tests, stacks_that_differ_in_one_outer_call_have_different_numbers);
+    tcase_add_test(tests, many_callers_of_one_place_are_told_apart);
     tcase_add_test(tests, full_table_is_said_to_be_full);
     tcase_add_test(tests, without_preparation_there_is_no_stack);
     tcase_add_test(tests, threads_take_stacks_at_once);
