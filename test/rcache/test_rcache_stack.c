@@ -82,9 +82,11 @@ static __attribute__((noinline)) uint32_t take_by(unsigned ways, int depth)
     if (depth == 0) {
         number = take();
     } else if ((ways & 1) != 0) {
+        __asm__ volatile("# one"); /* Before and after: compilers make one of two calls that are the same. */
         number = take_by(ways >> 1, depth - 1);
         __asm__ volatile("# one");
     } else {
+        __asm__ volatile("# other");
         number = take_by(ways >> 1, depth - 1);
         __asm__ volatile("# other");
     }
