@@ -304,7 +304,6 @@
 #define linux_spans_all OPALMEM_NAME(linux_spans_all)
 #define linux_spans_close OPALMEM_NAME(linux_spans_close)
 #define linux_spans_equal OPALMEM_NAME(linux_spans_equal)
-#define linux_spans_hold OPALMEM_NAME(linux_spans_hold)
 #define linux_spans_open OPALMEM_NAME(linux_spans_open)
 #define linux_spans_release OPALMEM_NAME(linux_spans_release)
 #define linux_stacks_create OPALMEM_NAME(linux_stacks_create)

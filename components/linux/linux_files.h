@@ -40,8 +40,6 @@ bool linux_spans_equal(const linux_spans_t *a, const linux_spans_t *b);
 /** Open windows over all of them, nested; release callbacks run. Should one be left by unwinding, the windows
  * before it are the caller's to close, by the attribute cleanup(linux_spans_close) of *windows. */
 void linux_spans_open(const linux_spans_t *spans, linux_spans_windows_t *windows, opal_mem_hooks_cause_t cause);
-/** The same of memory that stays: nobody is told. */
-void linux_spans_hold(const linux_spans_t *spans, linux_spans_windows_t *windows);
 /** Same thread. */
 void linux_spans_close(linux_spans_windows_t *windows);
 

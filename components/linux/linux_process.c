@@ -267,24 +267,31 @@ static long move(const linux_call_t *call, const long args[6])
 
 /* Nothing goes; but the kernel refuses what a component watches by a userfaultfd of its own. So that gives it up before.
  * What it does with its own descriptor is its own affair. It may begin to watch at any time: then it is either seen here, or it
- * sees the window, and waits. */
-static long change_hands(const linux_call_t *call, const long args[6])
+ * sees the first window, and waits. */
+static long change_hands_of(const linux_call_t *call, const long args[6], opal_mem_hooks_range_t range)
 {
-    linux_spans_windows_t held __attribute__((cleanup(linux_spans_close))) = { 0 };
+    opal_mem_hooks_window_t held __attribute__((cleanup(opal_mem_hooks_window_close)));
     linux_spans_windows_t told __attribute__((cleanup(linux_spans_close))) = { 0 };
     linux_spans_t spans = { .count = 0 };
-    uint64_t range[2]; /* Both structures begin with it. */
 
-    if (!linux_file_is_bad((int) args[0]) && linux_read_memory((uintptr_t) args[2], range, sizeof(range))
-        && is_movable(range[0], range[1])) {
-        linux_spans_add(&spans, range[0], range[1]);
-        linux_spans_hold(&spans, &held);
-        const int watcher = opal_mem_hooks_userfaultfd();
-        if (watcher >= 0 && watcher != (int) args[0]) {
-            linux_spans_open(&spans, &told, OPAL_MEM_HOOKS_CAUSE_UNKNOWN);
-        }
+    opal_mem_hooks_window_hold(&held, &range, 1);
+    const int watcher = opal_mem_hooks_userfaultfd();
+    if (watcher >= 0 && watcher != (int) args[0]) {
+        linux_spans_add(&spans, range.start, range.length);
+        linux_spans_open(&spans, &told, OPAL_MEM_HOOKS_CAUSE_UNKNOWN);
     }
     return linux_sys_call(call->nr, args);
+}
+
+static long change_hands(const linux_call_t *call, const long args[6])
+{
+    uint64_t range[2]; /* Both structures begin with it. */
+
+    if (linux_file_is_bad((int) args[0]) || !linux_read_memory((uintptr_t) args[2], range, sizeof(range))
+        || !is_movable(range[0], range[1])) {
+        return linux_sys_call(call->nr, args);
+    }
+    return change_hands_of(call, args, (opal_mem_hooks_range_t){ range[0], range[1] });
 }
 
 long linux_run_ioctl(const linux_call_t *call, const long args[6])

@@ -120,17 +120,6 @@ void linux_spans_open(const linux_spans_t *spans, linux_spans_windows_t *windows
     }
 }
 
-void linux_spans_hold(const linux_spans_t *spans, linux_spans_windows_t *windows)
-{
-    windows->count = 0;
-    for (size_t i = 0; i < spans->count; i += OPAL_MEM_HOOKS_WINDOW_RANGES) {
-        const size_t rest = spans->count - i;
-
-        opal_mem_hooks_window_hold(&windows->windows[windows->count++], &spans->ranges[i],
-                                   rest < OPAL_MEM_HOOKS_WINDOW_RANGES ? rest : OPAL_MEM_HOOKS_WINDOW_RANGES);
-    }
-}
-
 void linux_spans_close(linux_spans_windows_t *windows)
 {
     while (windows->count > 0) {

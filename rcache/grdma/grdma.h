@@ -80,7 +80,7 @@ _Static_assert(GRDMA_HIDDEN == MCA_RCACHE_FLAGS_HIDDEN, "as rcache_hit.h has it"
 #define GRDMA_ID_BIAS (UINT32_C(1) << GRDMA_FIRST_CHUNK)
 _Static_assert(MCA_RCACHE_CHUNKS == GRDMA_CHUNKS && MCA_RCACHE_ID_BIAS == GRDMA_ID_BIAS, "as rcache_hit.h has it");
 /** Ids are 1 to this. A hint has room for a little more. */
-#define GRDMA_MAX_ID ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - GRDMA_ID_BIAS - 1)
+#define GRDMA_MAX_ID MCA_RCACHE_MAX_ID
 
 static inline unsigned grdma_chunk_of(uint32_t id)
 {

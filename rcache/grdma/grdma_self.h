@@ -84,9 +84,7 @@ static inline grdma_count_t *grdma_count_in(uintptr_t counts, uint32_t id)
 /** NULL: no memory for counts of this id yet, which is as good as zeros. */
 static inline grdma_count_t *grdma_count_of(const grdma_block_t *block, uint32_t id)
 {
-    const uintptr_t counts = grdma_counts_in_chunk(block, grdma_chunk_of(id));
-
-    return __builtin_expect(counts != 0, 1) ? grdma_count_in(counts, id) : NULL;
+    return mca_rcache_far_count(&block->super, id);
 }
 
 /** Count a reference. What is read of the region after it is read later: a compiler is told so here, the processors when

@@ -74,6 +74,9 @@ bool stress_was_silent(uintptr_t page, uint64_t since);
 /** Did a release of the page begin at or after `since`, and end before `before`? */
 bool stress_was_released(uintptr_t page, uint64_t since, uint64_t before);
 
+/** When did the last release of the page begin and end? 0: it is not known any more. */
+void stress_last_release(uintptr_t page, uint64_t *begun, uint64_t *ended);
+
 /** Has no release of the page been going on at `since` or later? May be false for no reason. */
 bool stress_is_quiet(uintptr_t page, uint64_t since);
 
@@ -81,8 +84,9 @@ bool stress_is_quiet(uintptr_t page, uint64_t since);
 bool stress_frames_open(void);
 bool stress_frames_known(void);
 
-/** Frames of that many pages; 0: no page there, or nobody knows. Hook context. */
-void stress_frames(uintptr_t start, size_t pages, uint32_t frames[]);
+/** Frames of that many pages; 0: no page there, or nobody knows. @return false: they cannot be read, errno says why. Hook
+ * context. */
+bool stress_frames(uintptr_t start, size_t pages, uint32_t frames[]);
 
 /** Grows when pages that nobody pins may have changed their frames: forks, and pages that the kernel has moved or brought
  * back from a swap device. exactly: else as of a moment ago. Never the same value twice while a fork goes on. */

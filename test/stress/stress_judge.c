@@ -8,6 +8,7 @@
  * a fork. With `uring` the pages are pinned for long, and none of that happens to them. With `none` a
  * registration is not judged by frames once a process was forked, or the kernel has moved any page;
  * transparent huge pages are switched off, and nothing here is offered to KSM. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,6 +106,21 @@ static bool frames_may_change(const stress_record_t *record)
     return !stress_transfers && record->upheavals != stress_upheavals(true);
 }
 
+/* Whose page is it, and when was it released? Not where each is expected to be stale. */
+static void explain(const stress_worker_t *worker, const stress_record_t *record, uintptr_t page,
+                    uint64_t known_at)
+{
+    const mca_rcache_base_registration_t *reg = &record->own.super;
+    uint64_t begun, ended;
+    if (!stress_options.expect_errors) {
+        stress_last_release(page, &begun, &ended);
+        stress_fault(worker, "... its registration: first byte, last byte, when it was pinned",
+                     (uintptr_t) reg->base, (uintptr_t) reg->bound, record->pinned_at);
+        stress_fault(worker, "... that page: last release begun, ended; from when on it was known", begun, ended,
+                     known_at);
+    }
+}
+
 /* known_at: from then on the range is the tester's, so that its history tells of every release. */
 static void judge_by_frames(const stress_worker_t *worker, const stress_record_t *record, stress_range_t range,
                             uint64_t known_at)
@@ -117,13 +133,18 @@ static void judge_by_frames(const stress_worker_t *worker, const stress_record_t
         return;
     }
     last = last < record->frames_count ? last : record->frames_count - 1;
-    stress_frames(base + first * stress_page, last - first + 1, now);
+    if (!stress_frames(base + first * stress_page, last - first + 1, now)) {
+        stress_fault(worker, "page frames cannot be read: page, number, errno", base + first * stress_page,
+                     last - first + 1, (uint64_t) errno);
+        return;
+    }
     atomic_fetch_add_explicit(&judged[STRESS_PAGE_FRAMES], 1, memory_order_relaxed);
     for (size_t i = first; i <= last; i++) {
         uintptr_t page = base + i * stress_page;
         if (record->frame[i] != 0 && record->frame[i] != now[i - first] && stress_is_quiet(page, known_at)
             && !frames_may_change(record)) {
             find_stale(worker, STRESS_PAGE_FRAMES, page, record->frame[i], now[i - first]);
+            explain(worker, record, page, known_at);
             return;
         }
     }

@@ -98,6 +98,14 @@ bool stress_was_released(uintptr_t page, uint64_t since, uint64_t before)
     return released;
 }
 
+void stress_last_release(uintptr_t page, uint64_t *begun, uint64_t *ended)
+{
+    struct entry *entry = lock_entry(page);
+    *begun = entry->last.page == page ? entry->last.begun : 0;
+    *ended = entry->last.page == page ? entry->last.ended : 0;
+    unlock_entry(entry);
+}
+
 void stress_release_silent(uint64_t begun, uintptr_t start, size_t length)
 {
     uintptr_t end = end_of(start, length);
@@ -142,8 +150,9 @@ bool stress_sees(uint64_t bits)
 static int pagemap = -1;
 static bool known;
 
-void stress_frames(uintptr_t start, size_t pages, uint32_t frames[])
+bool stress_frames(uintptr_t start, size_t pages, uint32_t frames[])
 {
+    bool good = true;
     uint64_t entries[AT_ONCE];
     for (size_t done = 0; done < pages; done += AT_ONCE) {
         size_t count = pages - done < AT_ONCE ? pages - done : AT_ONCE;
@@ -151,11 +160,13 @@ void stress_frames(uintptr_t start, size_t pages, uint32_t frames[])
         if (pread(pagemap, entries, count * sizeof(entries[0]), offset)
             != (ssize_t) (count * sizeof(entries[0]))) {
             memset(entries, 0, sizeof(entries));
+            good = false;
         }
         for (size_t i = 0; i < count; i++) {
             frames[done + i] = (entries[i] & PRESENT) != 0 ? (uint32_t) (entries[i] & FRAME) : 0;
         }
     }
+    return good;
 }
 
 bool stress_frames_open(void)

@@ -5,16 +5,18 @@
 set -u
 : "${top_builddir:?the folder of the build}" "${top_srcdir:?the folder of the sources}"
 
-if ! "$top_builddir/test/userfaultfd/test_userfaultfd" > /dev/null 2>&1; then
-    echo "SKIP: the component userfaultfd does not run here: test/userfaultfd/test_userfaultfd says why"
-    exit 77
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+"$top_builddir/test/userfaultfd/test_userfaultfd" > "$log" 2>&1
+rc=$?
+if [ $rc != 0 ]; then
+    cat "$log" # 77: it says why the component does not run here.
+    exit $rc
 fi
 if [ -e "$top_builddir/.libs/mca_memory_userfaultfd.so" ]; then
     echo "SKIP: the component is a DSO, which programs that contain the library's objects cannot load"
     exit 77
 fi
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
 export OPALMEM_TEST_MEMORY=userfaultfd OPALMEM_MCA_memory=userfaultfd
 # A part of the rounds: each has the kernel's part in it, and the component's own tests have races of their own.
 export OPALMEM_TEST_PERCENT="${OPALMEM_TEST_PERCENT:-20}" OPALMEM_TEST_SECONDS="${OPALMEM_TEST_SECONDS:-2}"

@@ -195,12 +195,17 @@ typedef bool (*mca_rcache_base_module_is_caching_fn_t)(const mca_rcache_base_mod
 typedef struct mca_rcache_block_t mca_rcache_block_t;
 typedef struct mca_rcache_found_t mca_rcache_found_t;
 
-/** Go on with a register of no flags where the thread remembers nothing of the bytes from start to last. */
+/* What rcache_hit.h calls where it has begun, on the thread that has begun; codes, threads and contexts of rcache_register and
+ * rcache_deregister. */
+
+/** Go on with a register of no flags where the thread remembers nothing of the bytes from start to last (inclusive). The block
+ * is the thread's. */
 typedef int (*mca_rcache_base_module_unknown_fn_t)(mca_rcache_base_module_t *rcache, mca_rcache_block_t *block,
                                                    uintptr_t start, uintptr_t last, int32_t access_flags,
                                                    mca_rcache_base_registration_t **reg);
 
-/** Go on with a register of no flags where a reference was counted to a registration that may not be what is wanted. */
+/** Go on with a register of no flags where a reference was counted to a registration that may not be what is wanted: it is
+ * handed out, or given back. */
 typedef int (*mca_rcache_base_module_refused_fn_t)(mca_rcache_base_module_t *rcache, void *addr, size_t size,
                                                    int32_t access_flags, const mca_rcache_found_t *found,
                                                    mca_rcache_base_registration_t **reg);
@@ -230,7 +235,8 @@ struct mca_rcache_base_module_t {
     /* Of opal/mca/rcache/rcache_hit.h alone, and on one line of the processor's cache. Where rcache_unknown is NULL, all
      * lookups go through the functions above. */
     uint64_t
-        gate; /**< A lookup goes on where its thread knows just this value. Written by the component at any time. */
+        gate; /**< A lookup goes on where its thread knows just this value. Written by the component at any time,
+                       * atomically; a lookup reads it first of all (acquire). */
     uint64_t serial; /**< What the gate is while nothing needs attention; no other cache of this process has it. */
     uintptr_t recent; /**< Where threads keep their short way to the cache: from the thread pointer, bytes. */
     mca_rcache_base_module_unknown_fn_t rcache_unknown;

@@ -228,6 +228,7 @@ typedef enum mca_rcache_return_t {
     MCA_RCACHE_RETURN_CALL  /**< Not done: the thread has no count at hand, or it was registered for one use. */
 } mca_rcache_return_t;
 
+/** Also of those near, if one has the time. NULL: there is no memory for it yet, which is as good as zeros. */
 static inline mca_rcache_count_t *mca_rcache_far_count(const mca_rcache_block_t *block, uint32_t cache_id)
 {
     const unsigned chunk = 31 ^ (unsigned) __builtin_clz(cache_id + MCA_RCACHE_ID_BIAS);
