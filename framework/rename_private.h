@@ -284,6 +284,8 @@
 #define linux_run_process_madvise OPALMEM_NAME(linux_run_process_madvise)
 #define linux_run_remove OPALMEM_NAME(linux_run_remove)
 #define linux_run_truncate OPALMEM_NAME(linux_run_truncate)
+#define linux_sanitizer_disable OPALMEM_NAME(linux_sanitizer_disable)
+#define linux_sanitizer_enable OPALMEM_NAME(linux_sanitizer_enable)
 #define linux_search_forget OPALMEM_NAME(linux_search_forget)
 #define linux_search_libc OPALMEM_NAME(linux_search_libc)
 #define linux_search_mapped OPALMEM_NAME(linux_search_mapped)

@@ -29,4 +29,9 @@ void linux_malloc_disable(void);
 /** For objects that were loaded since the last time. Not from hook context. */
 void linux_malloc_follow(void);
 
+/** Is there a sanitizer in the process? Then raise an event for each block that it takes back; should it not tell of them,
+ * *support loses that, and a warning says so. Under the init lock. */
+void linux_sanitizer_enable(int *support);
+void linux_sanitizer_disable(void);
+
 #endif

@@ -86,6 +86,9 @@ int linux_mechanism_enable(const linux_options_t *options, opal_memory_base_modu
         return linux_interpose_install(options, &module->support, &module->sees);
     }
     result = linux_install(options, &module->support, &module->sees);
+    if (result == OPAL_SUCCESS) {
+        linux_sanitizer_enable(&module->support);
+    }
     if (result == OPAL_SUCCESS && wants_malloc_events) {
         linux_malloc_enable(&module->support);
     }
@@ -98,6 +101,7 @@ void linux_mechanism_disable(void)
         linux_interpose_uninstall();
     } else {
         linux_malloc_disable();
+        linux_sanitizer_disable();
         linux_uninstall();
     }
 }

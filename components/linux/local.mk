@@ -22,6 +22,7 @@ libmca_memory_linux_la_SOURCES = \
 	components/linux/linux_process.c \
 	components/linux/linux_ranges.c \
 	components/linux/linux_ranges.h \
+	components/linux/linux_sanitizer.c \
 	components/linux/linux_shm.c \
 	components/linux/linux_slots.c \
 	components/linux/linux_slots.h \

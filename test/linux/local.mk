@@ -121,9 +121,9 @@ linux_watched = test/linux/watched.c test/linux/watched.h test/linux/scenes.h
 linux_context_tests = test/linux/test_linux_context test/linux/test_linux_children test/linux/test_linux_hook_calls \
 	test/linux/test_linux_stack test/linux/test_linux_objects
 linux_context_scripts = test/linux/test_linux_dsos.sh test/linux/test_linux_early.sh \
-	test/linux/test_linux_allocators.sh test/linux/test_linux_backtrace.sh
+	test/linux/test_linux_allocators.sh test/linux/test_linux_backtrace.sh test/linux/test_linux_sanitizer.sh
 EXTRA_DIST += $(linux_context_scripts) test/linux/early.h test/linux/early_common.c test/linux/early_library.c \
-	test/linux/early_program.c test/linux/early_dlopen.c test/linux/allocator_program.c \
+	test/linux/early_program.c test/linux/early_dlopen.c test/linux/allocator_program.c test/linux/sanitizer_program.c \
 	test/linux/backtrace_program.c test/linux/backtrace_steps.py test/linux/unwind_program.cc
 check_PROGRAMS += $(linux_context_tests)
 TESTS += $(linux_context_tests) $(linux_context_scripts)
