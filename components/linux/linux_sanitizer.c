@@ -14,14 +14,17 @@ typedef int (*install_hooks_fn_t)(void (*malloc_hook)(const volatile void *block
 typedef int (*is_owner_fn_t)(const volatile void *block);
 typedef size_t (*size_fn_t)(const volatile void *block);
 
-/* Constant once the hook is there, which stays for good. */
+/* Written under the init lock before the hook is there, and constant from then on: it stays for good. */
 static is_owner_fn_t is_owner;
 static size_fn_t size_of;
 static bool is_installed; /* Under the init lock. */
 
+/* Written under the init lock, read by any thread that frees. What is under way then finishes as it began; a fork child goes on
+ * with what it inherits. */
 static atomic_bool is_live;
 
-/* A callback that frees breaks the rules of hook context; it does not recurse. */
+/* Own thread only. A callback that frees breaks the rules of hook context: it does not recurse, and a signal handler that comes
+ * in the middle of it is not heard. */
 static _Thread_local bool is_in_callback __attribute__((tls_model("initial-exec")));
 
 static void leave(bool *const *guard)

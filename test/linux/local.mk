@@ -124,6 +124,7 @@ linux_context_scripts = test/linux/test_linux_dsos.sh test/linux/test_linux_earl
 	test/linux/test_linux_allocators.sh test/linux/test_linux_backtrace.sh test/linux/test_linux_sanitizer.sh
 EXTRA_DIST += $(linux_context_scripts) test/linux/early.h test/linux/early_common.c test/linux/early_library.c \
 	test/linux/early_program.c test/linux/early_dlopen.c test/linux/allocator_program.c test/linux/sanitizer_program.c \
+	test/linux/linux_common.sh \
 	test/linux/backtrace_program.c test/linux/backtrace_steps.py test/linux/unwind_program.cc
 check_PROGRAMS += $(linux_context_tests)
 TESTS += $(linux_context_tests) $(linux_context_scripts)

@@ -5,14 +5,9 @@
 # says what is gone (allocator_program.c). The twins do the same with the component noop, where all is missed.
 # What is not installed is named; without any allocator but libc's the test is skipped.
 set -eu
-skip() { echo "SKIP: $*"; exit 77; }
+. "$top_srcdir/test/linux/linux_common.sh"
 [ -z "${OPALMEM_TEST_EMULATOR:-}" ] || skip "$OPALMEM_TEST_EMULATOR: it moves what becomes smaller: libc gives back more than it asked for"
 [ -z "$TEST_CFLAGS" ] || skip "a build with a sanitizer, which is an allocator itself"
-[ -e "$top_builddir/.libs/libopalmem.so" ] || skip "built with --disable-shared"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-libs=$top_builddir/.libs
-export LD_LIBRARY_PATH="$libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 cc="${CC:-cc} -D_GNU_SOURCE -g -O1 -Wall -Wextra -Werror -pthread -fno-builtin-malloc -rdynamic
     -I$top_builddir/include -I$top_srcdir/include"
 # build NAME LIBRARIES...: the program; silently not, where a library is missing.
@@ -25,7 +20,6 @@ build libc || { cat "$work/build"; exit 1; }
 OPALMEM_MCA_memory=linux "$work/libc" libc big > "$work/out" 2>&1 || {
     grep -q '^gone' "$work/out" || skip "the component linux cannot run here: $(cat "$work/out")"
 }
-rc=0
 fault() { echo "FAIL: $*: exit status $status, $(cat "$work/out")"; rc=1; }
 # run COMPONENT NAME SCENE COMMAND...: what the program says, in $work/out and status. Some allocators give back after a
 # time, or not: an attempt in which everything was kept is no answer.

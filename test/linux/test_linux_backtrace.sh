@@ -6,17 +6,11 @@
 # with frame pointers and without, libopalmem shared and static. The twins: with noop there is no callback, and
 # without unwind information gdb loses the callers. What is not installed is named.
 set -eu
-skip() { echo "SKIP: $*"; exit 77; }
+. "$top_srcdir/test/linux/linux_common.sh"
 [ -z "${OPALMEM_TEST_EMULATOR:-}" ] || skip "$OPALMEM_TEST_EMULATOR: gdb and perf know programs of this machine"
 [ -z "$TEST_CFLAGS" ] || skip "a build with a sanitizer, which has functions of its own in between"
-[ -e "$top_builddir/.libs/libopalmem.so" ] || skip "built with --disable-shared"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 sources=$top_srcdir/test/linux
-libs=$top_builddir/.libs
-export LD_LIBRARY_PATH="$libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 flags="-D_GNU_SOURCE -g -Wall -Wextra -Werror -pthread -rdynamic -I$top_builddir/include -I$top_srcdir/include"
-rc=0
 fault() { echo "FAIL: $*"; tail -n 20 "$work/out"; rc=1; }
 # run COMPONENT COMMAND...: its output in $work/out, its exit status in $status.
 run() {

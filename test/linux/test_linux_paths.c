@@ -128,8 +128,11 @@ static void on_release(void *buf, size_t length, void *cbdata, bool from_alloc)
 
     (void) cbdata;
     (void) from_alloc;
-    if (!atomic_load(&is_watching) || opal_mem_hooks_current_cause() == OPAL_MEM_HOOKS_CAUSE_FREE) {
-        return; /* A sanitizer's allocator tells of each block. */
+    if (!atomic_load(&is_watching)) {
+        return;
+    }
+    if (TEST_SANITIZED && opal_mem_hooks_current_cause() == OPAL_MEM_HOOKS_CAUSE_FREE) {
+        return; /* The sanitizer's allocator tells of each block. */
     }
     index = atomic_fetch_add(&heard->count, 1);
     if (index >= MAX_EVENTS) {
