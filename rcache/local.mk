@@ -39,6 +39,8 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_room.c \
 	rcache/grdma/grdma_room.h \
 	rcache/grdma/grdma_self.h \
+	rcache/grdma/grdma_span.c \
+	rcache/grdma/grdma_span.h \
 	rcache/grdma/grdma_thread.c \
 	rcache/grdma/grdma_mutex.c \
 	rcache/grdma/grdma_mutex.h \

@@ -2,7 +2,7 @@
 /* grdma: the registration cache. Its data and who may touch them; the protocol and its argument are in
  * docs/rcache-protocol.md.
  *
- * Regions live in chunks that stay mapped as long as the cache, addressed by a dense id. A region is FREE (INVALID is set),
+ * Regions live in an array that stays where it is as long as the cache, addressed by a dense id. A region is FREE (INVALID is set),
  * PINNING (its maker's; in the index, so that hooks find it), READY (in the index; may be hit), or INVALID and waiting for
  * its last reference (in limbo), then ended: deregistered, and its id is free again. With L for the cache's lock:
  *
@@ -43,6 +43,7 @@
 #include "rcache/grdma/grdma_left.h"
 #include "rcache/grdma/grdma_mutex.h"
 #include "rcache/grdma/grdma_notes.h"
+#include "rcache/grdma/grdma_span.h"
 #include "rcache/grdma/interval_index.h"
 #include "rcache/grdma/page_filter.h"
 
@@ -74,35 +75,11 @@ _Static_assert(GRDMA_HIDDEN == MCA_RCACHE_FLAGS_HIDDEN, "as rcache_hit.h has it"
 /** Giving back a reference to a region with one of these takes the lock. */
 #define GRDMA_CARE (MCA_RCACHE_FLAGS_INVALID | MCA_RCACHE_FLAGS_CACHE_BYPASS)
 
-/* Chunk k holds the ids with 2^k <= id + 64 < 2^(k + 1): twice as many as the one before. */
-#define GRDMA_FIRST_CHUNK 6
-#define GRDMA_CHUNKS (GRDMA_HINT_ID_BITS + 1) /**< Those from GRDMA_FIRST_CHUNK on are used. */
-#define GRDMA_ID_BIAS (UINT32_C(1) << GRDMA_FIRST_CHUNK)
-_Static_assert(MCA_RCACHE_CHUNKS == GRDMA_CHUNKS && MCA_RCACHE_ID_BIAS == GRDMA_ID_BIAS, "as rcache_hit.h has it");
-/** Ids are 1 to this. A hint has room for a little more. */
+/** Ids are 1 to this, at most: as many as a hint has room for. */
 #define GRDMA_MAX_ID MCA_RCACHE_MAX_ID
-
-static inline unsigned grdma_chunk_of(uint32_t id)
-{
-    return 31 ^ (unsigned) __builtin_clz(id + GRDMA_ID_BIAS);
-}
-
-/* Counts of the chunks before this one lie in the thread's block itself. */
-#define GRDMA_FIRST_FAR_CHUNK 12
-_Static_assert(MCA_RCACHE_NEAR_IDS == (UINT32_C(1) << GRDMA_FIRST_FAR_CHUNK) - GRDMA_ID_BIAS, "whole chunks");
+_Static_assert(GRDMA_MAX_ID == GRDMA_HINT_ID_MASK, "as rcache_hit.h has it");
 /** Set in super.cache_id of what is registered for one use: giving it back takes the long way. */
 #define GRDMA_ONCE (UINT32_C(1) << 31)
-
-/** First id of a chunk; of the first one it is 0, which no region has. */
-static inline uint32_t grdma_chunk_start(unsigned chunk)
-{
-    return (UINT32_C(1) << chunk) - GRDMA_ID_BIAS;
-}
-
-static inline uint32_t grdma_chunk_length(unsigned chunk)
-{
-    return UINT32_C(1) << chunk;
-}
 
 /* ---- References ----------------------------------------------------------------------------------- */
 
@@ -120,9 +97,9 @@ typedef struct grdma_found_t {
 
 /** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. Its fronts lie
  * before it (mca_rcache_front_of()), in a page that the kernel wipes in fork children: they are found nowhere there, before the
- * child has noticed what it is. */
+ * child has noticed what it is. Its counts lie behind it (mca_rcache_count_of()). */
 typedef struct grdma_block_t {
-    mca_rcache_block_t super; /**< The owner's. With the counts of the first ids: found without looking where. */
+    mca_rcache_block_t super;               /**< The owner's. */
     mca_rcache_thread_counters_t *counters; /**< The owner's to write. */
     _Atomic(grdma_thread_t *) owner;        /**< NULL: none. Taken under the cache's lock. */
     grdma_module_t *module;                 /**< Constant. */
@@ -131,14 +108,12 @@ typedef struct grdma_block_t {
     grdma_found_t refused;                  /**< The owner's, between two functions. */
     uint32_t last[MCA_RCACHE_FRONTS];       /**< Id of the last hit by a hint at such an address; the owner's. */
     bool has_fronts;                        /**< The kernel wipes them; else nothing is remembered. */
+    bool is_listed;           /**< Of the common one: it is among the cache's blocks. Under the lock. */
     _Atomic uint32_t pinning; /**< Registrations of the owner that are on their way; the owner's to write. */
+    uint32_t capacity;        /**< Ids below have a count. Under the lock, once it is among the cache's blocks. */
 } grdma_block_t;
 
-/** Counts of chunk k, less its first id; 0: not there yet. Set by the owner. */
-static inline _Atomic uintptr_t *grdma_counts_slot(const grdma_block_t *block, unsigned chunk)
-{
-    return (_Atomic uintptr_t *) (uintptr_t) &block->super.counts[chunk];
-}
+_Static_assert(sizeof(grdma_block_t) <= MCA_RCACHE_COUNTS_AT, "counts lie behind it");
 
 /* Tables of hints: each is twice as large as the one before, at least; and threads may make one at the same time. */
 #define GRDMA_HINT_HEADS 40
@@ -174,8 +149,9 @@ struct grdma_module_t {
     uint32_t page_shift;                          /**< Index and filter count in pages. Constant. */
     _Atomic(grdma_hints_t *) hints;               /**< Replaced when it grows. */
     _Atomic uint32_t hint_levels;                 /**< Bit k: there are hints of level k. */
-    _Atomic uint32_t first_own;             /**< Ids below were a fork parent's: nothing of them is touched. */
-    _Atomic uintptr_t chunks[GRDMA_CHUNKS]; /**< Chunk k, less its first id; 0: not there yet. */
+    _Atomic uint32_t first_own; /**< Ids below were a fork parent's: nothing of them is touched. */
+    char *regions;              /**< By id. Constant. */
+    uint32_t max_capacity;      /**< Ids below have addresses. Constant. */
 
     /* Constant. */
     mca_rcache_base_resources_t resources __attribute__((aligned(64)));
@@ -192,6 +168,7 @@ struct grdma_module_t {
     grdma_list_t dying;    /**< Idle, and to be ended by the next calls: more than one is to do at once. */
     _Atomic uint32_t high; /**< Ids from here on have never been used. */
     uint32_t hand;         /**< Where the clock of grdma_evict.c stands. */
+    uint32_t capacity;     /**< Ids below have memory: a region, and a count in every block. */
     _Atomic uint32_t live; /**< Ids in use; decides how many hints there should be. */
     _Atomic uint32_t
         ending; /**< Threads that have taken regions from the lists that still count. Written under the lock. */
@@ -202,7 +179,7 @@ struct grdma_module_t {
     _Atomic uint32_t hint_heads_used;           /**< By locked instructions, outside hooks. */
 
     _Atomic(grdma_block_t *) blocks; /**< All; pushed under the lock, read without. */
-    _Atomic(grdma_block_t *) common; /**< Of the threads that get no memory for one: grdma_common.c. */
+    grdma_block_t *common;           /**< Of the threads that get no memory for one: grdma_common.c. Constant. */
     _Atomic uint32_t owners; /**< Blocks that have an owner. Raised under the lock, before the block is used. */
     grdma_pending_t pending;
 
@@ -214,9 +191,8 @@ struct grdma_module_t {
         is_tight; /**< It has a limit, or the provider has met one: then hooks raise `ending_alone`, too. */
     pthread_mutex_t provider_lock; /**< Held across after_fork, so that it is called once. No hook takes it. */
     grdma_in_use_t in_use;         /**< Under the lock. */
-    _Atomic uintptr_t
-        makers[GRDMA_CHUNKS]; /**< As chunks: grdma_maker_t of each id. 0, too, where policy is not `warn`. */
-    grdma_origin_t *origins;  /**< Under the lock, as is their number. A region's is the one at its cache_word. */
+    grdma_maker_t *makers;         /**< By id. NULL, where policy has never been `warn`. */
+    grdma_origin_t *origins; /**< Under the lock, as is their number. A region's is the one at its cache_word. */
     uint32_t origins_size;
     _Atomic uint32_t orphans; /**< Regions with an origin. Written under the lock. */
     grdma_left_t left;
@@ -241,16 +217,10 @@ static inline _Atomic uint64_t *grdma_gate(const grdma_module_t *module)
     return (_Atomic uint64_t *) (uintptr_t) &module->super.gate;
 }
 
-static inline grdma_region_t *grdma_in_chunk(const grdma_module_t *module, unsigned chunk, uint32_t id)
-{
-    return (grdma_region_t *) (atomic_load_explicit(&module->chunks[chunk], memory_order_acquire)
-                               + (uintptr_t) id * module->stride);
-}
-
-/** The region with this id, which has been made. */
+/** The region with this id, which has been made; or of 0, which is always INVALID. */
 static inline grdma_region_t *grdma_at(const grdma_module_t *module, uint32_t id)
 {
-    return grdma_in_chunk(module, grdma_chunk_of(id), id);
+    return (grdma_region_t *) (void *) (module->regions + (uintptr_t) id * module->stride);
 }
 
 static inline uint32_t grdma_flags(const grdma_region_t *region)
@@ -372,7 +342,9 @@ void grdma_reset_child(mca_rcache_base_module_t *module);
 
 /* grdma_region.c: ids and their memory. */
 
-/** Make sure that ids below `needed` have memory. Not under the lock, not from hook context.
+/** Addresses for all regions that the cache may have, as many as there may be. @return false: there are none. */
+bool grdma_regions_init(grdma_module_t *module);
+/** Make sure that ids up to `needed` have memory. Not under the lock, not from hook context.
  * @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE */
 int grdma_regions_grow(grdma_module_t *module, uint32_t needed);
 /** An id for a new region, or 0: grow first. */
@@ -396,8 +368,13 @@ void grdma_hint_learn(grdma_module_t *module, uintptr_t address, const grdma_reg
 
 /** This thread's block, made if need be; NULL: no memory. Takes the lock. Not from hook context. */
 grdma_block_t *grdma_block_get(grdma_module_t *module);
-/** Room for counts of all regions that have memory now. @return false: no memory. Own thread only. */
-bool grdma_block_fit(grdma_module_t *module, grdma_block_t *block);
+/** Addresses for a block and all counts that it may have, and memory for the block; NULL: none. Not from hook context. */
+grdma_block_t *grdma_block_map(const grdma_module_t *module);
+void grdma_block_unmap(const grdma_module_t *module, grdma_block_t *block);
+/** Memory for counts of ids below `capacity`. Any thread, not from hook context. @return false: none. */
+bool grdma_block_open(const grdma_module_t *module, grdma_block_t *block, uint32_t from, uint32_t capacity);
+/** In all blocks that there are, as grdma_regions_grow() needs it. */
+bool grdma_blocks_open(const grdma_module_t *module, grdma_block_t *first, uint32_t from, uint32_t capacity);
 /** Does nobody hold a reference? Exact if the region is INVALID, and grdma_settle() or grdma_is_alone() came after. */
 bool grdma_is_idle(const grdma_module_t *module, uint32_t id);
 /** All references taken of a region so far, modulo 2^32. */
@@ -417,9 +394,8 @@ extern grdma_thread_t grdma_nobody;
 
 /* grdma_common.c: references, given back by threads that get no memory for a block. */
 
-/** Have room for counts of a chunk's regions, before there are any. Not under the lock, not from hook context.
- * @return false: no memory. */
-bool grdma_common_fit(grdma_module_t *module, unsigned chunk);
+/** Before the cache is used. @return false: no memory. */
+bool grdma_common_init(grdma_module_t *module);
 /** Count a reference as given back. Takes the lock, and no memory. Not from hook context. */
 void grdma_common_put(grdma_module_t *module, uint32_t id);
 void grdma_common_free(grdma_module_t *module);
@@ -533,7 +509,7 @@ void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length
 int grdma_register(mca_rcache_base_module_t *module, void *addr, size_t size, uint32_t flags, int32_t access,
                    mca_rcache_base_registration_t **reg);
 int grdma_find(mca_rcache_base_module_t *module, void *addr, size_t size, mca_rcache_base_registration_t **reg);
-int grdma_unknown(mca_rcache_base_module_t *module, mca_rcache_block_t *block, uintptr_t start, uintptr_t last,
+int grdma_unknown(mca_rcache_block_t *block, uintptr_t start, uintptr_t last, mca_rcache_base_module_t *module,
                   int32_t access, mca_rcache_base_registration_t **reg);
 int grdma_refused(mca_rcache_base_module_t *module, void *addr, size_t size, int32_t access,
                   const mca_rcache_found_t *found, mca_rcache_base_registration_t **reg);
@@ -575,8 +551,10 @@ int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *blo
 
 /** Before the cache is used. Not from hook context. */
 void grdma_in_use_prepare(const grdma_module_t *module);
-/** Room for the makers of a chunk's regions, before there are any. @return false: no memory. Not from hook context. */
-bool grdma_makers_fit(grdma_module_t *module, unsigned chunk);
+/** Before the cache is used: have makers, if policy asks for them. @return false: no memory. Not from hook context. */
+bool grdma_makers_init(grdma_module_t *module);
+/** Memory for those of ids below `capacity`, if there are any. @return false: none. Not from hook context. */
+bool grdma_makers_open(const grdma_module_t *module, uint32_t from, uint32_t capacity);
 void grdma_makers_free(grdma_module_t *module);
 /** The caller's stack made this region. Only under policy `warn`. Not from hook context. */
 void grdma_note_maker(const grdma_module_t *module, uint32_t id);

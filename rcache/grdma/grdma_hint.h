@@ -41,16 +41,19 @@ static inline unsigned grdma_hint_bits(unsigned level)
 /** What the hash of the block over an address at a level is. */
 static inline uint64_t grdma_hint_hash(uintptr_t address, unsigned level)
 {
-    const uint64_t mixed =
-        ((address >> grdma_hint_bits(level)) + ((uint64_t) level << 60)) * UINT64_C(0x9e3779b97f4a7c15);
-
-    return mixed ^ mixed >> 32; /* The low bits are as good as the high ones. */
+    return ((address >> grdma_hint_bits(level)) + ((uint64_t) level << 60)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/** A slot without its id. Never 0: an empty slot has no tag. */
-static inline uint32_t grdma_hint_tag(uint64_t hash)
+/** What stands in a slot above the id, by the address that was hashed. Never 0, as in an empty one. Those that lie in rows and
+ * share a bucket differ by few distances; with any bits of the hash itself, many of them had the same tag. */
+static inline uint32_t grdma_hint_tag(uintptr_t address, unsigned level, uint64_t hash)
 {
-    return ((uint32_t) hash & ~GRDMA_HINT_ID_MASK) | UINT32_C(1) << GRDMA_HINT_ID_BITS;
+    return ((uint32_t) ((hash * (address >> grdma_hint_bits(level))) >> 40) & 0xfe) | 1;
+}
+
+static inline uint32_t grdma_hint_slot(uint32_t tag, uint32_t id)
+{
+    return tag << GRDMA_HINT_ID_BITS | id;
 }
 
 /** The slots that a hint with this hash may be in: one bucket. */
@@ -59,25 +62,41 @@ static inline _Atomic uint32_t *grdma_hint_bucket(grdma_hints_t *hints, uint64_t
     return &hints->slot[(hash >> hints->shift) * GRDMA_HINT_BUCKET];
 }
 
-/** Bit i: slot i of the bucket has this tag; 0: is empty. Which of the slots a hint is in cannot be predicted, so all are looked at. */
-static inline unsigned grdma_hint_matches(_Atomic uint32_t *bucket, uint32_t tag)
+/** Slots of a bucket, a pair of bits each. */
+typedef unsigned grdma_hint_matches_t;
+
+/** Those that have this tag; 0: are empty. Which of the slots a hint is in cannot be predicted, so all are looked at. */
+static inline grdma_hint_matches_t grdma_hint_matches(_Atomic uint32_t *bucket, uint32_t tag)
 {
 #if defined(__SSE2__) && !IS_THREAD_SANITIZED
-    const __m128i *slots = (const __m128i *) (void *) bucket,
-                  tags = _mm_set1_epi32((int) (tag >> GRDMA_HINT_ID_BITS));
-    const __m128i low = _mm_cmpeq_epi32(_mm_srli_epi32(_mm_load_si128(slots), GRDMA_HINT_ID_BITS), tags);
-    const __m128i high = _mm_cmpeq_epi32(_mm_srli_epi32(_mm_load_si128(slots + 1), GRDMA_HINT_ID_BITS), tags);
+    const __m128i *slots = (const __m128i *) (void *) bucket;
+    const __m128i tags = _mm_packs_epi32(_mm_srli_epi32(_mm_load_si128(slots), GRDMA_HINT_ID_BITS),
+                                         _mm_srli_epi32(_mm_load_si128(slots + 1), GRDMA_HINT_ID_BITS));
+    const __m128i sought = _mm_set1_epi32((int) (tag * 0x10001));
 
-    return (unsigned) _mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128()));
+    return (unsigned) _mm_movemask_epi8(_mm_cmpeq_epi16(tags, sought));
 #else
-    unsigned matches = 0;
+    grdma_hint_matches_t matches = 0;
 
     for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
         const uint32_t slot = atomic_load_explicit(&bucket[i], memory_order_relaxed);
-        matches |= (unsigned) ((slot ^ tag) <= GRDMA_HINT_ID_MASK) << i;
+        matches |= (slot >> GRDMA_HINT_ID_BITS == tag ? 3u : 0) << 2 * i;
     }
     return matches;
 #endif
+}
+
+/** The first one of these, of which there are some. */
+static inline _Atomic uint32_t *grdma_hint_first(_Atomic uint32_t *bucket, grdma_hint_matches_t matches)
+{
+    return (_Atomic uint32_t *) (void *) ((char *) bucket + (size_t) (unsigned) __builtin_ctz(matches) * 2);
+}
+
+/** The others. */
+static inline grdma_hint_matches_t grdma_hint_others(grdma_hint_matches_t matches)
+{
+    matches &= matches - 1;
+    return matches & (matches - 1);
 }
 
 /** Make a table of at least `slots` slots, with a head that is the caller's; NULL: no memory. Not from hook context. */

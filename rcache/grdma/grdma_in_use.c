@@ -22,48 +22,36 @@ void grdma_in_use_prepare(const grdma_module_t *module)
 
 /* ---- Who made a registration -------------------------------------------------------------------------- */
 
-static size_t makers_size(unsigned chunk)
+static size_t makers_size(uint32_t ids)
 {
-    return (size_t) grdma_chunk_length(chunk) * sizeof(grdma_maker_t);
+    return (size_t) ids * sizeof(grdma_maker_t);
 }
 
-static uintptr_t bias(unsigned chunk)
+bool grdma_makers_open(const grdma_module_t *module, uint32_t from, uint32_t capacity)
 {
-    return (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_maker_t);
+    return module->makers == NULL
+           || grdma_span_open(module->makers, makers_size(from), makers_size(capacity), SIZE_MAX);
 }
 
-bool grdma_makers_fit(grdma_module_t *module, unsigned chunk)
+bool grdma_makers_init(grdma_module_t *module)
 {
-    uintptr_t expected = 0;
-
-    if (module->resources.in_use_policy != MCA_RCACHE_IN_USE_WARN || atomic_load(&module->makers[chunk]) != 0) {
+    if (module->resources.in_use_policy != MCA_RCACHE_IN_USE_WARN || module->makers != NULL) {
         return true;
     }
-    void *makers = mmap(NULL, makers_size(chunk), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (makers == MAP_FAILED) {
-        return false;
-    }
-    if (!atomic_compare_exchange_strong(&module->makers[chunk], &expected, (uintptr_t) makers - bias(chunk))) {
-        munmap(makers, makers_size(chunk));
-    }
-    return true;
+    module->makers = grdma_span_reserve(makers_size(module->max_capacity));
+    return module->makers != NULL && (module->capacity == 0 || grdma_makers_open(module, 0, module->capacity));
 }
 
 void grdma_makers_free(grdma_module_t *module)
 {
-    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_CHUNKS; chunk++) {
-        const uintptr_t makers = atomic_load(&module->makers[chunk]);
-
-        if (makers != 0) {
-            munmap((void *) (makers + bias(chunk)), makers_size(chunk));
-        }
+    if (module->makers != NULL) {
+        munmap(module->makers, makers_size(module->max_capacity));
     }
 }
 
 static grdma_maker_t *maker_of(const grdma_module_t *module, uint32_t id)
 {
-    const uintptr_t makers = atomic_load_explicit(&module->makers[grdma_chunk_of(id)], memory_order_acquire);
-    return (grdma_maker_t *) (makers + (uintptr_t) id * sizeof(grdma_maker_t));
+    return &module->makers[id];
 }
 
 void grdma_note_maker(const grdma_module_t *module, uint32_t id)

@@ -230,17 +230,6 @@ static bool has_the_shape(const grdma_module_t *module, const mca_rcache_base_re
            && sizeof(*module) + strlen(resources->cache_name) < module->mapped;
 }
 
-static bool makers_fit(grdma_module_t *module)
-{
-    bool fits = true;
-
-    for (unsigned chunk = GRDMA_FIRST_CHUNK;
-         chunk < GRDMA_CHUNKS && fits && atomic_load(&module->chunks[chunk]) != 0; chunk++) {
-        fits = grdma_makers_fit(module, chunk);
-    }
-    return fits;
-}
-
 static bool hand_on(grdma_module_t *module, const mca_rcache_base_resources_t *resources,
                     void (*set)(grdma_module_t *module, const mca_rcache_base_resources_t *resources))
 {
@@ -256,7 +245,7 @@ static bool hand_on(grdma_module_t *module, const mca_rcache_base_resources_t *r
         atomic_fetch_and(grdma_gate(module), ~(uint64_t) GRDMA_ATTENTION_PROVIDER);
     }
     grdma_unlock(module);
-    return is_left && makers_fit(module);
+    return is_left && grdma_makers_init(module);
 }
 
 grdma_module_t *grdma_take_left(const mca_rcache_base_resources_t *resources,

@@ -134,30 +134,18 @@ static bool is_good(grdma_module_t *module, grdma_block_t *block, uint32_t id)
     return false;
 }
 
-/* @return false: another thread has just made memory for more regions than this one can count. */
-static bool take(grdma_block_t *block, uint32_t id)
-{
-    grdma_count_t *count = grdma_count_of(block, id);
-
-    if (count != NULL) {
-        grdma_take(count);
-    }
-    return count != NULL;
-}
-
 /* With a reference. 0: there is none. */
 static uint32_t find(grdma_module_t *module, grdma_block_t *block, const grdma_wish_t *wish)
 {
     for (;;) {
         grdma_lock(module);
         const uint32_t id = containing_locked(module, wish, grants);
-        const bool is_taken = id != 0 && take(block, id);
-        grdma_unlock(module);
-        if (id == 0 || (is_taken && is_good(module, block, id))) {
-            return id;
+        if (id != 0) {
+            grdma_take(grdma_count_of(block, id));
         }
-        if (!is_taken && !grdma_block_fit(module, block)) {
-            return 0;
+        grdma_unlock(module);
+        if (id == 0 || is_good(module, block, id)) {
+            return id;
         }
     }
 }
@@ -257,7 +245,8 @@ static look_result_t look_locked(miss_t *miss)
     miss->has_neighbours = has_overlap_locked(module, &miss->exact);
     if (miss->has_neighbours && is_sought(&miss->exact)
         && (miss->id = containing_locked(module, &miss->exact, grants)) != 0) {
-        return take(miss->block, miss->id) ? FOUND : NEEDS_MEMORY;
+        grdma_take(grdma_count_of(miss->block, miss->id));
+        return FOUND;
     }
     grdma_add_locked(&module->counters->misses, !miss->is_counted);
     miss->is_counted = true;
@@ -269,10 +258,6 @@ static look_result_t look_locked(miss_t *miss)
         return AT_LIMIT;
     }
     miss->id = grdma_id_take_locked(module);
-    if (miss->id != 0 && grdma_count_of(miss->block, miss->id) == NULL) {
-        grdma_id_give_locked(module, miss->id);
-        miss->id = 0;
-    }
     if (miss->id == 0) {
         return NEEDS_MEMORY;
     }
@@ -397,12 +382,12 @@ static int make_room(miss_t *miss, bool of_process, grdma_wait_t *wait)
     return grdma_look_again(wait) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
-/* @return OPAL_SUCCESS: try again. */
-static int make_memory(miss_t *miss)
+/* Where there is none to be had, that of an idle region will do. @return OPAL_SUCCESS: try again. */
+static int make_memory(grdma_module_t *module)
 {
-    const int rc = grdma_grow(miss->module);
-    return rc == OPAL_SUCCESS && grdma_block_fit(miss->module, miss->block) ? OPAL_SUCCESS
-                                                                            : OPAL_ERR_OUT_OF_RESOURCE;
+    const int rc = grdma_grow(module);
+
+    return rc == OPAL_SUCCESS || grdma_evict(module, false) ? OPAL_SUCCESS : rc;
 }
 
 /* The provider's codes come through, whatever they are; a wider registration than asked for is only tried.
@@ -419,7 +404,6 @@ static bool try_pin(miss_t *miss, int *rc, mca_rcache_base_registration_t **reg)
     return true;
 }
 
-/* Room for counts is made when it turns out to be missing. */
 static grdma_block_t *block_at_hand(grdma_module_t *module)
 {
     grdma_block_t *block = grdma_block_of(module);
@@ -447,7 +431,8 @@ int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
         if (result == ANNOUNCED) {
             is_over = try_pin(&miss, &rc, reg);
         } else {
-            rc = result == NEEDS_MEMORY ? make_memory(&miss) : make_room(&miss, result == AT_PROCESS_LIMIT, &wait);
+            rc =
+                result == NEEDS_MEMORY ? make_memory(module) : make_room(&miss, result == AT_PROCESS_LIMIT, &wait);
             is_over = rc != OPAL_SUCCESS;
         }
     }

@@ -219,6 +219,7 @@ static int set_up(grdma_module_t *module)
     atomic_init(&module->hints, grdma_hints_make(grdma_hints_head(module), FIRST_HINTS, NULL));
     const bool has_filter = page_filter_init(&module->filter) == OPAL_SUCCESS;
     return module->counters != NULL && atomic_load(&module->hints) != NULL && has_filter
+                   && grdma_regions_init(module) && grdma_common_init(module) && grdma_makers_init(module)
                ? OPAL_SUCCESS
                : OPAL_ERR_OUT_OF_RESOURCE;
 }

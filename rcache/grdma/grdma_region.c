@@ -1,69 +1,116 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Ids of regions, their memory, and the hints that lead to them. */
-#include <errno.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "rcache/grdma/grdma.h"
 
 /* ---- Memory -------------------------------------------------------------------------------------- */
 
-/* A huge page that is used in part only is a great part of a smaller chunk. */
+#define FEWEST_IDS ((uint32_t) 4096) /* For fewer it is no use to make a cache. */
+#define MOST_BYTES ((size_t) UINT64_C(64) << (sizeof(size_t) > 4 ? 30 : 20))
+#define FIRST_CAPACITY ((uint32_t) 1024)
+/* A huge page that is used in part only is a great part of less. */
 #define HUGE_FROM ((size_t) 8 << 20)
 
-static size_t chunk_bytes(const grdma_module_t *module, unsigned chunk)
+static size_t bytes_of(const grdma_module_t *module, uint32_t ids)
 {
-    return (size_t) grdma_chunk_length(chunk) * module->stride;
+    return (size_t) ids * module->stride;
+}
+
+/* Where addresses are limited, most of them are the program's. */
+static size_t most_bytes(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur / 64 < MOST_BYTES ? (size_t) limit.rlim_cur / 64
+                                                                                 : MOST_BYTES;
+}
+
+bool grdma_regions_init(grdma_module_t *module)
+{
+    const size_t most = most_bytes();
+    uint32_t ids = GRDMA_MAX_ID + 1;
+
+    while (ids > FEWEST_IDS && bytes_of(module, ids) > most) {
+        ids /= 2;
+    }
+    while ((module->regions = grdma_span_reserve(bytes_of(module, ids))) == NULL && ids > FEWEST_IDS) {
+        ids /= 2;
+    }
+    module->max_capacity = ids;
+    return module->regions != NULL;
 }
 
 /* Fresh memory is zero, which reads as READY: but then base and bound are 0, which cover nothing, and hints to an id are
- * stored after its chunk. */
-static int make_chunk(grdma_module_t *module, unsigned chunk)
+ * stored after its memory is there. No region has id 0; a hint that is taken away while somebody follows it leads there. */
+static bool open_regions(const grdma_module_t *module, uint32_t from, uint32_t capacity)
 {
-    const size_t size = chunk_bytes(module, chunk);
-    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    uintptr_t expected = 0;
+    if (!grdma_span_open(module->regions, bytes_of(module, from), bytes_of(module, capacity), HUGE_FROM)) {
+        return false;
+    }
+    __atomic_store_n(&grdma_at(module, 0)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
+    return true;
+}
 
-    if (memory == MAP_FAILED) {
-        return OPAL_ERR_OUT_OF_RESOURCE;
+/* Blocks that came before `first` began with less. @return Is it done? */
+static bool set_capacity(grdma_module_t *module, grdma_block_t *first, uint32_t capacity)
+{
+    bool is_everywhere = true;
+
+    grdma_lock(module);
+    for (grdma_block_t *block = first; block != NULL; block = block->next) {
+        block->capacity = block->capacity > capacity ? block->capacity : capacity;
     }
-#ifdef MADV_HUGEPAGE
-    if (size >= HUGE_FROM) {
-        madvise(memory, size, MADV_HUGEPAGE);
+    if (module->common->capacity < capacity) {
+        module->common->capacity = capacity;
     }
-#endif
-    if (!atomic_compare_exchange_strong(&module->chunks[chunk], &expected,
-                                        (uintptr_t) memory
-                                            - (uintptr_t) grdma_chunk_start(chunk) * module->stride)) {
-        munmap(memory, size); /* Another thread was faster. */
+    for (const grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
+        is_everywhere &= block->capacity >= capacity;
     }
-    return OPAL_SUCCESS;
+    if (is_everywhere && module->capacity < capacity) {
+        module->capacity = capacity;
+    }
+    grdma_unlock(module);
+    return is_everywhere;
+}
+
+/* Any number of threads may do this at once: each opens all that is missing before it says so. */
+static bool open_to(grdma_module_t *module, uint32_t from, uint32_t capacity)
+{
+    grdma_block_t *first;
+
+    do {
+        first = atomic_load(&module->blocks);
+        if (!open_regions(module, from, capacity) || !grdma_makers_open(module, from, capacity)
+            || !grdma_block_open(module, module->common, from, capacity)
+            || !grdma_blocks_open(module, first, from, capacity)) {
+            return false;
+        }
+    } while (!set_capacity(module, first, capacity));
+    return true;
 }
 
 int grdma_regions_grow(grdma_module_t *module, uint32_t needed)
 {
-    int rc = OPAL_SUCCESS;
+    grdma_lock(module);
+    const uint32_t from = module->capacity;
+    grdma_unlock(module);
+    uint32_t capacity = from > FIRST_CAPACITY ? from : FIRST_CAPACITY;
 
-    if (needed > GRDMA_MAX_ID) {
+    while (capacity <= needed && capacity < module->max_capacity) {
+        capacity *= 2;
+    }
+    if (capacity <= needed) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
-    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk <= grdma_chunk_of(needed) && rc == OPAL_SUCCESS; chunk++) {
-        if (atomic_load(&module->chunks[chunk]) == 0) {
-            rc = grdma_common_fit(module, chunk) && grdma_makers_fit(module, chunk) ? make_chunk(module, chunk)
-                                                                                    : OPAL_ERR_OUT_OF_RESOURCE;
-        }
-    }
-    return rc;
+    return capacity <= from || open_to(module, from, capacity) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
 void grdma_regions_free(grdma_module_t *module)
 {
-    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_CHUNKS; chunk++) {
-        const uintptr_t biased = atomic_load(&module->chunks[chunk]);
-
-        if (biased != 0) {
-            munmap((void *) (biased + (uintptr_t) grdma_chunk_start(chunk) * module->stride),
-                   chunk_bytes(module, chunk));
-        }
+    if (module->regions != NULL) {
+        munmap(module->regions, bytes_of(module, module->max_capacity));
     }
 }
 
@@ -73,8 +120,7 @@ uint32_t grdma_id_take_locked(grdma_module_t *module)
 {
     uint32_t id = grdma_list_take(module, &module->free);
 
-    if (id == 0 && module->high <= GRDMA_MAX_ID
-        && atomic_load_explicit(&module->chunks[grdma_chunk_of(module->high)], memory_order_relaxed) != 0) {
+    if (id == 0 && module->high < module->capacity) {
         id = module->high++;
     }
     module->live += id != 0;
@@ -132,25 +178,25 @@ static _Atomic uint32_t *worst_slot(const grdma_module_t *module, _Atomic uint32
  * it); else an empty one. Only when there is none, the regions of the others are looked at. */
 static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint32_t value)
 {
-    unsigned matches = grdma_hint_matches(bucket, value & ~GRDMA_HINT_ID_MASK);
+    grdma_hint_matches_t matches = grdma_hint_matches(bucket, value >> GRDMA_HINT_ID_BITS);
 
-    for (; matches != 0; matches &= matches - 1) {
-        _Atomic uint32_t *slot = &bucket[__builtin_ctz(matches)];
+    for (; matches != 0; matches = grdma_hint_others(matches)) {
+        _Atomic uint32_t *slot = grdma_hint_first(bucket, matches);
         const uint32_t held = atomic_load_explicit(slot, memory_order_acquire);
 
         if (held == value || is_stale(module, held)) {
             return slot;
         }
     }
-    const unsigned empty = grdma_hint_matches(bucket, 0);
-    return empty != 0 ? &bucket[__builtin_ctz(empty)] : worst_slot(module, bucket, value);
+    const grdma_hint_matches_t empty = grdma_hint_matches(bucket, 0);
+    return empty != 0 ? grdma_hint_first(bucket, empty) : worst_slot(module, bucket, value);
 }
 
 static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t address, const grdma_region_t *region)
 {
     const unsigned level = level_of(address, region);
     const uint64_t hash = grdma_hint_hash(address, level);
-    const uint32_t value = grdma_hint_tag(hash) | region->super.cache_id;
+    const uint32_t value = grdma_hint_slot(grdma_hint_tag(address, level, hash), region->super.cache_id);
 
     atomic_store_explicit(choose_slot(module, grdma_hint_bucket(hints, hash), value), value, memory_order_release);
     if ((atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & 1u << level) == 0) {

@@ -72,19 +72,19 @@ static grdma_region_t *try(grdma_module_t *module, grdma_block_t *block, uint32_
     grdma_count_t *count = grdma_count_of(block, id);
     grdma_region_t *region = grdma_at(module, id);
 
-    if (count == NULL || is_over(region)) {
+    if (is_over(region)) {
         return NULL;
     }
     grdma_take(count);
     if (is_wanted(region, sought) || is_as_told(region, sought)) {
-        grdma_remember_repeated(block, sought.start, region, count);
+        grdma_remember_repeated(block, sought.start, id, region, count);
         return region;
     }
     take_back(module, region, count);
     return NULL;
 }
 
-/* The id in a slot that had the tag a moment ago: if it is another one's by now, the region will say so. */
+/* The id in a slot that had the tag a moment ago: if it is another one's by now, or 0, the region will say so. */
 static inline uint32_t id_in(_Atomic uint32_t *slot)
 {
     return atomic_load_explicit(slot, memory_order_acquire) & GRDMA_HINT_ID_MASK;
@@ -95,13 +95,11 @@ static grdma_region_t *follow_hints(grdma_module_t *module, grdma_block_t *block
 {
     const uint64_t hash = grdma_hint_hash(sought.start, level);
     _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
-    unsigned matches = grdma_hint_matches(bucket, grdma_hint_tag(hash));
+    grdma_hint_matches_t matches = grdma_hint_matches(bucket, grdma_hint_tag(sought.start, level, hash));
     grdma_region_t *region = NULL;
 
-    for (; matches != 0 && region == NULL; matches &= matches - 1) {
-        const uint32_t id = id_in(&bucket[__builtin_ctz(matches)]);
-
-        region = id != 0 ? try(module, block, id, sought) : NULL;
+    for (; matches != 0 && region == NULL; matches = grdma_hint_others(matches)) {
+        region = try(module, block, id_in(grdma_hint_first(bucket, matches)), sought);
     }
     return region;
 }
@@ -203,52 +201,62 @@ static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module
     return hand_out_hit(block, region, reg);
 }
 
-/* A reference was counted to what a hint led to, and that is not it. */
-static __attribute__((noinline)) int register_refused(grdma_module_t *module, grdma_block_t *block,
-                                                      uintptr_t start, uintptr_t last, int32_t access,
-                                                      mca_rcache_base_registration_t **reg)
-{
-    take_back(module, block->refused.region, block->refused.count);
-    return register_by_any_hint(module, block, start, last, access, reg);
-}
-
 /* Of blocks that are larger than a page. */
 static inline bool has_coarse_hints(const grdma_module_t *module)
 {
     return (atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & ~1u) != 0;
 }
 
-/* What the thread remembers is not it, or was wiped, because this is a fork child: the first hint of the page. */
-int grdma_unknown(mca_rcache_base_module_t *base_module, mca_rcache_block_t *base_block, uintptr_t start,
-                  uintptr_t last, int32_t access, mca_rcache_base_registration_t **reg)
+/* Is there nothing but the hint that has led nowhere? */
+static bool has_one_hint(const grdma_module_t *module, uintptr_t address)
+{
+    const uint64_t hash = grdma_hint_hash(address, 0);
+    _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
+
+    return !has_coarse_hints(module)
+           && grdma_hint_others(grdma_hint_matches(bucket, grdma_hint_tag(address, 0, hash))) == 0;
+}
+
+/* A reference was counted to what a hint led to, and that is not it. Mostly it is over. */
+static __attribute__((noinline)) int register_refused(grdma_module_t *module, grdma_block_t *block,
+                                                      uintptr_t start, uintptr_t last, int32_t access,
+                                                      mca_rcache_base_registration_t **reg)
+{
+    const grdma_region_t *region = block->refused.region;
+
+    take_back(module, region, block->refused.count);
+    return is_over(region) && has_one_hint(module, start)
+               ? register_slowly(module, (void *) start, last - start + 1, 0, access, reg)
+               : register_by_any_hint(module, block, start, last, access, reg);
+}
+
+/* What the thread remembers is not it, or was wiped, because this is a fork child: the first hint of the page. With many
+ * regions a lookup waits for memory twice, one after the other, and how many lookups a processor has on their way depends on how
+ * few instructions each takes. */
+ON_A_LINE int grdma_unknown(mca_rcache_block_t *base_block, uintptr_t start, uintptr_t last,
+                            mca_rcache_base_module_t *base_module, int32_t access,
+                            mca_rcache_base_registration_t **reg)
 {
     grdma_module_t *module = grdma_of(base_module);
     grdma_block_t *block = (grdma_block_t *) base_block;
     const uint64_t hash = grdma_hint_hash(start, 0);
     _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
-    const unsigned matches = grdma_hint_matches(bucket, grdma_hint_tag(hash));
-    const uint32_t id = id_in(&bucket[__builtin_ctz(matches | 1u << (GRDMA_HINT_BUCKET - 1))]);
-    const unsigned chunk = grdma_chunk_of(id);
+    const grdma_hint_matches_t matches = grdma_hint_matches(bucket, grdma_hint_tag(start, 0, hash));
 
-    if (matches == 0 && !has_coarse_hints(module)) {
-        return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
+    if (__builtin_expect(matches == 0, 0)) {
+        return has_coarse_hints(module)
+                   ? register_by_any_hint(module, block, start, last, access, reg)
+                   : register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
     }
-    if (__builtin_expect(matches == 0 || id == 0 || grdma_counts_in_chunk(block, chunk) == 0, 0)) {
-        return register_by_any_hint(module, block, start, last, access, reg);
-    }
-    grdma_region_t *region = grdma_in_chunk(module, chunk, id);
-    if (__builtin_expect(is_over(region), 0)) {
-        return (matches & (matches - 1)) == 0 && !has_coarse_hints(module)
-                   ? register_slowly(module, (void *) start, last - start + 1, 0, access, reg)
-                   : register_by_any_hint(module, block, start, last, access, reg);
-    }
-    grdma_count_t *count = grdma_count_in(grdma_counts_in_chunk(block, chunk), id);
+    const uint32_t id = id_in(grdma_hint_first(bucket, matches));
+    grdma_region_t *region = grdma_at(module, id);
+    grdma_count_t *count = grdma_count_of(block, id);
     grdma_take(count);
     if (__builtin_expect(!is_wanted(region, (sought_t){ start, last, access }), 0)) {
         block->refused = (grdma_found_t){ region, count };
         return register_refused(module, block, start, last, access, reg);
     }
-    grdma_remember_repeated(block, start, region, count);
+    grdma_remember_repeated(block, start, id, region, count);
     return hand_out_hit(block, region, reg);
 }
 
@@ -264,7 +272,7 @@ static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, 
     }
     take_back(module, refused.region, refused.count);
     mca_rcache_front_of(&block->super, start)->end = 0;
-    return grdma_unknown(&module->super, &block->super, start, last, access, reg);
+    return grdma_unknown(&block->super, start, last, &module->super, access, reg);
 }
 
 static inline int look_again(grdma_module_t *module, uintptr_t start, uintptr_t last, int32_t access,
@@ -291,7 +299,7 @@ ON_A_LINE int grdma_register(mca_rcache_base_module_t *base_module, void *addr, 
                                        : MCA_RCACHE_LOOK_ATTENTION;
     switch (look) {
     case MCA_RCACHE_LOOK_HIT: *reg = found.reg; return OPAL_SUCCESS;
-    case MCA_RCACHE_LOOK_UNKNOWN: return grdma_unknown(base_module, found.block, start, last, access, reg);
+    case MCA_RCACHE_LOOK_UNKNOWN: return grdma_unknown(found.block, start, last, base_module, access, reg);
     case MCA_RCACHE_LOOK_REFUSED: return look_again(module, start, last, access, &found, reg);
     default: return register_slowly(module, addr, size, flags, access, reg);
     }

@@ -55,8 +55,7 @@ static inline bool is_idle_in(const grdma_block_t *block, uint32_t id)
 {
     const grdma_count_t *count = grdma_count_of(block, id);
 
-    return count == NULL
-           || __atomic_load_n(&count->puts, __ATOMIC_ACQUIRE) == __atomic_load_n(&count->gets, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&count->puts, __ATOMIC_ACQUIRE) == __atomic_load_n(&count->gets, __ATOMIC_ACQUIRE);
 }
 
 static inline bool is_idle(const grdma_module_t *module, uint32_t id)

@@ -58,33 +58,22 @@ static inline void grdma_remember(grdma_block_t *block, uintptr_t address, grdma
 
 /** The same for what may be one of many that are used once in a while: only where it was the last one there already. What is
  * remembered there may be in use more often, and writing it costs a tenth of a hit. */
-static inline void grdma_remember_repeated(grdma_block_t *block, uintptr_t address, grdma_region_t *region,
-                                           grdma_count_t *count)
+static inline void grdma_remember_repeated(grdma_block_t *block, uintptr_t address, uint32_t id,
+                                           grdma_region_t *region, grdma_count_t *count)
 {
     uint32_t *last = &block->last[(address >> 12) % MCA_RCACHE_FRONTS];
 
-    if (__builtin_expect(*last == region->super.cache_id, 0)) {
+    if (__builtin_expect(*last == id, 0)) {
         grdma_remember(block, address, region, count);
     } else {
-        *last = region->super.cache_id;
+        *last = id;
     }
 }
 
-/** The counts of the ids of a chunk, less the first id; 0: no memory yet. */
-static inline uintptr_t grdma_counts_in_chunk(const grdma_block_t *block, unsigned chunk)
-{
-    return atomic_load_explicit(grdma_counts_slot(block, chunk), memory_order_acquire);
-}
-
-static inline grdma_count_t *grdma_count_in(uintptr_t counts, uint32_t id)
-{
-    return (grdma_count_t *) (counts + (uintptr_t) id * sizeof(grdma_count_t));
-}
-
-/** NULL: no memory for counts of this id yet, which is as good as zeros. */
+/** That of any id that there has been: a block is in its cache's list only while it has counts of all. */
 static inline grdma_count_t *grdma_count_of(const grdma_block_t *block, uint32_t id)
 {
-    return mca_rcache_far_count(&block->super, id);
+    return mca_rcache_count_of((mca_rcache_block_t *) (uintptr_t) &block->super, id);
 }
 
 /** Count a reference. What is read of the region after it is read later: a compiler is told so here, the processors when

@@ -150,74 +150,97 @@ static grdma_block_t *adopt_locked(grdma_module_t *module, grdma_thread_t *threa
     return NULL;
 }
 
-static void *map(size_t size)
-{
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    return memory != MAP_FAILED ? memory : NULL;
-}
-
-static uintptr_t biased(const grdma_count_t *counts, unsigned chunk)
-{
-    return (uintptr_t) counts - (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t);
-}
-
 _Static_assert(MCA_RCACHE_FRONTS * sizeof(mca_rcache_front_t) <= 4096, "they fit into the page before a block");
+
+#define HUGE_FROM ((size_t) 2 << 20)
+
+static size_t before_counts(const grdma_module_t *module)
+{
+    return module->page_mask + 1 + MCA_RCACHE_COUNTS_AT;
+}
+
+static size_t reserved_bytes(const grdma_module_t *module)
+{
+    return before_counts(module) + (size_t) module->max_capacity * sizeof(grdma_count_t);
+}
+
+static char *span_of(const grdma_module_t *module, grdma_block_t *block)
+{
+    return (char *) block - (module->page_mask + 1);
+}
+
+void grdma_block_unmap(const grdma_module_t *module, grdma_block_t *block)
+{
+    munmap(span_of(module, block), reserved_bytes(module));
+}
 
 /* Pages of its own: in memory that the program registers, a fork child would find counts as they were at another moment than
  * the rest (the kernel copies pinned pages early). */
-static grdma_block_t *map_block(const grdma_module_t *module)
+grdma_block_t *grdma_block_map(const grdma_module_t *module)
 {
     const size_t page = module->page_mask + 1;
-    char *memory = map(page + sizeof(grdma_block_t));
+    char *span = grdma_span_reserve(reserved_bytes(module));
 
-    if (memory == NULL) {
+    if (span == NULL) {
         return NULL;
     }
-    grdma_block_t *block = (grdma_block_t *) (void *) (memory + page);
-    block->has_fronts = madvise(memory, page, MADV_WIPEONFORK) == 0;
+    grdma_block_t *block = (grdma_block_t *) (void *) (span + page);
+    if (!grdma_span_open(span, 0, before_counts(module), SIZE_MAX)) {
+        grdma_block_unmap(module, block);
+        return NULL;
+    }
+    block->has_fronts = madvise(span, page, MADV_WIPEONFORK) == 0;
+    block->module = (grdma_module_t *) (uintptr_t) module;
     return block;
 }
 
-static void unmap_block(const grdma_module_t *module, grdma_block_t *block)
+bool grdma_block_open(const grdma_module_t *module, grdma_block_t *block, uint32_t from, uint32_t capacity)
 {
-    const size_t page = module->page_mask + 1;
+    const size_t begin = before_counts(module);
 
-    munmap((char *) block - page, page + sizeof(*block));
+    return grdma_span_open(span_of(module, block), begin + from * sizeof(grdma_count_t),
+                           begin + capacity * sizeof(grdma_count_t), HUGE_FROM);
+}
+
+bool grdma_blocks_open(const grdma_module_t *module, grdma_block_t *first, uint32_t from, uint32_t capacity)
+{
+    bool are_open = true;
+
+    for (grdma_block_t *block = first; block != NULL && are_open; block = block->next) {
+        are_open = grdma_block_open(module, block, from, capacity);
+    }
+    return are_open;
 }
 
 static grdma_block_t *make_block(grdma_module_t *module)
 {
-    grdma_block_t *block = map_block(module);
+    grdma_block_t *block = grdma_block_map(module);
 
     if (block == NULL) {
         return NULL;
     }
-    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_FIRST_FAR_CHUNK; chunk++) {
-        atomic_init(grdma_counts_slot(block, chunk),
-                    biased(&block->super.near_counts[grdma_chunk_start(chunk)], chunk));
-    }
-    block->module = module;
     block->counters = mca_rcache_stats_new_thread(module->counters);
     if (block->counters == NULL) {
-        unmap_block(module, block);
+        grdma_block_unmap(module, block);
         return NULL;
     }
     block->super.hits = (uint64_t *) (void *) &block->counters->hits;
     return block;
 }
 
-static void free_block(grdma_block_t *block)
+/* A new block, which is nobody's yet, with counts of all ids that there are. @return false: no memory. */
+static bool have_spare(grdma_module_t *module, grdma_block_t **spare)
 {
-    for (unsigned chunk = GRDMA_FIRST_FAR_CHUNK; chunk < GRDMA_CHUNKS; chunk++) {
-        const uintptr_t counts = atomic_load(grdma_counts_slot(block, chunk));
-
-        if (counts != 0) {
-            munmap((void *) (counts + (uintptr_t) grdma_chunk_start(chunk) * sizeof(grdma_count_t)),
-                   (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t));
-        }
+    *spare = *spare != NULL ? *spare : make_block(module);
+    if (*spare == NULL) {
+        return false;
     }
-    unmap_block(block->module, block);
+    grdma_lock(module);
+    const uint32_t capacity = module->capacity;
+    grdma_unlock(module);
+    const bool is_open = capacity == 0 || grdma_block_open(module, *spare, 0, capacity);
+    (*spare)->capacity = is_open ? capacity : 0;
+    return is_open;
 }
 
 /* Both locks: whoever ends regions under the cache's lock either knows this owner, or has marked them before. */
@@ -226,7 +249,7 @@ static grdma_block_t *own(grdma_module_t *module, grdma_thread_t *thread, grdma_
     pthread_mutex_lock(&threads_lock);
     grdma_lock(module);
     grdma_block_t *block = adopt_locked(module, thread);
-    if (block == NULL && *spare != NULL) {
+    if (block == NULL && *spare != NULL && (*spare)->capacity >= module->capacity) {
         block = *spare;
         *spare = NULL;
         atomic_store_explicit(&block->owner, thread, memory_order_relaxed);
@@ -240,6 +263,20 @@ static grdma_block_t *own(grdma_module_t *module, grdma_thread_t *thread, grdma_
     }
     pthread_mutex_unlock(&threads_lock);
     grdma_unlock(module);
+    return block;
+}
+
+/* NULL: no memory. */
+static grdma_block_t *own_any(grdma_module_t *module, grdma_thread_t *thread)
+{
+    grdma_block_t *spare = NULL, *block = own(module, thread, &spare);
+
+    while (block == NULL && have_spare(module, &spare)) {
+        block = own(module, thread, &spare);
+    }
+    if (spare != NULL) {
+        grdma_block_unmap(module, spare);
+    }
     return block;
 }
 
@@ -260,51 +297,12 @@ grdma_block_t *grdma_block_get(grdma_module_t *module)
     grdma_block_t *block = thread != NULL ? find_own(module, thread) : NULL;
 
     if (thread != NULL && block == NULL) {
-        grdma_block_t *spare = NULL;
-
-        block = own(module, thread, &spare);
-        if (block == NULL) {
-            spare = make_block(module);
-            block = spare != NULL ? own(module, thread, &spare) : NULL;
-        }
-        if (spare != NULL) {
-            free_block(spare);
-        }
+        block = own_any(module, thread);
     }
-    if (block == NULL || !grdma_block_fit(module, block)) {
-        return NULL;
+    if (block != NULL) {
+        grdma_remember_block(module, block);
     }
-    grdma_remember_block(module, block);
     return block;
-}
-
-static bool make_counts(grdma_block_t *block, unsigned chunk)
-{
-    const size_t size = (size_t) grdma_chunk_length(chunk) * sizeof(grdma_count_t);
-    grdma_count_t *counts = map(size);
-
-    if (counts == NULL) {
-        return false;
-    }
-#ifdef MADV_HUGEPAGE
-    if (size >= (size_t) 2 << 20) {
-        madvise(counts, size, MADV_HUGEPAGE);
-    }
-#endif
-    atomic_store_explicit(grdma_counts_slot(block, chunk), biased(counts, chunk), memory_order_release);
-    return true;
-}
-
-bool grdma_block_fit(grdma_module_t *module, grdma_block_t *block)
-{
-    for (unsigned chunk = GRDMA_FIRST_CHUNK; chunk < GRDMA_CHUNKS && atomic_load(&module->chunks[chunk]) != 0;
-         chunk++) {
-        if (atomic_load_explicit(grdma_counts_slot(block, chunk), memory_order_relaxed) == 0
-            && !make_counts(block, chunk)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static void disown_locked(grdma_block_t *block)
@@ -331,8 +329,8 @@ void grdma_blocks_free(grdma_module_t *module)
     pthread_mutex_unlock(&threads_lock);
     while ((block = list) != NULL) {
         list = block->next;
-        if (block != atomic_load(&module->common)) {
-            free_block(block);
+        if (block != module->common) {
+            grdma_block_unmap(module, block);
         }
     }
 }
@@ -344,7 +342,7 @@ void grdma_blocks_reset_child(grdma_module_t *module)
     pthread_mutex_init(&threads_lock, NULL);
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
         if (atomic_load(&block->owner) == &grdma_nobody) {
-            continue; /* No thread remembers anything there, and there is no page before it. */
+            continue; /* No thread may have it, and none remembers anything there. */
         }
         forget(block); /* The kernel has, where it does what it is told. */
         atomic_store(&block->pinning, 0);
@@ -367,8 +365,7 @@ bool grdma_is_idle(const grdma_module_t *module, uint32_t id)
     uint32_t puts = 0;
 
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
-        grdma_count_t *count = grdma_count_of(block, id);
-        puts += count != NULL ? __atomic_load_n(&count->puts, __ATOMIC_ACQUIRE) : 0;
+        puts += __atomic_load_n(&grdma_count_of(block, id)->puts, __ATOMIC_ACQUIRE);
     }
     return puts == grdma_gets(module, id);
 }
@@ -378,8 +375,7 @@ uint32_t grdma_gets(const grdma_module_t *module, uint32_t id)
     uint32_t gets = 0;
 
     for (grdma_block_t *block = atomic_load(&module->blocks); block != NULL; block = block->next) {
-        grdma_count_t *count = grdma_count_of(block, id);
-        gets += count != NULL ? __atomic_load_n(&count->gets, __ATOMIC_ACQUIRE) : 0;
+        gets += __atomic_load_n(&grdma_count_of(block, id)->gets, __ATOMIC_ACQUIRE);
     }
     return gets;
 }

@@ -1,7 +1,7 @@
 # Registration cache and providers.
 rcache_tests = test/rcache/test_interval_btree test/rcache/test_interval_index test/rcache/test_grdma_mutex test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads \
-	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common test/rcache/test_grdma_left \
+	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common test/rcache/test_grdma_growth test/rcache/test_grdma_left \
 	test/rcache/test_grdma_drop test/rcache/test_rcache_limits_cgroup \
 	test/rcache/test_rcache_limits test/rcache/test_grdma_in_use test/rcache/test_rcache_stack test/rcache/test_grdma_overlap \
 	test/rcache/test_grdma_front test/rcache/test_rcache_hit test/rcache/test_rcache_helper \
@@ -81,7 +81,7 @@ test_rcache_test_grdma_life_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_grdma_failures_SOURCES = test/rcache/test_grdma_failures.c test/rcache/fake_provider.c
 test_rcache_test_grdma_failures_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_failures_LDADD = libopalmem_internal.la $(CHECK_LIBS)
-test_rcache_test_grdma_failures_LDFLAGS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=mmap
+test_rcache_test_grdma_failures_LDFLAGS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=mmap,--wrap=mprotect
 
 test_rcache_test_grdma_threads_SOURCES = test/rcache/test_grdma_threads.c test/rcache/fake_provider.c
 test_rcache_test_grdma_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
@@ -121,6 +121,11 @@ test_rcache_test_grdma_common_SOURCES = test/rcache/test_grdma_common.c test/rca
 test_rcache_test_grdma_common_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_common_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_common_LDFLAGS = -Wl,--wrap=calloc,--wrap=mmap
+
+test_rcache_test_grdma_growth_SOURCES = test/rcache/test_grdma_growth.c test/rcache/fake_provider.c
+test_rcache_test_grdma_growth_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_rcache_test_grdma_growth_LDADD = libopalmem_internal.la $(CHECK_LIBS)
+test_rcache_test_grdma_growth_LDFLAGS = -Wl,--wrap=mprotect
 
 test_rcache_test_rcache_limits_SOURCES = test/rcache/test_rcache_limits.c test/rcache/fake_provider.c
 test_rcache_test_rcache_limits_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -58,7 +58,15 @@ void *__real_mmap(void *place, size_t length, int protection, int flags, int fd,
 void *__wrap_mmap(void *place, size_t length, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *place, size_t length, int protection, int flags, int fd, off_t offset)
 {
-    return is_nothing_mapped ? MAP_FAILED : __real_mmap(place, length, protection, flags, fd, offset);
+    return is_nothing_mapped || fails_now() ? MAP_FAILED
+                                            : __real_mmap(place, length, protection, flags, fd, offset);
+}
+
+int __real_mprotect(void *place, size_t length, int protection);
+int __wrap_mprotect(void *place, size_t length, int protection);
+int __wrap_mprotect(void *place, size_t length, int protection)
+{
+    return fails_now() ? -1 : __real_mprotect(place, length, protection);
 }
 
 static void be_silent(mca_base_log_level_t level, const char *message, void *arg)

@@ -199,9 +199,9 @@ typedef struct mca_rcache_found_t mca_rcache_found_t;
  * rcache_deregister. */
 
 /** Go on with a register of no flags where the thread remembers nothing of the bytes from start to last (inclusive). The block
- * is the thread's. */
-typedef int (*mca_rcache_base_module_unknown_fn_t)(mca_rcache_base_module_t *rcache, mca_rcache_block_t *block,
-                                                   uintptr_t start, uintptr_t last, int32_t access_flags,
+ * is the thread's. (The cache comes fourth: it is what the function is done with first.) */
+typedef int (*mca_rcache_base_module_unknown_fn_t)(mca_rcache_block_t *block, uintptr_t start, uintptr_t last,
+                                                   mca_rcache_base_module_t *rcache, int32_t access_flags,
                                                    mca_rcache_base_registration_t **reg);
 
 /** Go on with a register of no flags where a reference was counted to a registration that may not be what is wanted: it is

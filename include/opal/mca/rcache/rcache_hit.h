@@ -42,21 +42,17 @@ typedef struct mca_rcache_front_t {
 } mca_rcache_front_t;
 
 #define MCA_RCACHE_FRONTS 128 /**< 4 KiB: an eighth of what a processor's first cache holds. */
-#define MCA_RCACHE_CHUNKS 25  /**< Chunk k has the ids with 2^k <= id + MCA_RCACHE_ID_BIAS < 2^(k + 1). */
-#define MCA_RCACHE_ID_BIAS 64
-#define MCA_RCACHE_MAX_ID ((UINT32_C(1) << (MCA_RCACHE_CHUNKS - 1)) - MCA_RCACHE_ID_BIAS - 1)
-#define MCA_RCACHE_NEAR_IDS (4096 - MCA_RCACHE_ID_BIAS) /**< Those whose counts are found without looking where. */
-#define MCA_RCACHE_FLAGS_HIDDEN 0x010081                /**< No lookup finds it with one of these. */
-#define MCA_RCACHE_FLAGS_ASK 0x080000                   /**< A component wants to be asked. */
-#define MCA_RCACHE_FLAGS_TOLD 0x200000                  /**< The kernel tells of it. */
+#define MCA_RCACHE_MAX_ID ((UINT32_C(1) << 24) - 1)
+#define MCA_RCACHE_COUNTS_AT 1024        /**< Bytes from a block to the counts, by cache_id. */
+#define MCA_RCACHE_FLAGS_HIDDEN 0x010081 /**< No lookup finds it with one of these. */
+#define MCA_RCACHE_FLAGS_ASK 0x080000    /**< A component wants to be asked. */
+#define MCA_RCACHE_FLAGS_TOLD 0x200000   /**< The kernel tells of it. */
 #define MCA_RCACHE_FLAGS_NOT_AT_ONCE (MCA_RCACHE_FLAGS_HIDDEN | MCA_RCACHE_FLAGS_ASK | MCA_RCACHE_FLAGS_TOLD)
 
-/** What one thread has of one cache: the beginning of the component's own structure. Fronts lie before it. */
+/** What one thread has of one cache: the beginning of the component's own structure. Fronts lie before it, counts of all
+ * registrations that there are behind it. */
 struct mca_rcache_block_t {
-    mca_rcache_count_t near_counts[MCA_RCACHE_NEAR_IDS]; /**< By cache_id. */
     uint64_t *hits; /**< Of the figures; never NULL. Their thread alone writes. */
-    uintptr_t
-        counts[MCA_RCACHE_CHUNKS]; /**< Counts of chunk k, less those before its first id; 0: none yet. Atomic. */
 };
 
 /** A thread's short way to its block. */
@@ -119,6 +115,12 @@ static inline mca_rcache_own_recent_t *mca_rcache_recent_of(const mca_rcache_bas
 static inline mca_rcache_front_t *mca_rcache_front_of(mca_rcache_block_t *block, uintptr_t address)
 {
     return (mca_rcache_front_t *) (void *) block - MCA_RCACHE_FRONTS + (address >> 12) % MCA_RCACHE_FRONTS;
+}
+
+static inline mca_rcache_count_t *mca_rcache_count_of(mca_rcache_block_t *block, uint32_t cache_id)
+{
+    return (mca_rcache_count_t *) (void *) ((char *) block + MCA_RCACHE_COUNTS_AT
+                                            + (uintptr_t) cache_id * sizeof(mca_rcache_count_t));
 }
 
 /* Counters that their thread alone writes: one store each time, which nobody sees half; no locked instruction. On x86-64 one
@@ -225,39 +227,19 @@ MCA_RCACHE_INLINE mca_rcache_look_t mca_rcache_look(const mca_rcache_base_module
 typedef enum mca_rcache_return_t {
     MCA_RCACHE_RETURN_DONE,
     MCA_RCACHE_RETURN_CARE, /**< It is given back, and the registration was over. */
-    MCA_RCACHE_RETURN_CALL  /**< Not done: the thread has no count at hand, or it was registered for one use. */
+    MCA_RCACHE_RETURN_CALL  /**< Not done: the thread has no block at hand, or it was registered for one use. */
 } mca_rcache_return_t;
-
-/** Also of those near, if one has the time. NULL: there is no memory for it yet, which is as good as zeros. */
-static inline mca_rcache_count_t *mca_rcache_far_count(const mca_rcache_block_t *block, uint32_t cache_id)
-{
-    const unsigned chunk = 31 ^ (unsigned) __builtin_clz(cache_id + MCA_RCACHE_ID_BIAS);
-    const uintptr_t counts = __atomic_load_n(&block->counts[chunk], __ATOMIC_ACQUIRE);
-
-    return MCA_RCACHE_LIKELY(counts != 0)
-               ? (mca_rcache_count_t *) (counts + (uintptr_t) cache_id * sizeof(mca_rcache_count_t))
-               : NULL;
-}
 
 MCA_RCACHE_INLINE mca_rcache_return_t mca_rcache_return(const mca_rcache_base_module_t *rcache,
                                                         mca_rcache_base_registration_t *reg, uint32_t cache_id)
 {
     mca_rcache_own_recent_t *recent = mca_rcache_recent_of(rcache);
 
-    if (!MCA_RCACHE_LIKELY(recent->serial == rcache->serial)) {
+    if (!MCA_RCACHE_LIKELY(recent->serial == rcache->serial)
+        || !MCA_RCACHE_LIKELY(cache_id <= MCA_RCACHE_MAX_ID)) {
         return MCA_RCACHE_RETURN_CALL;
     }
-    if (MCA_RCACHE_LIKELY(cache_id < MCA_RCACHE_NEAR_IDS)) {
-        mca_rcache_count_up(&recent->block->near_counts[cache_id].puts);
-    } else {
-        mca_rcache_count_t *count =
-            cache_id <= MCA_RCACHE_MAX_ID ? mca_rcache_far_count(recent->block, cache_id) : NULL;
-
-        if (!MCA_RCACHE_LIKELY(count != NULL)) {
-            return MCA_RCACHE_RETURN_CALL;
-        }
-        mca_rcache_count_up(&count->puts);
-    }
+    mca_rcache_count_up(&mca_rcache_count_of(recent->block, cache_id)->puts);
     return MCA_RCACHE_LIKELY((mca_rcache_flags_of(reg) & MCA_RCACHE_FLAGS_INVALID) == 0) ? MCA_RCACHE_RETURN_DONE
                                                                                          : MCA_RCACHE_RETURN_CARE;
 }
@@ -280,7 +262,7 @@ MCA_RCACHE_INLINE int mca_rcache_base_register(mca_rcache_base_module_t *rcache,
             return OPAL_SUCCESS;
         }
         if (look == MCA_RCACHE_LOOK_UNKNOWN) {
-            return rcache->rcache_unknown(rcache, found.block, start, last, access_flags, reg);
+            return rcache->rcache_unknown(found.block, start, last, rcache, access_flags, reg);
         }
         if (look == MCA_RCACHE_LOOK_REFUSED) {
             const mca_rcache_found_t refused = found; /* So that the other need not be in memory. */
