@@ -104,12 +104,13 @@ enum { UFFD_IDLE, UFFD_RUNNING, UFFD_DEAF /* A descriptor was lost: nothing is k
 
 /* In memory that a fork child finds wiped. */
 typedef struct uffd_state_t {
-    _Atomic int phase;     /* UFFD_*: release after what it stands for. */
-    uffd_kernel_t kernel;  /* Written before RUNNING. */
-    int stop;              /* eventfd that ends the reader; likewise. */
-    int reader_tid;        /* Written by the reader, before it reads. */
-    pthread_t reader;      /* Under life_lock. */
-    uffd_lock_t life_lock; /* Start, stop, spans. Held across ioctl and pthread_create. Before queue_lock. */
+    _Atomic int phase;      /* UFFD_*: release after what it stands for. */
+    uffd_kernel_t kernel;   /* Written before RUNNING. */
+    int stop;               /* eventfd that wakes the reader to its end; likewise. */
+    _Atomic bool is_ending; /* The reader is to end. Written under life_lock. */
+    int reader_tid;         /* Written by the reader, before it reads. */
+    pthread_t reader;       /* Under life_lock. */
+    uffd_lock_t life_lock;  /* Start, stop, spans. Held across ioctl and pthread_create. Before queue_lock. */
     /* Odd while a watch may give the tag to what has silently replaced other watches' memory. Written under life_lock. */
     _Atomic uint64_t replacing;
     uffd_lock_t queue_lock;

@@ -21,6 +21,19 @@ static void look_from_time_to_time(const uffd_state_t *state, struct pollfd sour
     sources[1].revents = uffd_sys_read(state->stop, &value, sizeof(value)) == sizeof(value) ? POLLIN : 0;
 }
 
+/* Programs close descriptors that are not theirs: then nothing wakes the reader when it is to end. */
+static long wait_for_some_time(struct pollfd sources[2])
+{
+    struct timespec second = { .tv_sec = 1 };
+
+    return UFFD_SYS(SYS_ppoll, (long) sources, 2, (long) &second, 0, sizeof(uint64_t));
+}
+
+static bool is_to_go_on(const uffd_state_t *state)
+{
+    return uffd_phase(state) != UFFD_DEAF && !atomic_load_explicit(&state->is_ending, memory_order_acquire);
+}
+
 void *uffd_reader(void *argument)
 {
     uffd_state_t *state = argument;
@@ -29,7 +42,7 @@ void *uffd_reader(void *argument)
 
     __atomic_store_n(&state->reader_tid, (int) UFFD_SYS(SYS_gettid), __ATOMIC_RELAXED);
     do {
-        const long rc = UFFD_SYS(SYS_ppoll, (long) sources, 2, 0, 0, sizeof(uint64_t));
+        const long rc = wait_for_some_time(sources);
 
         if (rc == -EINTR) {
             continue; /* Of libc's own signals; the revents are those of before. */
@@ -40,6 +53,6 @@ void *uffd_reader(void *argument)
         if (sources[0].revents != 0) {
             uffd_fetch(state);
         }
-    } while (sources[1].revents == 0 && uffd_phase(state) != UFFD_DEAF);
+    } while (sources[1].revents == 0 && is_to_go_on(state));
     return NULL;
 }

@@ -190,6 +190,7 @@ int uffd_start_locked(uffd_state_t *state)
     if (uffd_kernel_open(&state->kernel, uffd_features(), &fault) != OPAL_SUCCESS) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
+    atomic_store_explicit(&state->is_ending, false, memory_order_relaxed);
     state->stop = uffd_kernel_moved_high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (state->stop < 0 || !uffd_handover_begin(state->kernel.events) || start_thread(state) != 0) {
         if (state->stop >= 0) {
@@ -225,6 +226,7 @@ void uffd_stop(uffd_state_t *state)
     uffd_lock(&state->life_lock);
     if (uffd_phase(state) != UFFD_IDLE) {
         settle(state);
+        atomic_store_explicit(&state->is_ending, true, memory_order_release);
         UFFD_SYS(SYS_write, state->stop, (long) &one, sizeof(one));
         pthread_join(state->reader, NULL);
         uffd_forget_descriptors();

@@ -7,9 +7,8 @@
 
 /* ---- Memory -------------------------------------------------------------------------------------- */
 
-#define FEWEST_IDS ((uint32_t) 4096) /* For fewer it is no use to make a cache. */
+#define FIRST_CAPACITY ((uint32_t) 1024) /* For fewer it is no use to make a cache. */
 #define MOST_BYTES ((size_t) UINT64_C(64) << (sizeof(size_t) > 4 ? 30 : 20))
-#define FIRST_CAPACITY ((uint32_t) 1024)
 /* A huge page that is used in part only is a great part of less. */
 #define HUGE_FROM ((size_t) 8 << 20)
 
@@ -27,16 +26,18 @@ static size_t most_bytes(void)
                                                                                  : MOST_BYTES;
 }
 
+/* Where there are not so many addresses, or those that are locked at once (mlockall) count against a limit, it is a part of
+ * what there is that is taken: so the next attempt is made with far fewer. */
 bool grdma_regions_init(grdma_module_t *module)
 {
     const size_t most = most_bytes();
     uint32_t ids = GRDMA_MAX_ID + 1;
 
-    while (ids > FEWEST_IDS && bytes_of(module, ids) > most) {
+    while (ids > FIRST_CAPACITY && bytes_of(module, ids) > most) {
         ids /= 2;
     }
-    while ((module->regions = grdma_span_reserve(bytes_of(module, ids))) == NULL && ids > FEWEST_IDS) {
-        ids /= 2;
+    while ((module->regions = grdma_span_reserve(bytes_of(module, ids))) == NULL && ids > FIRST_CAPACITY) {
+        ids = ids / 16 > FIRST_CAPACITY ? ids / 16 : FIRST_CAPACITY;
     }
     module->max_capacity = ids;
     return module->regions != NULL;
@@ -96,7 +97,7 @@ int grdma_regions_grow(grdma_module_t *module, uint32_t needed)
     grdma_lock(module);
     const uint32_t from = module->capacity;
     grdma_unlock(module);
-    uint32_t capacity = from > FIRST_CAPACITY ? from : FIRST_CAPACITY;
+    uint32_t capacity = from != 0 ? from : FIRST_CAPACITY;
 
     while (capacity <= needed && capacity < module->max_capacity) {
         capacity *= 2;

@@ -71,6 +71,10 @@ holds rcache-mutex.pml ""
 for switch in PLAIN_TRY NO_MARK GOT_AS_HELD WAIT_UNCHECKED WAKE_NONE; do
     breaks rcache-mutex.pml "-D$switch"
 done
+holds rcache-growth.pml ""
+for switch in NOT_ASKED_AGAIN OPENED_LATER NOT_ALL_ASKED RAISED_FIRST LOWERED; do
+    breaks rcache-growth.pml "-D$switch"
+done
 # The component userfaultfd (docs/userfaultfd.md).
 holds userfaultfd-lookup.pml ""
 holds userfaultfd-lookup.pml -DHANDOVER

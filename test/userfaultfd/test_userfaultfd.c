@@ -497,6 +497,18 @@ START_TEST(descriptors_closed_by_the_program_end_hits)
 }
 END_TEST
 
+/* Nothing wakes the reader then. */
+START_TEST(stop_ends_although_all_descriptors_are_closed)
+{
+    start();
+    watch_it(&watched[0], map_pages(4), 4 * PAGE);
+    for (int fd = 256; fd < 70000; fd++) {
+        close(fd);
+    }
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     if (!can_run()) {
@@ -530,6 +542,7 @@ int main(void)
     tcase_add_loop_test(waits, rounds_leave_nothing_behind, 0, either);
     tcase_add_loop_test(waits, exit_does_not_hang_with_memory_watched, 0, either);
     tcase_add_test(waits, descriptors_closed_by_the_program_end_hits);
+    tcase_add_test(waits, stop_ends_although_all_descriptors_are_closed);
     suite_add_tcase(suite, heard);
     suite_add_tcase(suite, ranges);
     suite_add_tcase(suite, waits);
