@@ -42,7 +42,7 @@ echo "lint: clang-tidy"
 for cpu in x86_64 aarch64; do
     files=$(printf '%s\n' "$product" | grep "_$cpu\\.c\$" || true)
     echo '#include <stdio.h>' | clang --target=$cpu-linux-gnu -fsyntax-only -x c - 2>/dev/null ||
-        { echo "lint: the C library's headers for $cpu are missing (Debian package: libc6-dev-arm64-cross or libc6-dev-amd64-cross)" >&2; exit 1; }
+        { echo "lint: the C library's headers for $cpu are missing (Debian packages: libc6-dev-arm64-cross and libgcc-12-dev-arm64-cross, or -amd64-)" >&2; exit 1; }
     # shellcheck disable=SC2086,SC2090
     printf '%s\n' $files | xargs -P "$(nproc)" -I{} clang-tidy --quiet {} -- --target=$cpu-linux-gnu $flags 2>>"$build/tidy.err" || rc=1
 done

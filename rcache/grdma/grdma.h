@@ -77,7 +77,9 @@ _Static_assert(GRDMA_HIDDEN == MCA_RCACHE_FLAGS_HIDDEN, "as rcache_hit.h has it"
 
 /** Ids are 1 to this, at most: as many as a hint has room for. */
 #define GRDMA_MAX_ID MCA_RCACHE_MAX_ID
-_Static_assert(GRDMA_MAX_ID == GRDMA_HINT_ID_MASK, "as rcache_hit.h has it");
+#if GRDMA_MAX_ID != GRDMA_HINT_ID_MASK
+#error "rcache_hit.h has another number"
+#endif
 /** Set in super.cache_id of what is registered for one use: giving it back takes the long way. */
 #define GRDMA_ONCE (UINT32_C(1) << 31)
 
