@@ -5,8 +5,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define HUGE_PAGE ((size_t) 2 << 20)
-
 static uintptr_t round_up(uintptr_t value, size_t to)
 {
     return (value + to - 1) & ~(uintptr_t) (to - 1);
@@ -21,7 +19,7 @@ static void trim(uintptr_t from, uintptr_t to)
 
 void *grdma_span_reserve(size_t size)
 {
-    const size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : (size_t) sysconf(_SC_PAGESIZE);
+    const size_t alignment = size >= GRDMA_SPAN_ALIGNMENT ? GRDMA_SPAN_ALIGNMENT : (size_t) sysconf(_SC_PAGESIZE);
     const size_t page = (size_t) sysconf(_SC_PAGESIZE), length = round_up(size, page);
     const size_t wanted = length + alignment - page; /* A mapping begins at a page. */
     void *memory = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -8,8 +8,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/** Where a span of at least so many bytes begins: at a multiple of a huge page's size, where that is 2 MiB. */
+#define GRDMA_SPAN_ALIGNMENT ((size_t) 2 << 20)
+
 /** Reserve addresses for `size` bytes, which nobody may touch yet. Not from hook context.
- * @return its beginning, at a huge page where it has some; NULL: there are not so many. To be unmapped whole. */
+ * @return its beginning; NULL: there are not so many. To be unmapped whole. */
 void *grdma_span_reserve(size_t size);
 
 /** Have memory, zero, from byte `from` on to byte `to`, rounded to pages; what is there already stays as it is. Any number of

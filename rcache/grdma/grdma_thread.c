@@ -154,9 +154,16 @@ _Static_assert(MCA_RCACHE_FRONTS * sizeof(mca_rcache_front_t) <= 4096, "they fit
 
 #define HUGE_FROM ((size_t) 2 << 20)
 
+/* Counts begin at a huge page, where pages have the size of fronts. */
+static size_t before_block(const grdma_module_t *module)
+{
+    return module->page_mask + 1 == MCA_RCACHE_COUNTS_AT ? GRDMA_SPAN_ALIGNMENT - MCA_RCACHE_COUNTS_AT
+                                                         : module->page_mask + 1;
+}
+
 static size_t before_counts(const grdma_module_t *module)
 {
-    return module->page_mask + 1 + MCA_RCACHE_COUNTS_AT;
+    return before_block(module) + MCA_RCACHE_COUNTS_AT;
 }
 
 static size_t reserved_bytes(const grdma_module_t *module)
@@ -166,7 +173,7 @@ static size_t reserved_bytes(const grdma_module_t *module)
 
 static char *span_of(const grdma_module_t *module, grdma_block_t *block)
 {
-    return (char *) block - (module->page_mask + 1);
+    return (char *) block - before_block(module);
 }
 
 void grdma_block_unmap(const grdma_module_t *module, grdma_block_t *block)
@@ -178,18 +185,18 @@ void grdma_block_unmap(const grdma_module_t *module, grdma_block_t *block)
  * the rest (the kernel copies pinned pages early). */
 grdma_block_t *grdma_block_map(const grdma_module_t *module)
 {
-    const size_t page = module->page_mask + 1;
+    const size_t page = module->page_mask + 1, fronts = before_block(module) - page;
     char *span = grdma_span_reserve(reserved_bytes(module));
 
     if (span == NULL) {
         return NULL;
     }
-    grdma_block_t *block = (grdma_block_t *) (void *) (span + page);
-    if (!grdma_span_open(span, 0, before_counts(module), SIZE_MAX)) {
+    grdma_block_t *block = (grdma_block_t *) (void *) (span + fronts + page);
+    if (!grdma_span_open(span, fronts, before_counts(module), SIZE_MAX)) {
         grdma_block_unmap(module, block);
         return NULL;
     }
-    block->has_fronts = madvise(span, page, MADV_WIPEONFORK) == 0;
+    block->has_fronts = madvise(span + fronts, page, MADV_WIPEONFORK) == 0;
     block->module = (grdma_module_t *) (uintptr_t) module;
     return block;
 }

@@ -43,7 +43,7 @@ typedef struct mca_rcache_front_t {
 
 #define MCA_RCACHE_FRONTS 128 /**< 4 KiB: an eighth of what a processor's first cache holds. */
 #define MCA_RCACHE_MAX_ID ((UINT32_C(1) << 24) - 1)
-#define MCA_RCACHE_COUNTS_AT 1024        /**< Bytes from a block to the counts, by cache_id. */
+#define MCA_RCACHE_COUNTS_AT 4096        /**< Bytes from a block to the counts, by cache_id. */
 #define MCA_RCACHE_FLAGS_HIDDEN 0x010081 /**< No lookup finds it with one of these. */
 #define MCA_RCACHE_FLAGS_ASK 0x080000    /**< A component wants to be asked. */
 #define MCA_RCACHE_FLAGS_TOLD 0x200000   /**< The kernel tells of it. */
