@@ -50,6 +50,9 @@ void *uffd_reader(void *argument)
         if (rc < 0) {
             look_from_time_to_time(state, sources);
         }
+        if ((sources[1].revents & POLLNVAL) != 0) { /* Closed by the program: that is no reason to end. */
+            sources[1] = (struct pollfd){ .fd = -1 };
+        }
         if (sources[0].revents != 0) {
             uffd_fetch(state);
         }

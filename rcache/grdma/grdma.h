@@ -373,7 +373,7 @@ grdma_block_t *grdma_block_get(grdma_module_t *module);
 /** Addresses for a block and all counts that it may have, and memory for the block; NULL: none. Not from hook context. */
 grdma_block_t *grdma_block_map(const grdma_module_t *module);
 void grdma_block_unmap(const grdma_module_t *module, grdma_block_t *block);
-/** Memory for counts of ids below `capacity`. Any thread, not from hook context. @return false: none. */
+/** Memory for counts of ids from `from` on and below `capacity`; what is there already stays. Any thread, not from hook context. @return false: none. */
 bool grdma_block_open(const grdma_module_t *module, grdma_block_t *block, uint32_t from, uint32_t capacity);
 /** In all blocks that there are, as grdma_regions_grow() needs it. */
 bool grdma_blocks_open(const grdma_module_t *module, grdma_block_t *first, uint32_t from, uint32_t capacity);

@@ -35,10 +35,12 @@ bool grdma_makers_open(const grdma_module_t *module, uint32_t from, uint32_t cap
 
 bool grdma_makers_init(grdma_module_t *module)
 {
-    if (module->resources.in_use_policy != MCA_RCACHE_IN_USE_WARN || module->makers != NULL) {
+    if (module->resources.in_use_policy != MCA_RCACHE_IN_USE_WARN) {
         return true;
     }
-    module->makers = grdma_span_reserve(makers_size(module->max_capacity));
+    if (module->makers == NULL) {
+        module->makers = grdma_span_reserve(makers_size(module->max_capacity));
+    }
     return module->makers != NULL && (module->capacity == 0 || grdma_makers_open(module, 0, module->capacity));
 }
 

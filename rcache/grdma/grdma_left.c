@@ -224,9 +224,15 @@ void grdma_account_orphans_locked(grdma_module_t *module, grdma_list_t *orphans)
 
 /* ---- The next cache ---------------------------------------------------------------------------------- */
 
+/* In fork children the ids of all parents are lost. */
+static bool has_ids(const grdma_module_t *module)
+{
+    return atomic_load(&module->first_own) < module->max_capacity / 2;
+}
+
 static bool has_the_shape(const grdma_module_t *module, const mca_rcache_base_resources_t *resources)
 {
-    return atomic_load(&module->left.is_free) && module->stride == grdma_stride(resources)
+    return atomic_load(&module->left.is_free) && has_ids(module) && module->stride == grdma_stride(resources)
            && sizeof(*module) + strlen(resources->cache_name) < module->mapped;
 }
 

@@ -179,12 +179,13 @@ static void unreserve_locked(grdma_module_t *module, size_t length)
     grdma_give_room(module, 1, length);
 }
 
+/* The index alone may lack memory, or the regions alone. */
 int grdma_grow(grdma_module_t *module)
 {
-    unsigned chunk;
     grdma_lock(module);
     const uint32_t high = module->high;
-    chunk = interval_index_lacks(&module->index);
+    const bool lacks_ids = module->free.first == 0 && high >= module->capacity;
+    const unsigned chunk = interval_index_lacks(&module->index);
     grdma_unlock(module);
     if (chunk != 0) {
         void *memory = interval_btree_chunk_map(chunk);
@@ -198,7 +199,7 @@ int grdma_grow(grdma_module_t *module)
             interval_btree_chunk_unmap(chunk, memory);
         }
     }
-    return grdma_regions_grow(module, high);
+    return lacks_ids ? grdma_regions_grow(module, high) : OPAL_SUCCESS;
 }
 
 /* ---- A miss --------------------------------------------------------------------------------------- */
@@ -382,12 +383,12 @@ static int make_room(miss_t *miss, bool of_process, grdma_wait_t *wait)
     return grdma_look_again(wait) ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
-/* Where there is none to be had, that of an idle region will do. @return OPAL_SUCCESS: try again. */
-static int make_memory(grdma_module_t *module)
+/* Where there is none to be had, that of an idle region will do, or of one that has just ended. @return OPAL_SUCCESS: try again. */
+static int make_memory(grdma_module_t *module, grdma_wait_t *wait)
 {
     const int rc = grdma_grow(module);
 
-    return rc == OPAL_SUCCESS || grdma_evict(module, false) ? OPAL_SUCCESS : rc;
+    return rc == OPAL_SUCCESS || grdma_evict(module, false) || grdma_look_again(wait) ? OPAL_SUCCESS : rc;
 }
 
 /* The provider's codes come through, whatever they are; a wider registration than asked for is only tried.
@@ -431,8 +432,8 @@ int grdma_find_or_pin(grdma_module_t *module, grdma_wish_t wish, mca_rcache_base
         if (result == ANNOUNCED) {
             is_over = try_pin(&miss, &rc, reg);
         } else {
-            rc =
-                result == NEEDS_MEMORY ? make_memory(module) : make_room(&miss, result == AT_PROCESS_LIMIT, &wait);
+            rc = result == NEEDS_MEMORY ? make_memory(module, &wait)
+                                        : make_room(&miss, result == AT_PROCESS_LIMIT, &wait);
             is_over = rc != OPAL_SUCCESS;
         }
     }

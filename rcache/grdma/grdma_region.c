@@ -8,9 +8,9 @@
 /* ---- Memory -------------------------------------------------------------------------------------- */
 
 #define FIRST_CAPACITY ((uint32_t) 1024) /* For fewer it is no use to make a cache. */
-#define MOST_BYTES ((size_t) UINT64_C(64) << (sizeof(size_t) > 4 ? 30 : 20))
+#define MOST_BYTES ((size_t) 64 << 30)
 /* A huge page that is used in part only is a great part of less. */
-#define HUGE_FROM ((size_t) 8 << 20)
+#define HUGE_REGIONS_FROM ((size_t) 8 << 20)
 
 static size_t bytes_of(const grdma_module_t *module, uint32_t ids)
 {
@@ -47,7 +47,7 @@ bool grdma_regions_init(grdma_module_t *module)
  * stored after its memory is there. No region has id 0; a hint that is taken away while somebody follows it leads there. */
 static bool open_regions(const grdma_module_t *module, uint32_t from, uint32_t capacity)
 {
-    if (!grdma_span_open(module->regions, bytes_of(module, from), bytes_of(module, capacity), HUGE_FROM)) {
+    if (!grdma_span_open(module->regions, bytes_of(module, from), bytes_of(module, capacity), HUGE_REGIONS_FROM)) {
         return false;
     }
     __atomic_store_n(&grdma_at(module, 0)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);

@@ -7,7 +7,7 @@
 
 /* ---- A hit: no lock, no store that another thread reads but to know whether a region is idle ------- */
 
-/* Measured: 5 % of a hit depend on where the two functions begin. */
+/* Measured: 5 % of a hit depend on where these functions begin. */
 #define ON_A_LINE __attribute__((aligned(64)))
 
 typedef struct sought_t {

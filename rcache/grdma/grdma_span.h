@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Arrays that grow in place: addresses are reserved for all that may ever be, and memory comes from the front on. So where an
- * element lies never changes, and is one addition away. Addresses cost nothing; where they are scarce (RLIMIT_AS, 32 bits,
- * locked memory) a cache reserves fewer. Pages of their own, for the reason that grdma_thread.c gives. */
+ * element lies never changes, and is one addition away. Addresses are no memory; where they are scarce (RLIMIT_AS, those
+ * that are locked at once) a cache reserves fewer. Pages of their own, for the reason that grdma_thread.c gives. */
 #ifndef RCACHE_GRDMA_GRDMA_SPAN_H
 #define RCACHE_GRDMA_GRDMA_SPAN_H
 

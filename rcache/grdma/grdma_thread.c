@@ -152,13 +152,16 @@ static grdma_block_t *adopt_locked(grdma_module_t *module, grdma_thread_t *threa
 
 _Static_assert(MCA_RCACHE_FRONTS * sizeof(mca_rcache_front_t) <= 4096, "they fit into the page before a block");
 
-#define HUGE_FROM ((size_t) 2 << 20)
+#define HUGE_COUNTS_FROM ((size_t) 2 << 20)
 
-/* Counts begin at a huge page, where pages have the size of fronts. */
+/* Counts that may fill huge pages begin at one, where pages have the size of fronts. */
 static size_t before_block(const grdma_module_t *module)
 {
-    return module->page_mask + 1 == MCA_RCACHE_COUNTS_AT ? GRDMA_SPAN_ALIGNMENT - MCA_RCACHE_COUNTS_AT
-                                                         : module->page_mask + 1;
+    const size_t page = module->page_mask + 1;
+
+    return page == MCA_RCACHE_COUNTS_AT && module->max_capacity * sizeof(grdma_count_t) >= 2 * HUGE_COUNTS_FROM
+               ? GRDMA_SPAN_ALIGNMENT - MCA_RCACHE_COUNTS_AT
+               : page;
 }
 
 static size_t before_counts(const grdma_module_t *module)
@@ -206,7 +209,7 @@ bool grdma_block_open(const grdma_module_t *module, grdma_block_t *block, uint32
     const size_t begin = before_counts(module);
 
     return grdma_span_open(span_of(module, block), begin + from * sizeof(grdma_count_t),
-                           begin + capacity * sizeof(grdma_count_t), HUGE_FROM);
+                           begin + capacity * sizeof(grdma_count_t), HUGE_COUNTS_FROM);
 }
 
 bool grdma_blocks_open(const grdma_module_t *module, grdma_block_t *first, uint32_t from, uint32_t capacity)
@@ -219,35 +222,28 @@ bool grdma_blocks_open(const grdma_module_t *module, grdma_block_t *first, uint3
     return are_open;
 }
 
-static grdma_block_t *make_block(grdma_module_t *module)
-{
-    grdma_block_t *block = grdma_block_map(module);
-
-    if (block == NULL) {
-        return NULL;
-    }
-    block->counters = mca_rcache_stats_new_thread(module->counters);
-    if (block->counters == NULL) {
-        grdma_block_unmap(module, block);
-        return NULL;
-    }
-    block->super.hits = (uint64_t *) (void *) &block->counters->hits;
-    return block;
-}
-
-/* A new block, which is nobody's yet, with counts of all ids that there are. @return false: no memory. */
+/* A new block, which is nobody's yet, with counts of all ids that there are. What is taken last, its figures, goes back with the
+ * cache only. @return false: no memory. */
 static bool have_spare(grdma_module_t *module, grdma_block_t **spare)
 {
-    *spare = *spare != NULL ? *spare : make_block(module);
-    if (*spare == NULL) {
+    grdma_block_t *block = *spare != NULL ? *spare : grdma_block_map(module);
+
+    *spare = block;
+    if (block == NULL) {
         return false;
     }
     grdma_lock(module);
     const uint32_t capacity = module->capacity;
     grdma_unlock(module);
-    const bool is_open = capacity == 0 || grdma_block_open(module, *spare, 0, capacity);
-    (*spare)->capacity = is_open ? capacity : 0;
-    return is_open;
+    if (capacity != 0 && !grdma_block_open(module, block, 0, capacity)) {
+        return false;
+    }
+    block->capacity = capacity;
+    if (block->counters == NULL) {
+        block->counters = mca_rcache_stats_new_thread(module->counters);
+        block->super.hits = block->counters != NULL ? (uint64_t *) (void *) &block->counters->hits : NULL;
+    }
+    return block->counters != NULL;
 }
 
 /* Both locks: whoever ends regions under the cache's lock either knows this owner, or has marked them before. */

@@ -64,10 +64,8 @@ static void free_in_callback(void *start, size_t length, void *data, bool from_a
     is_inside = false;
 }
 
-/* The cache's own calls of munmap, when it begins with a thread, would be releases, too: with callbacks that free. */
 static int find_stale_nested(void)
 {
-    registered(&cache, sizeof(cache));
     if (opal_mem_hooks_register_release(free_in_callback, NULL) != OPAL_SUCCESS) {
         return 3;
     }

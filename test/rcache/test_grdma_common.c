@@ -114,7 +114,7 @@ START_TEST(region_for_one_use_ends)
 }
 END_TEST
 
-#define MANY 5000 /* Ids of several chunks. */
+#define MANY 5000 /* The cache grows meanwhile. */
 
 START_TEST(references_to_thousands_of_regions_count)
 {

@@ -289,6 +289,22 @@ START_TEST(without_memory_to_grow_what_is_in_use_stays)
 }
 END_TEST
 
+/* A cache with a reference out leaves its memory to the next one, whose policy asks for more. */
+START_TEST(what_the_next_cache_got_no_memory_for_it_gets_later)
+{
+    mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
+
+    ck_assert_int_eq(mca_rcache_base_module_destroy(cache), OPAL_ERR_RESOURCE_BUSY);
+    resources.in_use_policy = MCA_RCACHE_IN_USE_WARN;
+    no_more_memory = true;
+    ck_assert_ptr_null(mca_rcache_base_module_create(NULL, NULL, &resources));
+    no_more_memory = false;
+    make_cache();
+    use(4, 1);
+    put(reg);
+}
+END_TEST
+
 static size_t address_space(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
@@ -337,6 +353,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, without_memory_to_grow_what_is_idle_makes_room);
     tcase_add_test(tcase, without_memory_to_grow_what_is_in_use_stays);
+    tcase_add_test(tcase, what_the_next_cache_got_no_memory_for_it_gets_later);
     if (!IS_SANITIZED) { /* Their runtimes need more addresses than there are then. */
         tcase_add_test(tcase, few_addresses_are_enough);
     }

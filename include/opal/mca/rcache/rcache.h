@@ -294,9 +294,10 @@ typedef mca_rcache_base_component_2_0_0_t mca_rcache_base_component_t;
  *     lists what there is, and why each cannot be used), bad resources, no memory, or caching demanded (leave_pinned 1)
  *     where no component notices releases.
  * Whether it keeps registrations is decided here: variable rcache_base_leave_pinned.
- * grdma reserves addresses, not memory: 16777216 times sizeof_reg, and 128 MiB for each thread that uses the cache. Where that is
- * more than 64 GiB, or than 1/64 of RLIMIT_AS, or there are not so many, it reserves less; with that number of registrations
- * (1024 at least) a new one takes the place of an idle one.
+ * grdma reserves addresses, not memory: 16777216 times sizeof_reg, and 130 MiB for each thread that uses the cache and one more.
+ * Where the first is more than 64 GiB, or than 1/64 of RLIMIT_AS, or there are not so many, it reserves less; with that number of
+ * registrations (1024 at least, those of a fork child's parents included) a new one takes the place of an idle one. They count
+ * in what mlockall() compares with RLIMIT_MEMLOCK.
  * Thread-safe. Not from hook context.
  */
 OPAL_DECLSPEC mca_rcache_base_module_t *mca_rcache_base_module_create(const char *name, void *user_data,
