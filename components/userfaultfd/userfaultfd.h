@@ -107,7 +107,7 @@ typedef struct uffd_state_t {
     _Atomic int phase;      /* UFFD_*: release after what it stands for. */
     uffd_kernel_t kernel;   /* Written before RUNNING. */
     int stop;               /* eventfd that wakes the reader to its end; likewise. */
-    _Atomic bool is_ending; /* The reader is to end. Written under life_lock. */
+    _Atomic bool is_ending; /* The reader is to end: it asks each time it wakes. Written under life_lock. */
     int reader_tid;         /* Written by the reader, before it reads. */
     pthread_t reader;       /* Under life_lock. */
     uffd_lock_t life_lock;  /* Start, stop, spans. Held across ioctl and pthread_create. Before queue_lock. */

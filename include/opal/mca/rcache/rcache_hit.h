@@ -117,6 +117,7 @@ static inline mca_rcache_front_t *mca_rcache_front_of(mca_rcache_block_t *block,
     return (mca_rcache_front_t *) (void *) block - MCA_RCACHE_FRONTS + (address >> 12) % MCA_RCACHE_FRONTS;
 }
 
+/** Any id that there has been: a thread has a block only while that has counts of all. */
 static inline mca_rcache_count_t *mca_rcache_count_of(mca_rcache_block_t *block, uint32_t cache_id)
 {
     return (mca_rcache_count_t *) (void *) ((char *) block + MCA_RCACHE_COUNTS_AT
