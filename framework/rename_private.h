@@ -520,6 +520,7 @@
 #define mca_rcache_provider_register_variables OPALMEM_NAME(mca_rcache_provider_register_variables)
 #define mca_rcache_provider_uring OPALMEM_NAME(mca_rcache_provider_uring)
 #define mca_rcache_provider_verbs OPALMEM_NAME(mca_rcache_provider_verbs)
+#define mca_rcache_raw OPALMEM_NAME(mca_rcache_raw)
 #define mca_rcache_stack_at OPALMEM_NAME(mca_rcache_stack_at)
 #define mca_rcache_stack_here OPALMEM_NAME(mca_rcache_stack_here)
 #define mca_rcache_stack_in_hook OPALMEM_NAME(mca_rcache_stack_in_hook)

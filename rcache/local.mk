@@ -13,6 +13,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/base/rcache_limits_cgroup.c \
 	rcache/base/rcache_limits_system.c \
 	rcache/base/rcache_base_void.c \
+	rcache/base/rcache_raw.c \
 	rcache/base/rcache_raw.h \
 	rcache/base/rcache_places.c \
 	rcache/base/rcache_places.h \

@@ -4,6 +4,7 @@
  * SIGXFSZ, a full tmpfs SIGBUS, and MCL_FUTURE would make all of it resident. */
 #include "rcache/base/rcache_stats_map.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "opal/memoryhooks/memory_internal.h"
 #include "opal/opalmem_config.h"

@@ -5,16 +5,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "rcache/base/rcache_raw.h"
+
 static uintptr_t round_up(uintptr_t value, size_t to)
 {
     return (value + to - 1) & ~(uintptr_t) (to - 1);
 }
 
-/* A release like any other: whoever listens is told of addresses that he cannot have known. */
+/* Nobody can have known these addresses, so nobody hears of them: a release callback inside of the first registration of a
+ * thread would be one that the caller, with a lock of the callback's held, does not expect. */
 static void trim(uintptr_t from, uintptr_t to)
 {
     if (from != to) {
-        munmap((void *) from, to - from);
+        rcache_raw(SYS_munmap, (long) from, (long) (to - from), 0, 0, 0, 0);
     }
 }
 

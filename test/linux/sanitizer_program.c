@@ -64,10 +64,8 @@ static void free_in_callback(void *start, size_t length, void *data, bool from_a
     is_inside = false;
 }
 
-/* What the cache begins with in a thread is not what this is about: it may unmap something, which is a release, too. */
 static int find_stale_nested(void)
 {
-    registered(&cache, sizeof(cache));
     if (opal_mem_hooks_register_release(free_in_callback, NULL) != OPAL_SUCCESS) {
         return 3;
     }
