@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # check-variant.sh NAME [CONFIGURE-ARGUMENT...]: build variants/NAME below the
 # current build folder, with warnings as errors, and run its tests. The stress
-# tests take 5 s there. Tests whose names match a pattern of $LEAVE_OUT are left out.
+# tests take 5 s there.
 set -eu
 name=${1:?usage: check-variant.sh NAME [CONFIGURE-ARGUMENT...]}
 shift
@@ -23,19 +23,6 @@ if [ "$name" = valgrind ]; then
     command -v valgrind >/dev/null || { echo "check-variant: valgrind is missing (Debian package: valgrind)" >&2; exit 1; }
     run=("LOG_COMPILER=$top/config/under-valgrind.sh")
     export OPALMEM_TEST_VALGRIND=1 CK_TIMEOUT_MULTIPLIER=20
-fi
-if [ -n "${LEAVE_OUT:-}" ]; then
-    tests=()
-    read -ra patterns <<< "$LEAVE_OUT"
-    for test in $(make -s --no-print-directory print-tests); do
-        for pattern in "${patterns[@]}"; do
-            # shellcheck disable=SC2254 # a pattern indeed
-            case $test in $pattern) continue 2 ;; esac
-        done
-        tests+=("$test")
-    done
-    run+=("TESTS=${tests[*]}")
-    echo "check-variant: without $LEAVE_OUT"
 fi
 make -j"$(nproc)" check "${run[@]}" > check.out 2>&1 || rc=$?
 grep -hE '^(FAIL|XPASS|ERROR):' check.out || true

@@ -1,9 +1,9 @@
 # Helper targets beside make check; `make help` lists them.
 EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/check-headers.sh \
-	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/under-valgrind.sh config/check-aarch64.sh \
+	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/link-program.sh config/under-valgrind.sh config/check-aarch64.sh \
 	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
-.PHONY: help print-tests check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso check-clang-dso \
+.PHONY: help print-long-tests check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso check-clang-dso \
 	check-stress check-prefix check-vm check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
 
 help:
@@ -31,8 +31,8 @@ help:
 	echo "bench           what the hooks and the registration cache (beside UCX, too), reading a variable, starting and stopping cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
-print-tests:
-	@echo $(TESTS)
+print-long-tests:
+	@echo $(long_tests)
 
 check-model:
 	CC='$(CC)' $(srcdir)/test/model/check-model.sh

@@ -32,55 +32,35 @@ EXTRA_DIST += test/base/test_rounds_valgrind.sh
 check_LTLIBRARIES += libbase_test.la
 libbase_test_la_SOURCES = test/base/base_test.c test/base/base_test.h test/base/dso_fixture.c test/base/dso_fixture.h
 libbase_test_la_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_MODULE_DIR='"$(abs_top_builddir)/test/base/.libs"'
-libbase_test_la_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 base_test_ldadd = libbase_test.la libopalmem_internal.la $(CHECK_LIBS)
 base_test_cppflags = $(AM_CPPFLAGS) -DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"'
-base_test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 
 test_base_test_abi_LDADD = libopalmem.la
-test_base_test_mca_base_cmd_line_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_cmd_line_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_cmd_line_environ_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_cmd_line_environ_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_file_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_file_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_framework_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_framework_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_log_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_log_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_path_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_path_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_repository_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_LDADD = $(base_test_ldadd)
 # The modules call the library, which is linked into the test.
 test_base_test_mca_base_repository_LDFLAGS = -export-dynamic
 # Without it: these names are the program's own.
-test_base_test_mca_base_repository_copy_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_copy_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_repository_directories_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_directories_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_repository_directories_LDFLAGS = -export-dynamic
-test_base_test_mca_base_repository_vars_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_repository_vars_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_repository_vars_LDFLAGS = -export-dynamic
-test_base_test_mca_base_secure_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_secure_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_selection_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_selection_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_unknown_SOURCES = test/base/test_mca_base_unknown.c $(wrapped_files)
-test_base_test_mca_base_unknown_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_unknown_LDFLAGS = $(wrapped_files_ldflags)
 test_base_test_mca_base_unknown_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_CPPFLAGS = $(base_test_cppflags)
-test_base_test_mca_base_var_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_var_parse_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_parse_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_var_def_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_def_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_var_locale_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_locale_LDADD = $(base_test_ldadd)
-test_base_test_mca_base_var_threads_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_threads_LDADD = $(base_test_ldadd)
 
 # Programs that bring the settings of files themselves.
@@ -89,15 +69,12 @@ wrapped_files_ldflags = \
 	-Wl,--wrap=$(OPALMEM_SYMBOL_PREFIX)mca_base_file_find \
 	-Wl,--wrap=$(OPALMEM_SYMBOL_PREFIX)mca_base_file_get
 test_base_test_mca_base_var_set_SOURCES = test/base/test_mca_base_var_set.c $(wrapped_files)
-test_base_test_mca_base_var_set_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_set_LDFLAGS = $(wrapped_files_ldflags)
 test_base_test_mca_base_var_set_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_source_SOURCES = test/base/test_mca_base_var_source.c $(wrapped_files)
-test_base_test_mca_base_var_source_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_source_LDFLAGS = $(wrapped_files_ldflags)
 test_base_test_mca_base_var_source_LDADD = $(base_test_ldadd)
 test_base_test_mca_base_var_synonym_SOURCES = test/base/test_mca_base_var_synonym.c $(wrapped_files)
-test_base_test_mca_base_var_synonym_CFLAGS = $(base_test_cflags)
 test_base_test_mca_base_var_synonym_LDFLAGS = $(wrapped_files_ldflags)
 test_base_test_mca_base_var_synonym_LDADD = $(base_test_ldadd)
 

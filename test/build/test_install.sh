@@ -57,6 +57,10 @@ nm "$work/minimal" | grep -q " U ${prefix}init" || { echo "pkg-config's prefix $
 found=$(find "$work/root" -type f -path '*/bin/opalmem-info')
 [ -n "$found" ] || { echo "opalmem-info was not installed"; exit 1; }
 LD_LIBRARY_PATH=$libdir "$found" --version >/dev/null
+# Programs that stay in the build tree know where it is; these do not.
+for program in "${found%/*}"/*; do
+    ! grep -qaF "$(cd "$top_builddir" && pwd)/.libs" "$program" || { echo "$program looks for libraries in the build tree"; exit 1; }
+done
 for name in opalmem-info opalmem-coverage opalmem-msg opalmem-run; do
     [ -e "$top_builddir/$name" ] || continue
     [ -n "$(find -L "$work/root" -type f -path "*/bash-completion/completions/$name")" ] ||

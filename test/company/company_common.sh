@@ -4,6 +4,7 @@
 set -eu
 skip() { echo "SKIP: $*"; exit 77; }
 [ -z "$TEST_CFLAGS" ] || skip "a build with a sanitizer"
+[ "${OPALMEM_TEST_LONG:-yes}" != no ] || skip "OPALMEM_TEST_LONG is no"
 [ "${OPALMEM_TEST_VARIANT:-}" != clang ] || skip "the compiler makes no difference here; the first build and that with DSOs have it"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

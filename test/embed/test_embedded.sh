@@ -9,6 +9,7 @@ skip() { echo "SKIP: $*"; exit 77; }
 fail() { echo "$*"; exit 1; }
 [ -z "$TEST_CFLAGS" ] || skip "a build with a sanitizer"
 [ -z "${OPALMEM_TEST_EMULATOR:-}" ] || skip "the outer project is configured for this machine"
+[ "${OPALMEM_TEST_LONG:-yes}" != no ] || skip "OPALMEM_TEST_LONG is no"
 for tool in autoreconf automake libtoolize; do
     command -v $tool > /dev/null || skip "$tool is missing"
 done

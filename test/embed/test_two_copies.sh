@@ -8,6 +8,7 @@ set -eu
 embedded=$top_builddir/test/embed/outer.d/opalmem
 skip() { echo "SKIP: $*"; exit 77; }
 [ -z "$TEST_CFLAGS" ] || skip "a build with a sanitizer"
+[ "${OPALMEM_TEST_LONG:-yes}" != no ] || skip "OPALMEM_TEST_LONG is no"
 [ -e "$embedded/.libs/libopalmem_embedded.a" ] || skip "test_embedded.sh has built no other copy"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -6,29 +6,23 @@ check_PROGRAMS += $(framework_tests)
 TESTS += $(framework_tests)
 
 test_framework_test_memory_hooks_SOURCES = test/framework/test_memory_hooks.c
-test_framework_test_memory_hooks_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_framework_test_memory_hooks_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_framework_test_memory_hooks_LDFLAGS = -Wl,--wrap=calloc
 
 test_framework_test_hooks_threads_SOURCES = test/framework/test_hooks_threads.c
-test_framework_test_hooks_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_framework_test_hooks_threads_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_framework_test_hooks_threads_LDFLAGS = -Wl,--wrap=calloc
 
 test_framework_test_memory_base_SOURCES = test/framework/test_memory_base.c
-test_framework_test_memory_base_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_framework_test_memory_base_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_framework_test_init_SOURCES = test/framework/test_init.c
-test_framework_test_init_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_framework_test_init_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_framework_test_fork_SOURCES = test/framework/test_fork.c test/rcache/fake_provider.c
-test_framework_test_fork_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_framework_test_fork_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_framework_test_memory_components_SOURCES = test/framework/test_memory_components.c
-test_framework_test_memory_components_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_framework_test_memory_components_LDADD = libopalmem.la $(CHECK_LIBS)
 if HAVE_LTDL
 check_LTLIBRARIES += test/framework/mca_memory_same.la test/framework/mca_memory_shorter.la \

@@ -6,7 +6,6 @@ check_PROGRAMS += test/info/test_json
 TESTS += test/info/test_json $(info_scripts)
 EXTRA_DIST += $(info_scripts) test/info/info_common.sh
 
-test_info_test_json_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_info_test_json_LDADD = libtoolutil.la $(CHECK_LIBS)
 
 if HAVE_LTDL

@@ -20,15 +20,13 @@ test_linux_got_probe_own_lazy_la_CPPFLAGS = $(AM_CPPFLAGS) -DPROBE_OWN=4242
 test_linux_got_probe_own_lazy_la_LDFLAGS = $(got_probe_ldflags) -Wl,-z,lazy
 
 test_linux_test_linux_got_SOURCES = test/linux/test_linux_got.c
-test_linux_test_linux_got_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_got_LDADD = $(got_unit_libs)
 test_linux_test_linux_got_fixed_SOURCES = test/linux/test_linux_got.c
-test_linux_test_linux_got_fixed_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -fno-pie -DIS_FIXED=true
+test_linux_test_linux_got_fixed_CFLAGS = $(AM_CFLAGS) -fno-pie -DIS_FIXED=true
 test_linux_test_linux_got_fixed_LDFLAGS = -no-pie
 test_linux_test_linux_got_fixed_LDADD = $(got_unit_libs)
 
 test_linux_test_linux_interpose_SOURCES = test/linux/test_linux_interpose.c
-test_linux_test_linux_interpose_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_interpose_LDADD = libopalmem.la $(CHECK_LIBS)
 
 # Where code is replaced, malloc-level events are an option of that mechanism.
@@ -37,10 +35,8 @@ check_PROGRAMS += test/linux/test_linux_malloc test/linux/test_linux_malloc_thre
 TESTS += test/linux/test_linux_malloc test/linux/test_linux_malloc_threads
 endif
 test_linux_test_linux_malloc_SOURCES = test/linux/test_linux_malloc.c
-test_linux_test_linux_malloc_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_malloc_LDADD = libopalmem.la $(CHECK_LIBS)
 test_linux_test_linux_malloc_threads_SOURCES = test/linux/test_linux_malloc_threads.c
-test_linux_test_linux_malloc_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_malloc_threads_LDADD = libopalmem.la $(CHECK_LIBS)
 
 EXTRA_DIST += test/debian11/check-debian11.sh test/debian11/malloc_hook.c

@@ -19,88 +19,67 @@ noinst_HEADERS += test/linux/fake_files.h test/linux/fake_sys.h test/linux/own_b
 linux_unit_libs = libmca_memory_linux.la libopalmem_internal.la $(CHECK_LIBS)
 
 test_linux_test_linux_ranges_SOURCES = test/linux/test_linux_ranges.c
-test_linux_test_linux_ranges_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_ranges_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_find_SOURCES = test/linux/test_linux_find.c
-test_linux_test_linux_find_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_find_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_patch_SOURCES = test/linux/test_linux_patch.c
-test_linux_test_linux_patch_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_patch_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_lock_SOURCES = test/linux/test_linux_lock.c
-test_linux_test_linux_lock_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_lock_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_stubs_SOURCES = test/linux/test_linux_stubs.c
-test_linux_test_linux_stubs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_stubs_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_vectors_SOURCES = test/linux/test_linux_vectors.c
-test_linux_test_linux_vectors_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_vectors_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_room_SOURCES = test/linux/test_linux_room.c
-test_linux_test_linux_room_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_room_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_kernel_SOURCES = test/linux/test_linux_kernel.c
-test_linux_test_linux_kernel_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_kernel_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_loader_SOURCES = test/linux/test_linux_loader.c
-test_linux_test_linux_loader_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_loader_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_calls_SOURCES = test/linux/test_linux_calls.c
-test_linux_test_linux_calls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_calls_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_shm_SOURCES = test/linux/test_linux_shm.c
-test_linux_test_linux_shm_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_shm_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_texts_SOURCES = test/linux/test_linux_texts.c
-test_linux_test_linux_texts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_texts_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_search_SOURCES = test/linux/test_linux_search.c
-test_linux_test_linux_search_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_search_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_files_SOURCES = test/linux/test_linux_files.c
-test_linux_test_linux_files_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_files_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_process_SOURCES = test/linux/test_linux_process.c
-test_linux_test_linux_process_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_process_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_loss_SOURCES = test/linux/test_linux_loss.c
-test_linux_test_linux_loss_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_loss_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_spans_SOURCES = test/linux/test_linux_spans.c
-test_linux_test_linux_spans_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_spans_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_install_SOURCES = test/linux/test_linux_install.c
-test_linux_test_linux_install_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_install_LDADD = $(linux_unit_libs)
 
 test_linux_test_linux_paths_SOURCES = test/linux/test_linux_paths.c test/linux/paths.h \
 	test/linux/paths_files.c test/linux/paths_system.c test/linux/paths_malloc.c test/linux/paths_quiet.c
-test_linux_test_linux_paths_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_paths_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_linux_test_linux_threads_SOURCES = test/linux/test_linux_threads.c
-test_linux_test_linux_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_threads_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_linux_test_linux_guard_SOURCES = test/linux/test_linux_guard.c
-test_linux_test_linux_guard_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_guard_LDADD = libopalmem.la $(CHECK_LIBS)
 
 linux_storm_tests = test/linux/test_linux_storm test/linux/test_linux_storm_install
@@ -108,12 +87,10 @@ check_PROGRAMS += $(linux_storm_tests)
 TESTS += $(linux_storm_tests)
 
 test_linux_test_linux_storm_SOURCES = test/linux/test_linux_storm.c test/linux/storm.c test/linux/storm.h
-test_linux_test_linux_storm_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_storm_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_linux_test_linux_storm_install_SOURCES = test/linux/test_linux_storm_install.c test/linux/storm.c \
 	test/linux/storm.h
-test_linux_test_linux_storm_install_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_storm_install_LDADD = $(linux_unit_libs)
 
 # Hook context, early starts, allocators, backtraces, loaded objects.
@@ -130,26 +107,21 @@ check_PROGRAMS += $(linux_context_tests)
 TESTS += $(linux_context_tests) $(linux_context_scripts)
 
 test_linux_test_linux_context_SOURCES = test/linux/test_linux_context.c $(linux_watched)
-test_linux_test_linux_context_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_context_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_linux_test_linux_children_SOURCES = test/linux/test_linux_children.c $(linux_watched)
-test_linux_test_linux_children_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_children_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_linux_test_linux_hook_calls_SOURCES = test/linux/test_linux_hook_calls.c $(linux_watched)
-test_linux_test_linux_hook_calls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_hook_calls_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_linux_test_linux_stack_SOURCES = test/linux/test_linux_stack.c $(linux_watched)
-test_linux_test_linux_stack_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 # Else the stack of looking up a symbol counts: a kilobyte or three.
 test_linux_test_linux_stack_LDFLAGS = -Wl,-z,now
 test_linux_test_linux_stack_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_linux_test_linux_objects_SOURCES = test/linux/test_linux_objects.c test/linux/loaded.h $(linux_watched)
 test_linux_test_linux_objects_CPPFLAGS = $(AM_CPPFLAGS) -DLOADED_DIR='"$(abs_top_builddir)/test/linux/.libs"'
-test_linux_test_linux_objects_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_linux_test_linux_objects_LDADD = libopalmem.la $(CHECK_LIBS)
 EXTRA_test_linux_test_linux_objects_DEPENDENCIES = test/linux/loaded.la
 check_LTLIBRARIES += test/linux/loaded.la

@@ -5,6 +5,7 @@
 set -eu
 models=$(cd "$(dirname "$0")" && pwd)
 command -v spin >/dev/null || { echo "SKIP: spin is missing (Debian package: spin)"; exit 77; }
+[ "${OPALMEM_TEST_LONG:-yes}" != no ] || { echo "SKIP: OPALMEM_TEST_LONG is no"; exit 77; }
 [ -z "${OPALMEM_TEST_VARIANT:-}" ] || { echo "SKIP: the build $OPALMEM_TEST_VARIANT has the same models as the first one"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -7,13 +7,10 @@ TESTS += $(msg_tests) $(msg_scripts)
 EXTRA_DIST += $(msg_scripts) test/msg/msg_common.sh
 
 test_msg_test_msg_payload_SOURCES = test/msg/test_msg_payload.c
-test_msg_test_msg_payload_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_msg_test_msg_payload_LDADD = libmsg.la libopalmem.la $(CHECK_LIBS)
 
 test_msg_test_msg_sources_SOURCES = test/msg/test_msg_sources.c
-test_msg_test_msg_sources_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_msg_test_msg_sources_LDADD = libmsg.la libopalmem.la $(CHECK_LIBS)
 
 test_msg_test_msg_channel_SOURCES = test/msg/test_msg_channel.c
-test_msg_test_msg_channel_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_msg_test_msg_channel_LDADD = libmsg.la libopalmem.la $(CHECK_LIBS)

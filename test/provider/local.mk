@@ -35,7 +35,6 @@ test_provider_test_provider_verbs_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)
 test_provider_test_provider_verbs_LDADD = $(provider_suite_libs)
 test_provider_test_provider_fake_SOURCES = test/provider/test_provider_fake.c test/rcache/fake_provider.c \
 	$(provider_suite)
-test_provider_test_provider_fake_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_provider_test_provider_fake_LDADD = $(provider_suite_libs) $(CHECK_LIBS)
 # The example's own files; the suite is where its Makefile expects it when installed.
 test_provider_test_provider_example_SOURCES = examples/provider/conformance.c examples/provider/ring_provider.c \

@@ -11,15 +11,12 @@ TESTS += $(rcache_tests)
 noinst_HEADERS += test/rcache/fake_provider.h test/rcache/fake_rcache.h test/rcache/grdma_fixture.h
 
 test_rcache_test_rcache_stats_SOURCES = test/rcache/test_rcache_stats.c
-test_rcache_test_rcache_stats_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_stats_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_rcache_components_SOURCES = test/rcache/test_rcache_components.c test/rcache/fake_provider.c \
 	test/rcache/fake_rcache.c
-test_rcache_test_rcache_components_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_components_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_rcache_finalize_SOURCES = test/rcache/test_rcache_finalize.c test/rcache/fake_provider.c \
 	test/rcache/fake_rcache.c
-test_rcache_test_rcache_finalize_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_finalize_LDADD = libopalmem.la $(CHECK_LIBS)
 if HAVE_LTDL
 check_LTLIBRARIES += test/rcache/mca_rcache_fake.la test/rcache/mca_rcache_short.la test/rcache/mca_rcache_long.la \
@@ -57,97 +54,75 @@ test_rcache_mca_rcache_hook_la_LDFLAGS = $(fake_module_ldflags)
 
 
 test_rcache_test_interval_index_SOURCES = test/rcache/test_interval_index.c
-test_rcache_test_interval_index_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_interval_index_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_mutex_SOURCES = test/rcache/test_grdma_mutex.c
-test_rcache_test_grdma_mutex_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_mutex_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_interval_btree_SOURCES = test/rcache/test_interval_btree.c
-test_rcache_test_interval_btree_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_interval_btree_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_page_filter_SOURCES = test/rcache/test_page_filter.c
-test_rcache_test_page_filter_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_page_filter_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_SOURCES = test/rcache/test_grdma.c test/rcache/fake_provider.c
-test_rcache_test_grdma_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_life_SOURCES = test/rcache/test_grdma_life.c test/rcache/fake_provider.c
-test_rcache_test_grdma_life_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_life_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_failures_SOURCES = test/rcache/test_grdma_failures.c test/rcache/fake_provider.c
-test_rcache_test_grdma_failures_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_failures_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_failures_LDFLAGS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=mmap,--wrap=mprotect
 
 test_rcache_test_grdma_threads_SOURCES = test/rcache/test_grdma_threads.c test/rcache/fake_provider.c
-test_rcache_test_grdma_threads_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_threads_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_hits_SOURCES = test/rcache/test_grdma_hits.c test/rcache/fake_provider.c
-test_rcache_test_grdma_hits_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_hits_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_front_SOURCES = test/rcache/test_grdma_front.c test/rcache/fake_provider.c
-test_rcache_test_grdma_front_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_front_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_rcache_hit_SOURCES = test/rcache/test_rcache_hit.c test/rcache/hit_cxx.cc test/rcache/fake_provider.c
-test_rcache_test_rcache_hit_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_hit_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_rcache_helper_SOURCES = test/rcache/test_rcache_helper.c test/rcache/fake_provider.c
-test_rcache_test_rcache_helper_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_helper_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_rcache_helper_LDFLAGS = -Wl,--wrap=syscall
 
 test_rcache_test_grdma_races_SOURCES = test/rcache/test_grdma_races.c test/rcache/fake_provider.c
-test_rcache_test_grdma_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_races_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_races_LDFLAGS = -Wl,--wrap=calloc,--wrap=free
 
 test_rcache_test_grdma_left_SOURCES = test/rcache/test_grdma_left.c test/rcache/fake_provider.c
-test_rcache_test_grdma_left_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_left_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_drop_SOURCES = test/rcache/test_grdma_drop.c test/rcache/fake_provider.c
-test_rcache_test_grdma_drop_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_drop_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_grdma_common_SOURCES = test/rcache/test_grdma_common.c test/rcache/fake_provider.c
-test_rcache_test_grdma_common_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_common_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_common_LDFLAGS = -Wl,--wrap=calloc,--wrap=mmap
 
 test_rcache_test_grdma_growth_SOURCES = test/rcache/test_grdma_growth.c test/rcache/fake_provider.c
-test_rcache_test_grdma_growth_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_growth_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_growth_LDFLAGS = -Wl,--wrap=mprotect
 
 test_rcache_test_rcache_limits_SOURCES = test/rcache/test_rcache_limits.c test/rcache/fake_provider.c
-test_rcache_test_rcache_limits_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_limits_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 test_rcache_test_rcache_limits_cgroup_SOURCES = test/rcache/test_rcache_limits_cgroup.c
-test_rcache_test_rcache_limits_cgroup_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_limits_cgroup_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 
 # Its functions are to be found by name in stacks.
 test_rcache_test_grdma_in_use_SOURCES = test/rcache/test_grdma_in_use.c test/rcache/fake_provider.c
-test_rcache_test_grdma_in_use_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_in_use_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_grdma_in_use_LDFLAGS = -export-dynamic
 
 test_rcache_test_rcache_stack_SOURCES = test/rcache/test_rcache_stack.c test/rcache/fake_provider.c
-test_rcache_test_rcache_stack_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_rcache_stack_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_rcache_stack_LDFLAGS = -export-dynamic
 
 test_rcache_test_grdma_overlap_SOURCES = test/rcache/test_grdma_overlap.c test/rcache/fake_provider.c
-test_rcache_test_grdma_overlap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_grdma_overlap_LDADD = libopalmem.la $(CHECK_LIBS)
 
 if HAVE_LIBURING
@@ -156,19 +131,15 @@ uring_tests = test/rcache/test_uring test/rcache/test_uring_fork test/rcache/tes
 check_PROGRAMS += $(uring_tests)
 TESTS += $(uring_tests)
 test_rcache_test_uring_SOURCES = test/rcache/test_uring.c
-test_rcache_test_uring_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_uring_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_uring_fork_SOURCES = test/rcache/test_uring_fork.c
-test_rcache_test_uring_fork_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_uring_fork_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_uring_stress_SOURCES = test/rcache/test_uring_stress.c
-test_rcache_test_uring_stress_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_uring_stress_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_uring_rings_SOURCES = test/rcache/test_uring_rings.c
-test_rcache_test_uring_rings_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_rcache_test_uring_rings_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_uring_adopt_SOURCES = test/rcache/test_uring_adopt.c
-test_rcache_test_uring_adopt_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(LIBURING_CFLAGS)
+test_rcache_test_uring_adopt_CFLAGS = $(AM_CFLAGS) $(LIBURING_CFLAGS)
 test_rcache_test_uring_adopt_LDADD = libopalmem.la $(CHECK_LIBS) $(LIBURING_LIBS)
 endif
 
@@ -187,12 +158,12 @@ test_rcache_fake_verbs_old_la_CPPFLAGS = $(AM_CPPFLAGS) -DFAKE_OLD
 test_rcache_fake_verbs_old_la_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)
 test_rcache_fake_verbs_old_la_LDFLAGS = $(fake_module_ldflags)
 test_rcache_test_verbs_SOURCES = test/rcache/test_verbs.c
-test_rcache_test_verbs_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
+test_rcache_test_verbs_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)
 test_rcache_test_verbs_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_verbs_register_SOURCES = test/rcache/test_verbs_register.c
-test_rcache_test_verbs_register_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
+test_rcache_test_verbs_register_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)
 test_rcache_test_verbs_register_LDADD = libopalmem.la $(CHECK_LIBS)
 test_rcache_test_verbs_lost_SOURCES = test/rcache/test_verbs_lost.c
-test_rcache_test_verbs_lost_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
+test_rcache_test_verbs_lost_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)
 test_rcache_test_verbs_lost_LDADD = libopalmem.la $(CHECK_LIBS) -lpthread
 endif

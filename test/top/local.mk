@@ -7,5 +7,4 @@ EXTRA_DIST += $(top_scripts) test/top/top_common.sh
 test_top_top_subject_SOURCES = test/top/top_subject.c
 test_top_top_subject_LDADD = libopalmem.la
 test_top_test_top_read_SOURCES = test/top/test_top_read.c tools/top/top_read.c tools/top/top_figures.c
-test_top_test_top_read_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_top_test_top_read_LDADD = $(CHECK_LIBS)

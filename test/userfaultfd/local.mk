@@ -9,29 +9,22 @@ EXTRA_DIST += test/userfaultfd/test_userfaultfd_rcache.sh
 noinst_HEADERS += test/userfaultfd/userfaultfd_fixture.h test/userfaultfd/userfaultfd_memory.h
 
 test_userfaultfd_test_userfaultfd_SOURCES = test/userfaultfd/test_userfaultfd.c
-test_userfaultfd_test_userfaultfd_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_userfaultfd_test_userfaultfd_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_userfaultfd_test_userfaultfd_races_SOURCES = test/userfaultfd/test_userfaultfd_races.c
-test_userfaultfd_test_userfaultfd_races_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_userfaultfd_test_userfaultfd_races_LDADD = libmca_memory_userfaultfd.la libopalmem_internal.la $(CHECK_LIBS)
 
 test_userfaultfd_test_userfaultfd_units_SOURCES = test/userfaultfd/test_userfaultfd_units.c
-test_userfaultfd_test_userfaultfd_units_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_userfaultfd_test_userfaultfd_units_LDADD = libmca_memory_userfaultfd.la libopalmem_internal.la $(CHECK_LIBS)
 
 test_userfaultfd_test_userfaultfd_discards_SOURCES = test/userfaultfd/test_userfaultfd_discards.c
-test_userfaultfd_test_userfaultfd_discards_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_userfaultfd_test_userfaultfd_discards_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_userfaultfd_test_userfaultfd_moves_SOURCES = test/userfaultfd/test_userfaultfd_moves.c
-test_userfaultfd_test_userfaultfd_moves_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_userfaultfd_test_userfaultfd_moves_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_userfaultfd_test_userfaultfd_hands_SOURCES = test/userfaultfd/test_userfaultfd_hands.c
-test_userfaultfd_test_userfaultfd_hands_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_userfaultfd_test_userfaultfd_hands_LDADD = libmca_memory_userfaultfd.la libopalmem_internal.la $(CHECK_LIBS)
 
 test_userfaultfd_test_userfaultfd_faults_SOURCES = test/userfaultfd/test_userfaultfd_faults.c
-test_userfaultfd_test_userfaultfd_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_userfaultfd_test_userfaultfd_faults_LDADD = libopalmem.la $(CHECK_LIBS)

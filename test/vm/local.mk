@@ -6,7 +6,7 @@ if HAVE_IBVERBS
 vm_programs = test/vm/test_verbs_device test/vm/rdma_scene
 check_PROGRAMS += $(vm_programs)
 test_vm_test_verbs_device_SOURCES = test/vm/test_verbs_device.c
-test_vm_test_verbs_device_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(IBVERBS_CFLAGS)
+test_vm_test_verbs_device_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)
 test_vm_test_verbs_device_LDADD = libopalmem.la $(CHECK_LIBS) $(IBVERBS_LIBS)
 test_vm_rdma_scene_SOURCES = test/vm/rdma_scene.c test/vm/rdma_buffers.c test/vm/rdma_link.c
 test_vm_rdma_scene_CFLAGS = $(AM_CFLAGS) $(IBVERBS_CFLAGS)

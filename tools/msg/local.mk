@@ -22,5 +22,6 @@ libmsg_la_LIBADD = libtoolutil.la
 
 bin_PROGRAMS += opalmem-msg
 opalmem_msg_SOURCES = tools/msg/msg_main.c
+opalmem_msg_LDFLAGS = $(AM_LDFLAGS)
 opalmem_msg_LDADD = libmsg.la libmachine.la libopalmem.la
 dist_man_MANS += man/opalmem-msg.1

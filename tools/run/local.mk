@@ -13,6 +13,7 @@ opalmem_run_SOURCES = \
 	tools/run/run_report_json.c \
 	tools/run/run_setup.c
 opalmem_run_CPPFLAGS = $(AM_CPPFLAGS) -DOPALMEM_COMPONENTDIR='"$(opalmem_componentdir)"'
+opalmem_run_LDFLAGS = $(AM_LDFLAGS)
 opalmem_run_LDADD = libtoolutil.la libopalmem.la
 dist_man_MANS += man/opalmem-run.1
 dist_doc_DATA += docs/opalmem-run.md
