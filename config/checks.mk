@@ -3,12 +3,13 @@ EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/c
 	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/link-program.sh config/under-valgrind.sh config/check-aarch64.sh \
 	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
-.PHONY: help print-long-tests check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso check-clang-dso \
+.PHONY: help check-long check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso check-clang-dso \
 	check-stress check-prefix check-vm check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
 
 help:
 	@echo "all             build"; \
 	echo "check           the tests of this build"; \
+	echo "check-long      those of them that build a project or start hundreds of processes; OPALMEM_TEST_LONG=no make check leaves them out"; \
 	echo "check-headers   public headers compile alone, in C and C++"; \
 	echo "check-symbols   prefix of all symbols, exports of DSOs, rename headers"; \
 	echo "lint            include direction, clang-tidy, cppcheck, shellcheck, format"; \
@@ -31,8 +32,9 @@ help:
 	echo "bench           what the hooks and the registration cache (beside UCX, too), reading a variable, starting and stopping cost"; \
 	echo "install, dist, distcheck, clean: as usual"
 
-print-long-tests:
-	@echo $(long_tests)
+# With a log of its own: the figures of make check stay those of all others.
+check-long:
+	$(MAKE) -j$$(nproc) check TESTS='$(long_tests)' TEST_SUITE_LOG=long.log VERBOSE=1
 
 check-model:
 	CC='$(CC)' $(srcdir)/test/model/check-model.sh

@@ -10,7 +10,7 @@ work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 
 fail() {
-    echo "FAIL: $*"
+    printf "FAIL: %s\n" "$*"
     failures=$((failures + 1))
 }
 

@@ -39,8 +39,8 @@ program() { # COMPONENT PROGRAM...
     shift
     command -v "$1" > /dev/null || { leave_out "$1 is not installed"; return; }
     rm -rf "$scratch"/plain "$scratch"/cached
-    cp -r "$scratch"/begin "$scratch"/plain
-    cp -r "$scratch"/begin "$scratch"/cached
+    cp -rp "$scratch"/begin "$scratch"/plain
+    cp -rp "$scratch"/begin "$scratch"/cached
     (cd "$scratch"/plain && "$@") > "$scratch"/plain.out 2>&1 || plain=$?
     program_cached "$component" "$@" || status=$?
     if [ $status != $plain ] || ! diff -r "$scratch"/plain "$scratch"/cached > /dev/null || ! cmp -s "$scratch"/plain.out "$scratch"/cached.out; then
