@@ -3,7 +3,7 @@ EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/c
 	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/link-program.sh config/under-valgrind.sh config/check-aarch64.sh \
 	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
-.PHONY: help check-long check-model lint check-headers check-symbols check-asan check-tsan check-valgrind check-clang check-dso check-clang-dso \
+.PHONY: help check-long check-model lint check-headers check-symbols check-asan check-tsan check-tsan-core check-valgrind check-clang check-dso check-clang-dso \
 	check-stress check-prefix check-vm check-without check-debian11 check-aarch64 check-other-arch check-all fuzz bench
 
 help:
@@ -16,6 +16,7 @@ help:
 	echo "check-model     models of the protocols, with spin"; \
 	echo "check-asan      tests under AddressSanitizer and UndefinedBehaviorSanitizer"; \
 	echo "check-tsan      tests under ThreadSanitizer"; \
+	echo "check-tsan-core some of them, where many threads meet (not in check-all)"; \
 	echo "check-stress    the caches under stress, every component, SECONDS=60 a run (not in check-all)"; \
 	echo "check-valgrind  tests under valgrind"; \
 	echo "check-clang     tests of a build with clang"; \
@@ -55,6 +56,12 @@ check-asan:
 	$(variant) asan --enable-sanitizer=address,undefined
 check-tsan:
 	$(variant) tsan --enable-sanitizer=thread
+# Where many threads meet: for machines on which all of them take too long (not in check-all).
+tsan_core_tests = test/framework/test_memory_hooks test/framework/test_hooks_threads test/linux/test_linux_threads \
+	test/rcache/test_grdma_races test/rcache/test_grdma_threads test/rcache/test_grdma_hits test/rcache/test_grdma_growth \
+	test/rcache/test_grdma_mutex test/rcache/test_grdma_left test/rcache/test_rcache_finalize test/kdreg/test_kdreg_threads
+check-tsan-core:
+	ONLY='$(tsan_core_tests)' $(variant) tsan-core --enable-sanitizer=thread
 check-valgrind:
 	$(variant) valgrind
 check-clang:
