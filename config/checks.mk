@@ -1,6 +1,6 @@
 # Helper targets beside make check; `make help` lists them.
 EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/check-headers.sh \
-	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/link-program.sh config/under-valgrind.sh config/check-aarch64.sh \
+	config/check-symbols.sh config/check-names.sh config/fuzz.sh config/lint.sh config/check-variant.sh config/under-valgrind.sh config/check-aarch64.sh \
 	config/debian-cross.sh config/check-other-arch.sh .clang-format .clang-tidy
 
 .PHONY: help check-long check-model lint check-headers check-symbols check-asan check-tsan check-tsan-core check-valgrind check-clang check-dso check-clang-dso \
@@ -9,7 +9,7 @@ EXTRA_DIST += quickstart config/update-rename.sh config/check-layers.sh config/c
 help:
 	@echo "all             build"; \
 	echo "check           the tests of this build"; \
-	echo "check-long      those of them that build a project or start hundreds of processes; OPALMEM_TEST_LONG=no make check leaves them out"; \
+	echo "check-long      the longest of them; OPALMEM_TEST_LONG=no make check leaves them out"; \
 	echo "check-headers   public headers compile alone, in C and C++"; \
 	echo "check-symbols   prefix of all symbols, exports of DSOs, rename headers"; \
 	echo "lint            include direction, clang-tidy, cppcheck, shellcheck, format"; \
@@ -57,9 +57,12 @@ check-asan:
 check-tsan:
 	$(variant) tsan --enable-sanitizer=thread
 # Where many threads meet: for machines on which all of them take too long (not in check-all).
-tsan_core_tests = test/framework/test_memory_hooks test/framework/test_hooks_threads test/linux/test_linux_threads \
+tsan_core_tests = test/framework/test_memory_hooks test/framework/test_hooks_threads $(linux_threads_test) \
 	test/rcache/test_grdma_races test/rcache/test_grdma_threads test/rcache/test_grdma_hits test/rcache/test_grdma_growth \
 	test/rcache/test_grdma_mutex test/rcache/test_grdma_left test/rcache/test_rcache_finalize test/kdreg/test_kdreg_threads
+if LINUX_ARCH
+linux_threads_test = test/linux/test_linux_threads
+endif
 check-tsan-core:
 	ONLY='$(tsan_core_tests)' $(variant) tsan-core --enable-sanitizer=thread
 check-valgrind:

@@ -21,7 +21,7 @@ read_la() {
 before=
 for argument; do
     case $before$argument in
-        -o*.la | -export-dynamic | -static | -dlopen | -dlpreopen | -no-install) by_libtool "$@" ;;
+        -o*.la | -export-dynamic | -static* | -all-static | -rpath | -R* | -XCClinker | -Xcompiler | -Wc,* | -dlopen | -dlpreopen | -no-install) by_libtool "$@" ;;
         *.la)
             read_la "$argument"
             case "$installed $dependency_libs " in yes* | *.la\ *) by_libtool "$@" ;; esac
@@ -41,8 +41,8 @@ while [ "$left" -gt 0 ]; do
             read_la "$argument"
             case $argument in */*) folder=${argument%/*}/.libs ;; *) folder=.libs ;; esac
             # shellcheck disable=SC2086 # libraries and flags are words
-            if [ -n "$library_names" ]; then
-                set -- "$@" "$folder/${library_names##* }" -Wl,-rpath,"$(pwd)/$folder" $inherited_linker_flags
+            if [ -n "$library_names" ]; then # Before what LD_LIBRARY_PATH says, as libtool's wrappers have it.
+                set -- "$@" "$folder/${library_names##* }" -Wl,--disable-new-dtags -Xlinker -rpath -Xlinker "$(pwd)/$folder" $inherited_linker_flags
             else
                 set -- "$@" "$folder/$old_library" $dependency_libs $inherited_linker_flags
             fi

@@ -12,7 +12,7 @@ AM_TESTS_ENVIRONMENT = \
 	$(tests_component_path) \
 	CK_DEFAULT_TIMEOUT=240; CC='$(CC)'; TEST_CFLAGS='$(filter -fsanitize=%,$(CFLAGS))'; \
 	export top_builddir top_srcdir CK_DEFAULT_TIMEOUT CC TEST_CFLAGS;
-# Those that build a project, or start hundreds of processes: OPALMEM_TEST_LONG=no leaves them out.
+# The longest ones: OPALMEM_TEST_LONG=no leaves them out.
 long_tests =
 if HAVE_CHECK
 include test/framework/local.mk

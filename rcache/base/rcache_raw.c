@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* The instruction of rcache_raw.h. */
 #include "rcache/base/rcache_raw.h"
 
 #include <errno.h>

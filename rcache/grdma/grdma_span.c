@@ -12,8 +12,9 @@ static uintptr_t round_up(uintptr_t value, size_t to)
     return (value + to - 1) & ~(uintptr_t) (to - 1);
 }
 
-/* Nobody can have known these addresses, so nobody hears of them: a release callback inside of the first registration of a
- * thread would be one that the caller, with a lock of the callback's held, does not expect. */
+/* Nobody can have used these addresses, so nobody is told: a release callback inside of the first registration of a thread
+ * would be one that the caller, with a lock of the callback's held, does not expect. Who follows what is mapped keeps the
+ * edges in his books until something else is mapped there. */
 static void trim(uintptr_t from, uintptr_t to)
 {
     if (from != to) {

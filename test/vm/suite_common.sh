@@ -61,8 +61,9 @@ count_program() { # NAME STATUS
 
 # The program itself, not libtool's script, whose commands take a second to be emulated.
 real_program() { # PATH
-    local real=${1%/*}/.libs/${1##*/}
-    if [ -x "$real" ]; then echo "$real"; else echo "$1"; fi
+    local real=${1%/*}/.libs/${1##*/} first
+    IFS= read -rn 2 first < "$1" || :
+    if [ "$first" = '#!' ] && [ -x "$real" ]; then echo "$real"; else echo "$1"; fi
 }
 
 # run_program PATH: a program of Check, with the environment as it is.
