@@ -29,6 +29,9 @@ try autoreconf --install
 try ./configure -q --prefix="$outer/root" --disable-static CFLAGS="-g -O0" LDFLAGS=
 try make -j2 V=0
 try make install
+# Whoever gets the outer project as a tarball builds opalmem in it: its linker of programs links libraries there, too.
+try make dist
+tar tzf myruntime-*.tar.gz | grep -q /opalmem/config/link-program.sh || fail "the outer tarball lacks a script that the build needs"
 
 installed=$(cd root && find . ! -type d | sort | tr '\n' ' ')
 for file in $installed; do
