@@ -4,6 +4,8 @@ libmca_memory_userfaultfd_la_SOURCES = \
 	components/userfaultfd/userfaultfd.h \
 	components/userfaultfd/userfaultfd_abi.h \
 	components/userfaultfd/userfaultfd_component.c \
+	components/userfaultfd/userfaultfd_file.c \
+	components/userfaultfd/userfaultfd_file.h \
 	components/userfaultfd/userfaultfd_handover.c \
 	components/userfaultfd/userfaultfd_kernel.c \
 	components/userfaultfd/userfaultfd_kernel.h \

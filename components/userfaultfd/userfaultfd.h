@@ -106,7 +106,7 @@ enum { UFFD_IDLE, UFFD_RUNNING, UFFD_DEAF /* A descriptor was lost: nothing is k
 typedef struct uffd_state_t {
     _Atomic int phase;      /* UFFD_*: release after what it stands for. */
     uffd_kernel_t kernel;   /* Written before RUNNING. */
-    int stop;               /* eventfd that wakes the reader to its end; likewise. */
+    uffd_file_t stop;       /* eventfd that wakes the reader, to ask; likewise. */
     _Atomic bool is_ending; /* The reader is to end: it asks each time it wakes. Written under life_lock. */
     int reader_tid;         /* Written by the reader, before it reads. */
     pthread_t reader;       /* Under life_lock. */
@@ -146,9 +146,6 @@ int uffd_start_locked(uffd_state_t *state);
 /** Give all ranges back, end the reader, close. */
 void uffd_stop(uffd_state_t *state);
 
-/** The descriptors are not ours any more: children leave them alone. */
-void uffd_forget_descriptors(void);
-
 /** Features of UFFDIO_API by the settings. */
 uint64_t uffd_features(void);
 
@@ -161,6 +158,9 @@ void *uffd_reader(void *state);
 
 /** Read what there is, without waiting; count before. */
 void uffd_fetch(uffd_state_t *state);
+
+/** The descriptor is not ours any more: from now on nothing holds. */
+void uffd_be_deaf(uffd_state_t *state);
 
 /** Put in that what was in the range has been replaced without an event. Not under queue_lock. */
 void uffd_queue_replaced(uffd_state_t *state, uintptr_t start, uintptr_t end);

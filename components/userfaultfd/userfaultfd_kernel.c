@@ -5,28 +5,10 @@
 #include <errno.h>
 #include <linux/userfaultfd.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include "components/userfaultfd/userfaultfd_abi.h"
 #include "components/userfaultfd/userfaultfd_sys.h"
 #include "opal/constants.h"
-
-/* Programs close or reuse low numbers without asking. */
-int uffd_kernel_moved_high(int fd)
-{
-    struct rlimit limit;
-
-    if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-        return fd;
-    }
-    const long top = limit.rlim_cur < 65536 ? (long) limit.rlim_cur : 65536;
-    const long high = top < 64 ? -1 : UFFD_SYS(SYS_fcntl, fd, F_DUPFD_CLOEXEC, top - top / 16);
-    if (high < 0) {
-        return fd;
-    }
-    uffd_sys_close(fd);
-    return (int) high;
-}
 
 static int refuse(uffd_fault_t *fault, const char *what, long result)
 {
@@ -43,29 +25,25 @@ static int open_events(uffd_kernel_t *kernel, uint64_t features, uffd_fault_t *f
     if (rc < 0) {
         return refuse(fault, "userfaultfd", rc);
     }
-    kernel->events = (int) rc;
-    rc = uffd_sys_ioctl(kernel->events, UFFDIO_API, &api);
-    if (rc < 0) {
-        return refuse(fault, "UFFDIO_API", rc);
-    }
-    kernel->events = uffd_kernel_moved_high(kernel->events);
-    return OPAL_SUCCESS;
+    kernel->events = uffd_file_own((int) rc);
+    rc = uffd_sys_ioctl(kernel->events.fd, UFFDIO_API, &api);
+    return rc < 0 ? refuse(fault, "UFFDIO_API", rc) : OPAL_SUCCESS;
 }
 
-static int open_proc(int *fd, const char *path, uffd_fault_t *fault)
+static int open_proc(uffd_file_t *file, const char *path, uffd_fault_t *fault)
 {
     const long rc = uffd_sys_open(path);
 
     if (rc < 0) {
         return refuse(fault, path, rc);
     }
-    *fd = uffd_kernel_moved_high((int) rc);
+    *file = uffd_file_own((int) rc);
     return OPAL_SUCCESS;
 }
 
 int uffd_kernel_open(uffd_kernel_t *kernel, uint64_t features, uffd_fault_t *fault)
 {
-    *kernel = (uffd_kernel_t){ -1, -1, -1 };
+    *kernel = (uffd_kernel_t) UFFD_NO_KERNEL;
     int rc = open_events(kernel, features, fault);
     if (rc == OPAL_SUCCESS) {
         rc = open_proc(&kernel->pagemap, "/proc/self/pagemap", fault);
@@ -79,33 +57,25 @@ int uffd_kernel_open(uffd_kernel_t *kernel, uint64_t features, uffd_fault_t *fau
     return rc;
 }
 
-static void close_one(int *fd)
-{
-    if (*fd >= 0) {
-        uffd_sys_close(*fd);
-        *fd = -1;
-    }
-}
-
 void uffd_kernel_close(uffd_kernel_t *kernel)
 {
-    close_one(&kernel->events);
-    close_one(&kernel->pagemap);
-    close_one(&kernel->maps);
+    uffd_file_close(&kernel->events);
+    uffd_file_close(&kernel->pagemap);
+    uffd_file_close(&kernel->maps);
 }
 
 int uffd_kernel_register(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end)
 {
     struct uffdio_register registration = { .range = { start, end - start }, .mode = UFFDIO_REGISTER_MODE_WP };
 
-    return (int) uffd_sys_ioctl(kernel->events, UFFDIO_REGISTER, &registration);
+    return (int) uffd_sys_ioctl(kernel->events.fd, UFFDIO_REGISTER, &registration);
 }
 
 int uffd_kernel_unregister(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end)
 {
     const struct uffdio_range range = { start, end - start };
 
-    return (int) uffd_sys_ioctl(kernel->events, UFFDIO_UNREGISTER, &range);
+    return (int) uffd_sys_ioctl(kernel->events.fd, UFFDIO_UNREGISTER, &range);
 }
 
 /* mmap_changing is looked at before the argument. An address that is none is refused before any lock is taken; a NULL argument
@@ -114,7 +84,7 @@ uffd_busy_t uffd_kernel_busy(const uffd_kernel_t *kernel)
 {
     static const struct uffdio_writeprotect nothing = { .range = { .start = 1, .len = 0 } };
 
-    switch (uffd_sys_ioctl(kernel->events, UFFDIO_WRITEPROTECT, &nothing)) {
+    switch (uffd_sys_ioctl(kernel->events.fd, UFFDIO_WRITEPROTECT, &nothing)) {
     case -EINVAL: return UFFD_CALM;
     case -EAGAIN: return UFFD_BUSY;
     default: return UFFD_LOST;
@@ -134,7 +104,7 @@ bool uffd_kernel_tagged(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t 
         .category_mask = UFFD_ABI_PAGE_IS_WPALLOWED,
     };
 
-    return uffd_sys_ioctl(kernel->pagemap, UFFD_ABI_PAGEMAP_SCAN, &scan) == 0;
+    return uffd_sys_ioctl(kernel->pagemap.fd, UFFD_ABI_PAGEMAP_SCAN, &scan) == 0;
 }
 
 bool uffd_kernel_protects_others;
@@ -169,7 +139,7 @@ bool uffd_kernel_vma(const uffd_kernel_t *kernel, uintptr_t addr, uffd_vma_t *vm
                              .query_addr = addr,
                              .vma_name_addr = (uintptr_t) name,
                              .vma_name_size = sizeof(name) };
-    const long rc = uffd_sys_ioctl(kernel->maps, UFFD_ABI_PROCMAP_QUERY, &query);
+    const long rc = uffd_sys_ioctl(kernel->maps.fd, UFFD_ABI_PROCMAP_QUERY, &query);
 
     if (rc == -ENOTTY || rc == -ENAMETOOLONG) {
         return uffd_maps_find(addr, vma);

@@ -9,12 +9,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Descriptors; -1: none. */
+#include "components/userfaultfd/userfaultfd_file.h"
+
 typedef struct uffd_kernel_t {
-    int events;  /* userfaultfd, does not block. */
-    int pagemap; /* /proc/self/pagemap. */
-    int maps;    /* /proc/self/maps. */
+    uffd_file_t events;  /* userfaultfd, does not block. */
+    uffd_file_t pagemap; /* /proc/self/pagemap. */
+    uffd_file_t maps;    /* /proc/self/maps. */
 } uffd_kernel_t;
+
+#define UFFD_NO_KERNEL                           \
+    {                                            \
+        UFFD_NO_FILE, UFFD_NO_FILE, UFFD_NO_FILE \
+    }
 
 /** Which system call said no, and with what. */
 typedef struct uffd_fault_t {
@@ -27,10 +33,6 @@ typedef struct uffd_fault_t {
  * @retval OPAL_SUCCESS / OPAL_ERR_NOT_AVAILABLE  Nothing is open, and *fault says why. */
 int uffd_kernel_open(uffd_kernel_t *kernel, uint64_t features, uffd_fault_t *fault);
 void uffd_kernel_close(uffd_kernel_t *kernel);
-
-/** Move a descriptor to a high number, where programs do not close or reuse it unasked. @return The descriptor, or fd, if
- * that is negative or has to stay. */
-int uffd_kernel_moved_high(int fd);
 
 /** Register whole mappings. @return 0 or a negative errno: -EBUSY: another userfaultfd has a part of it. */
 int uffd_kernel_register(const uffd_kernel_t *kernel, uintptr_t start, uintptr_t end);

@@ -58,18 +58,26 @@ static void take_message_locked(uffd_state_t *state, const struct uffd_msg *mess
     }
 }
 
-static void be_deaf(uffd_state_t *state)
+static void be_deaf_locked(uffd_state_t *state)
 {
     count_up();
-    uffd_forget_descriptors();
     atomic_store_explicit(&state->phase, UFFD_DEAF, memory_order_release);
 }
 
+void uffd_be_deaf(uffd_state_t *state)
+{
+    uint64_t mask;
+
+    uffd_lock_blocked(&state->queue_lock, &mask);
+    be_deaf_locked(state);
+    uffd_unlock_blocked(&state->queue_lock, &mask);
+}
+
 /* @return How many bytes; 0: none is waiting. Only the lock's holder reads, so what poll has seen is there, unless its
- * thread has been killed meanwhile. */
+ * thread has been killed meanwhile. Of a file of the program's that has the number now, nothing is read. */
 static long read_locked(uffd_state_t *state, struct uffd_msg *messages, size_t size)
 {
-    struct pollfd source = { .fd = state->kernel.events, .events = POLLIN };
+    struct pollfd source = { .fd = state->kernel.events.fd, .events = POLLIN };
     const struct timespec {
         long seconds, nanoseconds;
     } at_once = { 0, 0 };
@@ -78,12 +86,13 @@ static long read_locked(uffd_state_t *state, struct uffd_msg *messages, size_t s
         return 0;
     }
     count_up();
-    const long length = uffd_sys_read(state->kernel.events, messages, size);
+    const long length =
+        uffd_file_is_ours(&state->kernel.events) ? uffd_sys_read(state->kernel.events.fd, messages, size) : -EBADF;
     if (length == -EAGAIN || length == -EINTR) {
         return 0;
     }
     if (length < (long) sizeof(*messages)) {
-        be_deaf(state);
+        be_deaf_locked(state);
         return 0;
     }
     return length;

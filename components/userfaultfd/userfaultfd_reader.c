@@ -11,14 +11,13 @@
 
 /* The program has forbidden to wait for descriptors: by a limit of them that is below their number here (RLIMIT_NOFILE), or by
  * a filter of system calls. Whoever releases memory still waits for us. */
-static void look_from_time_to_time(const uffd_state_t *state, struct pollfd sources[2])
+static void look_from_time_to_time(struct pollfd sources[2])
 {
     const struct timespec pause = { .tv_nsec = 1000000 };
-    uint64_t value;
 
     UFFD_SYS(SYS_nanosleep, (long) &pause, 0);
     sources[0].revents = POLLIN;
-    sources[1].revents = uffd_sys_read(state->stop, &value, sizeof(value)) == sizeof(value) ? POLLIN : 0;
+    sources[1].revents = 0;
 }
 
 /* Programs close descriptors that are not theirs: then nothing wakes the reader when it is to end. */
@@ -37,8 +36,8 @@ static bool is_to_go_on(const uffd_state_t *state)
 void *uffd_reader(void *argument)
 {
     uffd_state_t *state = argument;
-    struct pollfd sources[2] = { { .fd = state->kernel.events, .events = POLLIN },
-                                 { .fd = state->stop, .events = POLLIN } };
+    struct pollfd sources[2] = { { .fd = state->kernel.events.fd, .events = POLLIN },
+                                 { .fd = state->stop.fd, .events = POLLIN } };
 
     __atomic_store_n(&state->reader_tid, (int) UFFD_SYS(SYS_gettid), __ATOMIC_RELAXED);
     do {
@@ -48,14 +47,16 @@ void *uffd_reader(void *argument)
             continue; /* Of libc's own signals; the revents are those of before. */
         }
         if (rc < 0) {
-            look_from_time_to_time(state, sources);
+            look_from_time_to_time(sources);
         }
-        if ((sources[1].revents & POLLNVAL) != 0) { /* Closed by the program: that is no reason to end. */
+        if (sources[1].revents != 0) { /* It is to end, or the program has closed this: that is no reason to. */
             sources[1] = (struct pollfd){ .fd = -1 };
         }
         if (sources[0].revents != 0) {
             uffd_fetch(state);
+        } else if (!uffd_file_is_ours(&state->kernel.events)) { /* The program waits for nothing there, either. */
+            uffd_be_deaf(state);
         }
-    } while (sources[1].revents == 0 && is_to_go_on(state));
+    } while (is_to_go_on(state));
     return NULL;
 }

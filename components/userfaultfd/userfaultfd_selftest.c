@@ -105,7 +105,7 @@ static bool read_events(const uffd_kernel_t *kernel, const trial_t *trial, int p
 
     clock_gettime(CLOCK_MONOTONIC, &begin);
     while (!is_over(pid)) {
-        if (uffd_sys_read(kernel->events, &message, sizeof(message)) == sizeof(message)) {
+        if (uffd_sys_read(kernel->events.fd, &message, sizeof(message)) == sizeof(message)) {
             has_come = has_come || message.event == trial->event;
         }
         sched_yield();

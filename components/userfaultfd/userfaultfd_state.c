@@ -129,21 +129,18 @@ uint64_t uffd_features(void)
  * when the parent has closed, or lost, its own. A child by another way than fork() keeps them until exec. */
 static struct inherited_t {
     uffd_kernel_t kernel;
-    int stop;
-} inherited = { { -1, -1, -1 }, -1 }; /* Under life_lock, or when the reader gives up; read in children. */
+    uffd_file_t stop;
+} inherited = { UFFD_NO_KERNEL, UFFD_NO_FILE }; /* Under life_lock; read in children. */
+
+static void close_all(struct inherited_t *descriptors)
+{
+    uffd_kernel_close(&descriptors->kernel);
+    uffd_file_close(&descriptors->stop);
+}
 
 static void close_inherited(void)
 {
-    uffd_kernel_close(&inherited.kernel);
-    if (inherited.stop >= 0) {
-        uffd_sys_close(inherited.stop);
-        inherited.stop = -1;
-    }
-}
-
-void uffd_forget_descriptors(void)
-{
-    inherited = (struct inherited_t){ { -1, -1, -1 }, -1 };
+    close_all(&inherited);
 }
 
 /* The library is never unloaded. */
@@ -191,11 +188,9 @@ int uffd_start_locked(uffd_state_t *state)
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     atomic_store_explicit(&state->is_ending, false, memory_order_relaxed);
-    state->stop = uffd_kernel_moved_high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (state->stop < 0 || !uffd_handover_begin(state->kernel.events) || start_thread(state) != 0) {
-        if (state->stop >= 0) {
-            uffd_sys_close(state->stop);
-        }
+    state->stop = uffd_file_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (state->stop.fd < 0 || !uffd_handover_begin(state->kernel.events.fd) || start_thread(state) != 0) {
+        uffd_file_close(&state->stop);
         uffd_kernel_close(&state->kernel);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
@@ -219,19 +214,26 @@ static void settle(uffd_state_t *state)
     }
 }
 
-void uffd_stop(uffd_state_t *state)
+static void wake_up(const uffd_file_t *stop)
 {
     const uint64_t one = 1;
 
+    if (uffd_file_is_ours(stop)) {
+        UFFD_SYS(SYS_write, stop->fd, (long) &one, sizeof(one));
+    }
+}
+
+void uffd_stop(uffd_state_t *state)
+{
     uffd_lock(&state->life_lock);
     if (uffd_phase(state) != UFFD_IDLE) {
         settle(state);
         atomic_store_explicit(&state->is_ending, true, memory_order_release);
-        UFFD_SYS(SYS_write, state->stop, (long) &one, sizeof(one));
+        wake_up(&state->stop);
         pthread_join(state->reader, NULL);
-        uffd_forget_descriptors();
+        inherited = (struct inherited_t){ UFFD_NO_KERNEL, UFFD_NO_FILE };
         uffd_kernel_close(&state->kernel);
-        uffd_sys_close(state->stop);
+        uffd_file_close(&state->stop);
         atomic_store_explicit(&state->phase, UFFD_IDLE, memory_order_release);
     }
     uffd_unlock(&state->life_lock);

@@ -181,8 +181,10 @@ int uffd_process(void)
     if (state == NULL || uffd_phase(state) == UFFD_IDLE) {
         return OPAL_SUCCESS; /* Nothing is watched; or this is a fork child, and what there was is the parent's. */
     }
-    if (uffd_kernel_busy(&state->kernel) == UFFD_BUSY) {
-        uffd_fetch(state);
+    switch (uffd_kernel_busy(&state->kernel)) {
+    case UFFD_BUSY: uffd_fetch(state); break;
+    case UFFD_LOST: uffd_be_deaf(state); break;
+    default: break;
     }
     return uffd_deliver(state);
 }

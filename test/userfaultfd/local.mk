@@ -2,7 +2,7 @@
 userfaultfd_tests = test/userfaultfd/test_userfaultfd test/userfaultfd/test_userfaultfd_races \
 	test/userfaultfd/test_userfaultfd_units test/userfaultfd/test_userfaultfd_discards \
 	test/userfaultfd/test_userfaultfd_moves test/userfaultfd/test_userfaultfd_hands \
-	test/userfaultfd/test_userfaultfd_faults
+	test/userfaultfd/test_userfaultfd_faults test/userfaultfd/test_userfaultfd_descriptors
 check_PROGRAMS += $(userfaultfd_tests)
 TESTS += $(userfaultfd_tests) test/userfaultfd/test_userfaultfd_rcache.sh
 EXTRA_DIST += test/userfaultfd/test_userfaultfd_rcache.sh
@@ -28,3 +28,6 @@ test_userfaultfd_test_userfaultfd_hands_LDADD = libmca_memory_userfaultfd.la lib
 
 test_userfaultfd_test_userfaultfd_faults_SOURCES = test/userfaultfd/test_userfaultfd_faults.c
 test_userfaultfd_test_userfaultfd_faults_LDADD = libopalmem.la $(CHECK_LIBS)
+
+test_userfaultfd_test_userfaultfd_descriptors_SOURCES = test/userfaultfd/test_userfaultfd_descriptors.c
+test_userfaultfd_test_userfaultfd_descriptors_LDADD = libopalmem.la $(CHECK_LIBS)

@@ -480,64 +480,6 @@ START_TEST(exit_does_not_hang_with_memory_watched)
 }
 END_TEST
 
-START_TEST(descriptors_closed_by_the_program_end_hits)
-{
-    start();
-    char *memory = map_pages(4);
-    watch_it(&watched[0], memory, 4 * PAGE);
-    ck_assert(hits(&watched[0]));
-    for (int fd = 256; fd < 70000; fd++) {
-        close(fd);
-    }
-    ck_assert(!hits(&watched[0]));
-    munmap(memory, 4 * PAGE);
-    ck_assert(!hits(&watched[0]));
-    ck_assert_int_eq(watch_range(&watched[1], map_pages(1), PAGE), OPAL_ERR_OUT_OF_RESOURCE);
-    stop();
-}
-END_TEST
-
-/* What wakes the reader to its end; what tells it of events stays. */
-static void close_wake_up(void)
-{
-    char path[64], target[64] = { 0 };
-
-    for (int fd = 256; fd < 70000; fd++) {
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        if (readlink(path, target, sizeof(target) - 1) > 0 && strstr(target, "eventfd") != NULL) {
-            ck_assert_int_eq(close(fd), 0);
-            return;
-        }
-    }
-    ck_abort_msg("the reader has no eventfd");
-}
-
-START_TEST(reader_goes_on_although_its_wake_up_is_closed)
-{
-    start();
-    char *memory = map_pages(4);
-    watch_it(&watched[0], memory, 4 * PAGE);
-    close_wake_up();
-    nanosleep(&(struct timespec){ .tv_sec = 2 }, NULL); /* It has looked since. */
-    munmap(memory, 4 * PAGE);                           /* Waits for it. */
-    ck_assert(!hits(&watched[0]));
-    unwatch_it(&watched[0]);
-    stop();
-}
-END_TEST
-
-/* Nothing wakes the reader then. */
-START_TEST(stop_ends_although_all_descriptors_are_closed)
-{
-    start();
-    watch_it(&watched[0], map_pages(4), 4 * PAGE);
-    for (int fd = 256; fd < 70000; fd++) {
-        close(fd);
-    }
-    stop();
-}
-END_TEST
-
 int main(void)
 {
     if (!can_run()) {
@@ -570,9 +512,6 @@ int main(void)
     tcase_add_loop_test(waits, finalize_lets_memory_go_although_a_child_holds_the_descriptor, 0, either);
     tcase_add_loop_test(waits, rounds_leave_nothing_behind, 0, either);
     tcase_add_loop_test(waits, exit_does_not_hang_with_memory_watched, 0, either);
-    tcase_add_test(waits, descriptors_closed_by_the_program_end_hits);
-    tcase_add_test(waits, reader_goes_on_although_its_wake_up_is_closed);
-    tcase_add_test(waits, stop_ends_although_all_descriptors_are_closed);
     suite_add_tcase(suite, heard);
     suite_add_tcase(suite, ranges);
     suite_add_tcase(suite, waits);

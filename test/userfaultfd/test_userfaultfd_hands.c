@@ -234,7 +234,7 @@ static long counting_sys(long nr, const long args[6])
     if (is_old && nr == SYS_ioctl && (unsigned long) args[1] == UFFDIO_UNREGISTER && rc == -EINVAL) {
         return 0;
     }
-    if (nr == SYS_read && uffd_state != NULL && (int) args[0] == uffd_state->kernel.events && rc > 0) {
+    if (nr == SYS_read && uffd_state != NULL && (int) args[0] == uffd_state->kernel.events.fd && rc > 0) {
         atomic_fetch_add(&events, (int) (rc / (long) sizeof(struct uffd_msg)));
     }
     return rc;
