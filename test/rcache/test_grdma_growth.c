@@ -343,7 +343,7 @@ START_TEST(few_addresses_are_enough)
     ck_assert_int_eq(mca_rcache_base_module_destroy(cache), OPAL_SUCCESS);
     ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
     limit = before;
-    limit.rlim_cur = address_space() + ((size_t) 64 << 20);
+    limit.rlim_cur = address_space() + ((size_t) 16 << 20);
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
     make_cache();
     const uint32_t most = grdma_of(cache)->max_capacity;
