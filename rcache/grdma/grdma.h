@@ -166,12 +166,17 @@ struct grdma_module_t {
     interval_index_t index;
     page_filter_t filter; /**< Read by hooks without the lock. */
     uint32_t filter_done; /**< While it grows: regions with ids below are in the new table, too. Else 0. */
-    grdma_list_t limbo, free;
-    grdma_list_t dying;    /**< Idle, and to be ended by the next calls: more than one is to do at once. */
-    _Atomic uint32_t high; /**< Ids from here on have never been used. */
-    uint32_t hand;         /**< Where the clock of grdma_evict.c stands. */
-    uint32_t capacity;     /**< Ids below have memory: a region, and a count in every block. */
-    _Atomic uint32_t live; /**< Ids in use; decides how many hints there should be. */
+    grdma_list_t limbo;   /**< Were in use when they were looked at last. */
+    grdma_list_t unsure;  /**< In limbo, too; whether they are idle takes settling. */
+    grdma_list_t free;
+    grdma_list_t dying;           /**< Idle, and to be ended by the next calls: more than one is to do at once. */
+    _Atomic uint32_t high;        /**< Ids from here on have never been used. */
+    uint32_t hand;                /**< Where the clock of grdma_evict.c stands. */
+    uint32_t capacity;            /**< Ids below have memory: a region, and a count in every block. */
+    _Atomic uint32_t live;        /**< Ids in use; decides how many hints there should be. */
+    _Atomic uint32_t limbo_count; /**< Of `limbo`. Written under the lock, as is the next. */
+    _Atomic uint32_t limbo_ticks; /**< When all of that were looked at last (grdma_clock_ticks()). */
+    _Atomic uint32_t limbo_returned; /**< References to regions in limbo that have been given back since. */
     _Atomic uint32_t
         ending; /**< Threads that have taken regions from the lists that still count. Written under the lock. */
     uint64_t cookie,
@@ -496,8 +501,15 @@ grdma_list_t grdma_take_all(_Atomic uint32_t *stack);
 int grdma_reap(grdma_module_t *module);
 /** All of it. */
 int grdma_reap_all(grdma_module_t *module);
-/** The same for whoever has given a reference back and found the region in limbo: he need not raise WORK first. */
+/** The same, whether or not WORK is raised. */
 int grdma_reap_limbo(grdma_module_t *module);
+/** A region in limbo that was in use when it was looked at. */
+void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id);
+/** This thread has given a reference back, and then found the region in limbo: end it, and what else is idle, or with many
+ * regions there leave them to a later call. Not from hook context. */
+int grdma_limbo_returned(grdma_module_t *module);
+/** The same from where nothing may be ended. */
+void grdma_limbo_returned_later(grdma_module_t *module);
 /** End one region that is in no list, and to which nobody refers. Likewise. */
 int grdma_end_one(grdma_module_t *module, uint32_t id);
 

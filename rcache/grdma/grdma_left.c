@@ -117,9 +117,9 @@ static void orphan_locked(grdma_module_t *module, uint32_t id, uint32_t place)
     atomic_store(&module->orphans, module->orphans + 1);
 }
 
-static void orphan_limbo_locked(grdma_module_t *module, uint32_t place)
+static void orphan_list_locked(grdma_module_t *module, const grdma_list_t *list, uint32_t place)
 {
-    for (uint32_t id = module->limbo.first; id != 0; id = grdma_next(module, id)) {
+    for (uint32_t id = list->first; id != 0; id = grdma_next(module, id)) {
         const uint32_t flags =
             __atomic_fetch_or(&grdma_at(module, id)->super.flags, GRDMA_ORPHAN, __ATOMIC_RELAXED);
 
@@ -150,7 +150,7 @@ static void orphan_used_once_locked(grdma_module_t *module, uint32_t place)
     for (uint32_t id = atomic_load(&module->first_own); id < module->high; id++) {
         if (claim_used_once(grdma_at(module, id))) {
             orphan_locked(module, id, place);
-            grdma_list_add(module, &module->limbo, id);
+            grdma_limbo_add_locked(module, id);
         }
     }
 }
@@ -160,7 +160,8 @@ static bool orphan_all_locked(grdma_module_t *module)
 {
     const uint32_t place = find_place_locked(module);
 
-    orphan_limbo_locked(module, place);
+    orphan_list_locked(module, &module->limbo, place);
+    orphan_list_locked(module, &module->unsure, place);
     if (module->live != module->orphans) {
         orphan_used_once_locked(module, place);
     }

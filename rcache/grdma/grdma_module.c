@@ -126,7 +126,9 @@ void grdma_reset_child(mca_rcache_base_module_t *base_module)
     page_filter_reset(&module->filter);
     module->filter_done = 0;
     grdma_hints_empty(atomic_load(&module->hints));
-    module->limbo.first = module->dying.first = module->free.first = 0;
+    module->limbo.first = module->unsure.first = module->dying.first = module->free.first = 0;
+    atomic_store(&module->limbo_count, 0);
+    atomic_store(&module->limbo_returned, 0);
     module->live = 0;
     atomic_store(&module->orphans, 0);
     atomic_store(&module->ending, 0);

@@ -80,7 +80,7 @@ int grdma_end_one(grdma_module_t *module, uint32_t id)
     int result = OPAL_SUCCESS;
 
     if (__atomic_fetch_or(&grdma_at(module, id)->super.flags, GRDMA_ENDING, __ATOMIC_ACQ_REL) & GRDMA_ORPHAN) {
-        return grdma_reap_limbo(module);
+        return grdma_limbo_returned(module);
     }
     __atomic_store_n(&grdma_at(module, id)->super.cache_word, grdma_clock_ticks(), __ATOMIC_RELAXED);
     grdma_list_add(module, &one, id);
@@ -111,6 +111,64 @@ static void free_spent(grdma_module_t *module)
 
 /* ---- Limbo --------------------------------------------------------------------------------------- */
 
+void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id)
+{
+    grdma_list_add(module, &module->limbo, id);
+    atomic_store_explicit(&module->limbo_count, module->limbo_count + 1, memory_order_relaxed);
+}
+
+/* With many regions in limbo, not every reference that comes back is worth a look at all of them: giving back the references to
+ * n of them would take n * n looks. Each look ends a 32nd of them, or comes a millisecond after the one before. What a destroyed
+ * cache has left does not wait: nobody calls again. */
+#define LIMBO_FEW 64
+#define LIMBO_PART 32
+#define LIMBO_NS 1000000
+
+static bool may_limbo_wait(const grdma_module_t *module)
+{
+    return (atomic_load_explicit(grdma_gate(module), memory_order_relaxed) & GRDMA_ATTENTION_DEAF) == 0
+           && atomic_load_explicit(&module->orphans, memory_order_relaxed) == 0;
+}
+
+static bool is_limbo_due(const grdma_module_t *module)
+{
+    const uint32_t count = atomic_load_explicit(&module->limbo_count, memory_order_relaxed);
+    const uint32_t returned = atomic_load_explicit(&module->limbo_returned, memory_order_relaxed);
+    const uint32_t since = grdma_clock_ticks() - atomic_load_explicit(&module->limbo_ticks, memory_order_relaxed);
+
+    return returned != 0
+           && (count <= LIMBO_FEW || returned >= count / LIMBO_PART || !may_limbo_wait(module)
+               || grdma_clock_ns(since) >= LIMBO_NS);
+}
+
+void grdma_limbo_returned_later(grdma_module_t *module)
+{
+    atomic_fetch_add(&module->limbo_returned, 1);
+    grdma_attend(module, GRDMA_ATTENTION_WORK);
+}
+
+int grdma_limbo_returned(grdma_module_t *module)
+{
+    atomic_fetch_add(&module->limbo_returned, 1);
+    if (is_limbo_due(module)) {
+        return grdma_reap_limbo(module);
+    }
+    grdma_attend(module, GRDMA_ATTENTION_WORK);
+    return OPAL_SUCCESS;
+}
+
+/* An exchange: the references counted there have been given back. Who counts his later sets WORK later than it was cleared. */
+static void take_limbo_locked(grdma_module_t *module, grdma_list_t *list)
+{
+    atomic_exchange(&module->limbo_returned, 0);
+    atomic_store_explicit(&module->limbo_count, 0, memory_order_relaxed);
+    atomic_store_explicit(&module->limbo_ticks, grdma_clock_ticks(), memory_order_relaxed);
+    for (uint32_t id; (id = grdma_list_take(module, &module->limbo)) != 0;) {
+        grdma_list_add(module, list, id);
+    }
+}
+
+/* Those that are idle, and by the sums of this moment in use. */
 static void sort_out(const grdma_module_t *module, grdma_list_t *from, grdma_list_t *idle, grdma_list_t *busy)
 {
     for (uint32_t id; (id = grdma_list_take(module, from)) != 0;) {
@@ -118,15 +176,26 @@ static void sort_out(const grdma_module_t *module, grdma_list_t *from, grdma_lis
     }
 }
 
+static void sort_out_locked(grdma_module_t *module, grdma_list_t *from, grdma_list_t *idle)
+{
+    for (uint32_t id; (id = grdma_list_take(module, from)) != 0;) {
+        if (grdma_is_idle(module, id)) {
+            grdma_list_add(module, idle, id);
+        } else {
+            grdma_limbo_add_locked(module, id);
+        }
+    }
+}
+
 /* Who gives a last reference back while a region is in our list finds nothing in limbo: so once more before it goes
- * back there. He counts before he takes the lock, we look while we hold it. */
+ * back there. He counts before he takes the lock, we look while we hold it; or he sets WORK, later than we have cleared it. */
 static void put_back(grdma_module_t *module, grdma_list_t *busy, grdma_list_t *idle)
 {
     if (busy->first == 0) {
         return;
     }
     grdma_lock(module);
-    sort_out(module, busy, idle, &module->limbo);
+    sort_out_locked(module, busy, idle);
     grdma_unlock(module);
 }
 
@@ -136,7 +205,7 @@ static void keep_for_good(grdma_module_t *module, grdma_list_t *limbo)
     grdma_attend(module, GRDMA_ATTENTION_DEAF);
     grdma_lock(module);
     for (uint32_t id; (id = grdma_list_take(module, limbo)) != 0;) {
-        grdma_list_add(module, &module->limbo, id);
+        grdma_limbo_add_locked(module, id);
     }
     grdma_unlock(module);
 }
@@ -206,7 +275,7 @@ static void leave_others(grdma_module_t *module, grdma_list_t *idle)
 
 /* What is found idle at once, and, in *limbo, what takes settling to know of. Whoever looks for what is on its way out sees
  * WORK, or that we are at it. @return Is there any? Then count_ending_locked() is due. */
-static bool take_work(grdma_module_t *module, grdma_list_t *idle, grdma_list_t *limbo)
+static bool take_work(grdma_module_t *module, bool is_all, grdma_list_t *idle, grdma_list_t *limbo)
 {
     grdma_lock(module);
     count_ending_locked(module, 1);
@@ -215,13 +284,18 @@ static bool take_work(grdma_module_t *module, grdma_list_t *idle, grdma_list_t *
     *limbo = (grdma_list_t){ 0 };
     if (idle->first == 0) {
         *idle = grdma_take_all(&module->dead);
-        *limbo = module->limbo;
-        module->limbo.first = 0;
+        *limbo = module->unsure;
+        module->unsure.first = 0;
+        if (is_all || is_limbo_due(module)) {
+            take_limbo_locked(module, limbo);
+        } else if (atomic_load(&module->limbo_returned) != 0) {
+            grdma_attend(module, GRDMA_ATTENTION_WORK); /* For a later call. */
+        }
     } else {
         grdma_attend(module, GRDMA_ATTENTION_WORK); /* For the others. */
     }
     if (limbo->first != 0 && grdma_is_alone_locked(module)) {
-        sort_out(module, limbo, idle, &module->limbo);
+        sort_out_locked(module, limbo, idle);
     }
     const bool is_any = idle->first != 0 || limbo->first != 0;
     if (!is_any) {
@@ -231,11 +305,11 @@ static bool take_work(grdma_module_t *module, grdma_list_t *idle, grdma_list_t *
     return is_any;
 }
 
-static void end_work(grdma_module_t *module, int *result)
+static void end_work(grdma_module_t *module, bool is_all, int *result)
 {
     grdma_list_t idle, limbo;
 
-    if (!take_work(module, &idle, &limbo)) {
+    if (!take_work(module, is_all, &idle, &limbo)) {
         return;
     }
     settle_and_sort(module, &limbo, &idle);
@@ -248,22 +322,36 @@ static void end_work(grdma_module_t *module, int *result)
 
 /* ---- Everything ---------------------------------------------------------------------------------- */
 
-int grdma_reap_limbo(grdma_module_t *module)
+static int reap_limbo(grdma_module_t *module, bool is_all)
 {
     int result = OPAL_SUCCESS;
 
-    end_work(module, &result);
+    end_work(module, is_all, &result);
     grdma_warn_in_use(module);
+    return result;
+}
+
+int grdma_reap_limbo(grdma_module_t *module)
+{
+    return reap_limbo(module, false);
+}
+
+static bool has_work(const grdma_module_t *module)
+{
+    return (atomic_load_explicit(grdma_gate(module), memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0;
+}
+
+static int reap(grdma_module_t *module, bool is_all)
+{
+    const int result = has_work(module) ? reap_limbo(module, is_all) : OPAL_SUCCESS;
+
+    free_spent(module);
     return result;
 }
 
 int grdma_reap(grdma_module_t *module)
 {
-    const uint64_t attention = atomic_load_explicit(grdma_gate(module), memory_order_relaxed);
-    const int result = (attention & GRDMA_ATTENTION_WORK) != 0 ? grdma_reap_limbo(module) : OPAL_SUCCESS;
-
-    free_spent(module);
-    return result;
+    return reap(module, false);
 }
 
 int grdma_reap_all(grdma_module_t *module)
@@ -271,8 +359,8 @@ int grdma_reap_all(grdma_module_t *module)
     int result = OPAL_SUCCESS;
 
     do {
-        const int rc = grdma_reap(module);
+        const int rc = reap(module, true);
         result = result == OPAL_SUCCESS ? rc : result;
-    } while ((atomic_load_explicit(grdma_gate(module), memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0);
+    } while (has_work(module));
     return result;
 }

@@ -56,7 +56,7 @@ static __attribute__((noinline)) void take_back(grdma_module_t *module, const gr
 {
     grdma_put(count);
     if ((grdma_flags(region) & GRDMA_LIMBO) != 0) {
-        grdma_attend(module, GRDMA_ATTENTION_WORK);
+        grdma_limbo_returned_later(module);
     }
 }
 
@@ -334,7 +334,7 @@ int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
 static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t id)
 {
     if (!grdma_is_inherited(module, id) && (grdma_flags(grdma_at(module, id)) & GRDMA_LIMBO) != 0) {
-        return grdma_reap_limbo(module);
+        return grdma_limbo_returned(module);
     }
     return OPAL_SUCCESS;
 }

@@ -45,9 +45,13 @@ void grdma_batch_end_locked(grdma_module_t *module, opal_mem_hooks_cause_t cause
 static void add_to_limbo_locked(grdma_module_t *module, grdma_region_t *region, grdma_batch_t *batch)
 {
     batch->ticks = batch->ticks == 0 ? grdma_clock_ticks() : batch->ticks;
-    batch->unsure += !batch->is_alone;
     __atomic_store_n(&region->super.cache_word, batch->ticks, __ATOMIC_RELAXED);
-    grdma_list_add(module, &module->limbo, region->super.cache_id);
+    if (batch->is_alone) {
+        grdma_limbo_add_locked(module, region->super.cache_id);
+    } else {
+        batch->unsure++;
+        grdma_list_add(module, &module->unsure, region->super.cache_id);
+    }
 }
 
 /* The cache has one block: nobody else counts, or has ever counted. Puts first, as in grdma_is_idle(). */

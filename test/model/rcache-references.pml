@@ -23,6 +23,9 @@
  *   NO_PUT_CHECK         put does not look at the flags
  *   CHECK_BEFORE_PUT     the compiler moves put's look at the flags before its puts++
  *   NO_FAILED_HIT_CHECK  a hit that fails looks at the flags only before its puts++
+ *   NO_LATER_WORK        who leaves limbo to a later call does not raise attention
+ *   NO_KEPT_WORK         nor does a reaper that leaves it there
+ *   WORK_BEFORE_COUNT    who leaves it raises attention before he counts that he has returned something
  *   WEAK_PUT             WEAK, and puts++ is not a release
  * With REUSE:
  *   BOUNDS_BEFORE_COUNT  bounds are checked before the reference is counted
@@ -53,7 +56,9 @@ byte mail;                     /* References on their way to the second user. */
 
 mtype flags = READY;
 byte bounds = 0; /* What the region covers: the range of its life. */
-bool locked, in_limbo, attention;
+bool locked, attention;
+bool unsure, in_limbo; /* The region is in one of the lists: of those that wait for settling, of those that were in use. */
+bool returned;         /* limbo_returned: is it not zero? */
 byte held;       /* Ghost: references that users believe in. */
 bool pinned = true;
 byte life, users_done;
@@ -103,16 +108,33 @@ inline sum()
 
 inline take_lock(u) { atomic { !locked && NOTHING_BUFFERED(u) -> locked = true } }
 
-/* grdma_reap_limbo(), take_work(), settle_and_sort(), put_back(), end_and_lock(), grdma_account_locked(); u is who does it,
+/* take_limbo_locked(), or not: is_limbo_due() may say so or not when something has been returned, always with is_all. */
+inline take_limbo(u, is_all)
+{
+    if
+    :: is_all || returned -> d_step { returned = false; mine = (mine || in_limbo); in_limbo = false }
+    :: !is_all ->
+        if
+#ifndef NO_KEPT_WORK
+        :: returned -> attention = true
+#endif
+        :: else
+        fi
+    fi
+}
+
+/* reap_limbo(), take_work(), settle_and_sort(), put_back(), end_and_lock(), grdma_account_locked(); u is who does it,
  * USERS for the manager. Nobody is alone here. */
-inline reap_limbo(u)
+inline reap_limbo(u, is_all)
 {
     if
     :: attention -> atomic { NOTHING_BUFFERED(u) -> attention = false }
     :: else
     fi;
     take_lock(u);
-    d_step { mine = in_limbo; in_limbo = false; locked = false };
+    d_step { mine = unsure; unsure = false };
+    take_limbo(u, is_all);
+    locked = false;
     if
     :: mine ->
 #if defined(BUSY_UNSETTLED)
@@ -149,13 +171,25 @@ inline reap_limbo(u)
     fi
 }
 
-/* grdma_reap() */
-inline reap(u)
+/* grdma_limbo_returned(), or grdma_limbo_returned_later() */
+inline limbo_returned(u)
 {
+#ifdef WORK_BEFORE_COUNT
     if
-    :: attention -> reap_limbo(u)
-    :: else
+    :: atomic { empty(buffer[u]) -> attention = true }; returned = true
+    :: atomic { empty(buffer[u]) -> returned = true }; reap_limbo(u, false)
     fi
+#else
+    atomic { empty(buffer[u]) -> returned = true };
+    if
+#ifdef NO_LATER_WORK
+    :: true
+#else
+    :: attention = true
+#endif
+    :: reap_limbo(u, false)
+    fi
+#endif
 }
 
 inline care_for(u)
@@ -166,11 +200,11 @@ inline care_for(u)
 #endif
     sum();
     if
-    :: idle -> idle = false; reap_limbo(u)
+    :: idle -> idle = false; limbo_returned(u)
     :: else
     fi
 #else
-    reap_limbo(u)
+    limbo_returned(u)
 #endif
 }
 
@@ -266,7 +300,7 @@ inline retire()
 {
     take_lock(USERS);
     flags = LIMBO;
-    d_step { in_limbo = true; attention = true; locked = false }
+    d_step { unsure = true; attention = true; locked = false }
 }
 
 /* grdma_find_or_pin(): the same id, other pages. */
@@ -294,13 +328,16 @@ proctype manager()
     bool idle, mine, retired;
     do
     :: !retired -> retired = true; retire()
-    :: attention -> reap(USERS)
+    :: attention -> reap_limbo(USERS, false)
     :: MAY_BE_TAKEN && life + 1 < LIVES -> pin(); retired = false
     :: users_done == USERS && empty(buffer[0]) && empty(buffer[1]) && retired -> break
     od;
     assert(held == 0 && gets[0] + gets[1] == puts[0] + puts[1]);
-    reap(USERS); /* Only if attention says so. */
-    assert(!pinned && !in_limbo)
+    do /* grdma_reap_all(): only if attention says so. */
+    :: attention -> reap_limbo(USERS, true)
+    :: else -> break
+    od;
+    assert(!pinned && !in_limbo && !unsure)
 }
 
 init { atomic { run user(0); run user(1); run manager() } }
