@@ -118,11 +118,12 @@ void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id)
 }
 
 /* With many regions in limbo, not every reference that comes back is worth a look at all of them: giving back the references to
- * n of them would take n * n looks. Each look ends a 32nd of them, or comes a millisecond after the one before. What a destroyed
- * cache has left does not wait: nobody calls again. */
+ * n of them would take n * n looks. Each look ends a 32nd of them, or comes so much later than the one before that it costs a
+ * few per cent of the time. What a destroyed cache has left does not wait: nobody calls again. */
 #define LIMBO_FEW 64
 #define LIMBO_PART 32
-#define LIMBO_NS 1000000
+#define LIMBO_NS 1000000 /* And for each region: */
+#define LIMBO_NS_EACH 1000
 
 static bool may_limbo_wait(const grdma_module_t *module)
 {
@@ -138,7 +139,7 @@ static bool is_limbo_due(const grdma_module_t *module)
 
     return returned != 0
            && (count <= LIMBO_FEW || returned >= count / LIMBO_PART || !may_limbo_wait(module)
-               || grdma_clock_ns(since) >= LIMBO_NS);
+               || grdma_clock_ns(since) >= LIMBO_NS + (uint64_t) count * LIMBO_NS_EACH);
 }
 
 void grdma_limbo_returned_later(grdma_module_t *module)

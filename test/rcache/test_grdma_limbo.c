@@ -60,7 +60,7 @@ START_TEST(what_was_left_is_ended_by_a_later_call)
     for (long i = 0; i < 10; i++) {
         put(regs[i]);
     }
-    nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+    nanosleep(&(struct timespec){ .tv_nsec = 4000000 }, NULL);
     use(4 * MANY, 1);
     ck_assert_int_eq(pinned(), 990 + 1);
     for (long i = 10; i < 20; i++) {
