@@ -146,6 +146,9 @@ int uffd_start_locked(uffd_state_t *state);
 /** Give all ranges back, end the reader, close. */
 void uffd_stop(uffd_state_t *state);
 
+/** The descriptors may not be ours any more: children leave them alone. */
+void uffd_forget_descriptors(void);
+
 /** Features of UFFDIO_API by the settings. */
 uint64_t uffd_features(void);
 
@@ -159,7 +162,8 @@ void *uffd_reader(void *state);
 /** Read what there is, without waiting; count before. */
 void uffd_fetch(uffd_state_t *state);
 
-/** The descriptor is not ours any more: from now on nothing holds. */
+/** The descriptor is not ours any more: from now on nothing holds. The reader goes on while it is open for him, since whoever
+ * releases what is registered waits for him. */
 void uffd_be_deaf(uffd_state_t *state);
 
 /** Put in that what was in the range has been replaced without an event. Not under queue_lock. */

@@ -48,10 +48,12 @@ bool uffd_file_is_ours(const uffd_file_t *file)
     struct statx status;
     const long rc = look_at(file->fd, &status);
 
-    return rc == 0 ? file->inode == 0
-                         || (status.stx_ino == file->inode && status.stx_dev_major == file->device_major
-                             && status.stx_dev_minor == file->device_minor)
-                   : rc != -EBADF;
+    if (file->inode == 0) {
+        return rc != -EBADF;
+    }
+    return rc == 0 ? status.stx_ino == file->inode && status.stx_dev_major == file->device_major
+                         && status.stx_dev_minor == file->device_minor
+                   : rc == -ENOSYS || rc == -EPERM;
 }
 
 void uffd_file_close(uffd_file_t *file)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Descriptors that the program may close, as programs do that close all they find, and whose numbers it may then use for files
- * of its own. So what is read, written or closed here is looked at before: is it still what was opened? (Requests by ioctl need no
- * such look: another file does not know them.) */
+ * of its own. So what is read, written or closed here is looked at before: is it still what was opened? (Requests by ioctl get no
+ * such look: another file does not know them, unless it is a userfaultfd as well.) */
 #ifndef COMPONENTS_USERFAULTFD_USERFAULTFD_FILE_H
 #define COMPONENTS_USERFAULTFD_USERFAULTFD_FILE_H
 
@@ -23,8 +23,9 @@ typedef struct uffd_file_t {
  * @param[in] fd  From now on to be used through the result; negative: none. */
 uffd_file_t uffd_file_own(int fd);
 
-/** Does the number still stand for that file? Where the kernel does not say (an old one, a filter of system calls): yes. All
- * eventfds of a process look the same; a userfaultfd has an inode of its own since Linux 5.12. Any thread. */
+/** Does the number still stand for that file, for this thread? Where the kernel does not say (an old one, a filter of system
+ * calls): yes. All eventfds, epolls, timers and their like look the same; a userfaultfd has an inode of its own since Linux
+ * 5.12. Any thread. */
 bool uffd_file_is_ours(const uffd_file_t *file);
 
 /** Close it, if it is still ours. Then there is none. */

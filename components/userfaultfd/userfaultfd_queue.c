@@ -61,6 +61,7 @@ static void take_message_locked(uffd_state_t *state, const struct uffd_msg *mess
 static void be_deaf_locked(uffd_state_t *state)
 {
     count_up();
+    uffd_forget_descriptors();
     atomic_store_explicit(&state->phase, UFFD_DEAF, memory_order_release);
 }
 

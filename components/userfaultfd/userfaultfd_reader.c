@@ -9,13 +9,19 @@
 #include "components/userfaultfd/userfaultfd.h"
 #include "components/userfaultfd/userfaultfd_sys.h"
 
-/* The program has forbidden to wait for descriptors: by a limit of them that is below their number here (RLIMIT_NOFILE), or by
- * a filter of system calls. Whoever releases memory still waits for us. */
-static void look_from_time_to_time(struct pollfd sources[2])
+/* A millisecond. */
+static void rest(void)
 {
     const struct timespec pause = { .tv_nsec = 1000000 };
 
     UFFD_SYS(SYS_nanosleep, (long) &pause, 0);
+}
+
+/* The program has forbidden to wait for descriptors: by a limit of them that is below their number here (RLIMIT_NOFILE), or by
+ * a filter of system calls. Whoever releases memory still waits for us. */
+static void look_from_time_to_time(struct pollfd sources[2])
+{
+    rest();
     sources[0].revents = POLLIN;
     sources[1].revents = 0;
 }
@@ -28,9 +34,18 @@ static long wait_for_some_time(struct pollfd sources[2])
     return UFFD_SYS(SYS_ppoll, (long) sources, 2, (long) &second, 0, sizeof(uint64_t));
 }
 
+/* Another thread may have found the descriptor lost because it sees others than we do, or may not use it. While it is there for
+ * us, whoever releases waits for us. If reading is what fails, we ask no more than that often. */
 static bool is_to_go_on(const uffd_state_t *state)
 {
-    return uffd_phase(state) != UFFD_DEAF && !atomic_load_explicit(&state->is_ending, memory_order_acquire);
+    if (atomic_load_explicit(&state->is_ending, memory_order_acquire)) {
+        return false;
+    }
+    if (uffd_phase(state) == UFFD_DEAF) {
+        rest();
+        return uffd_file_is_ours(&state->kernel.events);
+    }
+    return true;
 }
 
 void *uffd_reader(void *argument)

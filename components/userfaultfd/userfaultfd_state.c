@@ -130,7 +130,7 @@ uint64_t uffd_features(void)
 static struct inherited_t {
     uffd_kernel_t kernel;
     uffd_file_t stop;
-} inherited = { UFFD_NO_KERNEL, UFFD_NO_FILE }; /* Under life_lock; read in children. */
+} inherited = { UFFD_NO_KERNEL, UFFD_NO_FILE }; /* Under life_lock, or when it is lost; read in children. */
 
 static void close_all(struct inherited_t *descriptors)
 {
@@ -141,6 +141,11 @@ static void close_all(struct inherited_t *descriptors)
 static void close_inherited(void)
 {
     close_all(&inherited);
+}
+
+void uffd_forget_descriptors(void)
+{
+    inherited = (struct inherited_t){ UFFD_NO_KERNEL, UFFD_NO_FILE };
 }
 
 /* The library is never unloaded. */
@@ -231,7 +236,7 @@ void uffd_stop(uffd_state_t *state)
         atomic_store_explicit(&state->is_ending, true, memory_order_release);
         wake_up(&state->stop);
         pthread_join(state->reader, NULL);
-        inherited = (struct inherited_t){ UFFD_NO_KERNEL, UFFD_NO_FILE };
+        uffd_forget_descriptors();
         uffd_kernel_close(&state->kernel);
         uffd_file_close(&state->stop);
         atomic_store_explicit(&state->phase, UFFD_IDLE, memory_order_release);

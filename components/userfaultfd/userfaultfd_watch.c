@@ -183,7 +183,11 @@ int uffd_process(void)
     }
     switch (uffd_kernel_busy(&state->kernel)) {
     case UFFD_BUSY: uffd_fetch(state); break;
-    case UFFD_LOST: uffd_be_deaf(state); break;
+    case UFFD_LOST: /* Or this thread may not ask. */
+        if (!uffd_file_is_ours(&state->kernel.events)) {
+            uffd_be_deaf(state);
+        }
+        break;
     default: break;
     }
     return uffd_deliver(state);

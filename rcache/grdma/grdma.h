@@ -174,8 +174,9 @@ struct grdma_module_t {
     uint32_t hand;                /**< Where the clock of grdma_evict.c stands. */
     uint32_t capacity;            /**< Ids below have memory: a region, and a count in every block. */
     _Atomic uint32_t live;        /**< Ids in use; decides how many hints there should be. */
-    _Atomic uint32_t limbo_count; /**< Of `limbo`. Written under the lock, as is the next. */
+    _Atomic uint32_t limbo_count; /**< Of `limbo`. Written under the lock, as are the next two. */
     _Atomic uint32_t limbo_ticks; /**< When all of that were looked at last (grdma_clock_ticks()). */
+    _Atomic uint32_t limbo_look_ns;  /**< What that took. */
     _Atomic uint32_t limbo_returned; /**< References to regions in limbo that have been given back since. */
     _Atomic uint32_t
         ending; /**< Threads that have taken regions from the lists that still count. Written under the lock. */
@@ -499,18 +500,21 @@ grdma_list_t grdma_take_all(_Atomic uint32_t *stack);
 /** End what nobody refers to any more, up to GRDMA_REAP_AT_ONCE; WORK stays raised if there is more. Not from hook context.
  * @return the provider's first error. */
 int grdma_reap(grdma_module_t *module);
-/** All of it. */
+/** The same, until there is no more. */
+int grdma_reap_due(grdma_module_t *module);
+/** Also what is left in limbo because looking for it is not due. */
 int grdma_reap_all(grdma_module_t *module);
-/** The same, whether or not WORK is raised. */
-int grdma_reap_limbo(grdma_module_t *module);
 /** A region in limbo that was in use when it was looked at. */
 void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id);
-/** This thread has given a reference back, and then found the region in limbo: end it, and what else is idle, or with many
- * regions there leave them to a later call. Not from hook context. */
-int grdma_limbo_returned(grdma_module_t *module);
+/** This thread has given a reference back, and then found the region in limbo: end it, and what else is idle; with many regions
+ * there that may be left to a later call, but for `at_once`. Not from hook context. */
+int grdma_limbo_returned(grdma_module_t *module, bool at_once);
 /** The same from where nothing may be ended. */
 void grdma_limbo_returned_later(grdma_module_t *module);
-/** End one region that is in no list, and to which nobody refers. Likewise. */
+/** The only reference to a region that was registered for one use is about to be counted as given back. @return Is it this
+ * thread's to end then? Else it is an orphan, which is in limbo. */
+bool grdma_claim_one(grdma_module_t *module, uint32_t id);
+/** End a region that was claimed, and to which nobody refers. Not from hook context. */
 int grdma_end_one(grdma_module_t *module, uint32_t id);
 
 /* grdma_pending.c: ranges from hooks that did not get the lock. */

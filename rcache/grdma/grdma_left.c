@@ -9,7 +9,7 @@
  * to whom a region belongs that was still out when the cache changed hands, an orphan:
  *
  * - It is made under the lock, of a region in limbo, which whoever has the lock may take; or of one for a single use, by a
- *   compare-and-swap against the GRDMA_ENDING of its last put: one of the two sees the other.
+ *   compare-and-swap against the GRDMA_ENDING of its last put, before that is counted: one of the two sees the other.
  * - It has an origin (provider, accounts of the process), in a table under the lock; cache_word says which. Whoever ends it
  *   asks that provider, and no figure or limit of the new cache changes.
  * - A module changes hands only while nothing but orphans is live in it (under the lock). So the old cache's resources are

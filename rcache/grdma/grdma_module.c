@@ -19,10 +19,14 @@ static void progress(mca_rcache_base_module_t *base_module)
     grdma_module_t *module = grdma_of(base_module);
 
     opal_memory_base_sync();
-    if (atomic_load(grdma_gate(module)) != module->super.serial || atomic_load(&module->spent) != 0) {
+    if (atomic_load(grdma_gate(module)) != module->super.serial || atomic_load(&module->spent) != 0
+        || atomic_load(&module->limbo_returned) != 0) {
         grdma_lock(module);
         grdma_unlock(module);
-        grdma_reap_all(module);
+        grdma_reap_due(module);
+    }
+    if (atomic_load(&module->limbo_returned) != 0) {
+        mca_rcache_helper_wake(); /* It looks until that is due. */
     }
 }
 

@@ -3,6 +3,16 @@
 
 #include "rcache/grdma/grdma_room.h"
 
+/* What a thread has taken from the lists. */
+typedef struct grdma_work_t {
+    grdma_list_t idle;
+    grdma_list_t limbo; /* Whether they are idle, takes settling. */
+    bool has_all;       /* Also those that were in use when they were looked at last. */
+    uint32_t began;     /* grdma_clock_ticks() */
+} grdma_work_t;
+
+static int reap_limbo(grdma_module_t *module, bool is_all);
+
 /* ---- Ending regions ------------------------------------------------------------------------------ */
 
 static void note_latency_locked(grdma_module_t *module, const grdma_region_t *region, uint32_t now)
@@ -73,15 +83,19 @@ static bool end_and_lock(grdma_module_t *module, grdma_list_t *idle, int *result
     return true;
 }
 
+bool grdma_claim_one(grdma_module_t *module, uint32_t id)
+{
+    const uint32_t flags = __atomic_fetch_or(&grdma_at(module, id)->super.flags, GRDMA_ENDING, __ATOMIC_ACQ_REL);
+
+    return (flags & GRDMA_ORPHAN) == 0;
+}
+
 /* At a limit others wait for what is on its way out (ending_alone). In a fork child that began meanwhile, nothing is. */
 int grdma_end_one(grdma_module_t *module, uint32_t id)
 {
     grdma_list_t one = { 0 };
     int result = OPAL_SUCCESS;
 
-    if (__atomic_fetch_or(&grdma_at(module, id)->super.flags, GRDMA_ENDING, __ATOMIC_ACQ_REL) & GRDMA_ORPHAN) {
-        return grdma_limbo_returned(module);
-    }
     __atomic_store_n(&grdma_at(module, id)->super.cache_word, grdma_clock_ticks(), __ATOMIC_RELAXED);
     grdma_list_add(module, &one, id);
     atomic_fetch_add(&module->ending_alone, 1);
@@ -118,55 +132,66 @@ void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id)
 }
 
 /* With many regions in limbo, not every reference that comes back is worth a look at all of them: giving back the references to
- * n of them would take n * n looks. Each look ends a 32nd of them, or comes so much later than the one before that it costs a
- * few per cent of the time. What a destroyed cache has left does not wait: nobody calls again. */
+ * n of them would take n * n looks. They are looked at when a 32nd as many references have come back, or so long after the last
+ * look that it costs a few per cent of the time.
+ *   Nobody need be told of what is not looked at. Each of them was in use when it was looked at, so one reference at least comes
+ * back after that: fewer have come back than there are regions, and some region is in use still, whose last reference will be
+ * looked at; or it is due. */
 #define LIMBO_FEW 64
 #define LIMBO_PART 32
-#define LIMBO_NS 1000000 /* And for each region: */
-#define LIMBO_NS_EACH 1000
-
-static bool may_limbo_wait(const grdma_module_t *module)
-{
-    return (atomic_load_explicit(grdma_gate(module), memory_order_relaxed) & GRDMA_ATTENTION_DEAF) == 0
-           && atomic_load_explicit(&module->orphans, memory_order_relaxed) == 0;
-}
+#define LIMBO_NS 1000000
+#define LIMBO_REST 16 /* Times what the last look took. */
 
 static bool is_limbo_due(const grdma_module_t *module)
 {
+    if (atomic_load(&module->limbo_returned) == 0) {
+        return false;
+    }
     const uint32_t count = atomic_load_explicit(&module->limbo_count, memory_order_relaxed);
     const uint32_t returned = atomic_load_explicit(&module->limbo_returned, memory_order_relaxed);
     const uint32_t since = grdma_clock_ticks() - atomic_load_explicit(&module->limbo_ticks, memory_order_relaxed);
+    const uint64_t look = atomic_load_explicit(&module->limbo_look_ns, memory_order_relaxed);
 
-    return returned != 0
-           && (count <= LIMBO_FEW || returned >= count / LIMBO_PART || !may_limbo_wait(module)
-               || grdma_clock_ns(since) >= LIMBO_NS + (uint64_t) count * LIMBO_NS_EACH);
+    return count <= LIMBO_FEW || returned >= count / LIMBO_PART
+           || grdma_clock_ns(since) >= LIMBO_NS + look * LIMBO_REST
+           || (atomic_load(grdma_gate(module)) & GRDMA_ATTENTION_DEAF) != 0; /* The end: nobody calls again. */
 }
 
 void grdma_limbo_returned_later(grdma_module_t *module)
 {
     atomic_fetch_add(&module->limbo_returned, 1);
-    grdma_attend(module, GRDMA_ATTENTION_WORK);
+    if (is_limbo_due(module)) {
+        grdma_attend(module, GRDMA_ATTENTION_WORK);
+    }
 }
 
-int grdma_limbo_returned(grdma_module_t *module)
+int grdma_limbo_returned(grdma_module_t *module, bool at_once)
 {
     atomic_fetch_add(&module->limbo_returned, 1);
-    if (is_limbo_due(module)) {
-        return grdma_reap_limbo(module);
+    if (at_once || is_limbo_due(module)) {
+        return reap_limbo(module, at_once);
     }
-    grdma_attend(module, GRDMA_ATTENTION_WORK);
+    mca_rcache_helper_wake();
     return OPAL_SUCCESS;
 }
 
-/* An exchange: the references counted there have been given back. Who counts his later sets WORK later than it was cleared. */
+/* An exchange: the references counted there have been given back, and are in the sums. */
 static void take_limbo_locked(grdma_module_t *module, grdma_list_t *list)
 {
     atomic_exchange(&module->limbo_returned, 0);
     atomic_store_explicit(&module->limbo_count, 0, memory_order_relaxed);
-    atomic_store_explicit(&module->limbo_ticks, grdma_clock_ticks(), memory_order_relaxed);
     for (uint32_t id; (id = grdma_list_take(module, &module->limbo)) != 0;) {
         grdma_list_add(module, list, id);
     }
+}
+
+/* All have been looked at. */
+static void note_look_locked(grdma_module_t *module, uint32_t began)
+{
+    const uint32_t now = grdma_clock_ticks();
+
+    atomic_store_explicit(&module->limbo_ticks, now, memory_order_relaxed);
+    atomic_store_explicit(&module->limbo_look_ns, (uint32_t) grdma_clock_ns(now - began), memory_order_relaxed);
 }
 
 /* Those that are idle, and by the sums of this moment in use. */
@@ -189,14 +214,17 @@ static void sort_out_locked(grdma_module_t *module, grdma_list_t *from, grdma_li
 }
 
 /* Who gives a last reference back while a region is in our list finds nothing in limbo: so once more before it goes
- * back there. He counts before he takes the lock, we look while we hold it; or he sets WORK, later than we have cleared it. */
-static void put_back(grdma_module_t *module, grdma_list_t *busy, grdma_list_t *idle)
+ * back there. He counts before he takes the lock, we look while we hold it. */
+static void put_back(grdma_module_t *module, grdma_work_t *work, grdma_list_t *busy)
 {
     if (busy->first == 0) {
         return;
     }
     grdma_lock(module);
-    sort_out_locked(module, busy, idle);
+    sort_out_locked(module, busy, &work->idle);
+    if (work->has_all) {
+        note_look_locked(module, work->began);
+    }
     grdma_unlock(module);
 }
 
@@ -206,24 +234,24 @@ static void keep_for_good(grdma_module_t *module, grdma_list_t *limbo)
     grdma_attend(module, GRDMA_ATTENTION_DEAF);
     grdma_lock(module);
     for (uint32_t id; (id = grdma_list_take(module, limbo)) != 0;) {
-        grdma_limbo_add_locked(module, id);
+        grdma_list_add(module, &module->unsure, id);
     }
     grdma_unlock(module);
 }
 
 /* Others use the cache, too. */
-static void settle_and_sort(grdma_module_t *module, grdma_list_t *limbo, grdma_list_t *idle)
+static void settle_and_sort(grdma_module_t *module, grdma_work_t *work)
 {
     grdma_list_t busy = { 0 };
 
-    if (limbo->first == 0) {
+    if (work->limbo.first == 0) {
         return;
     }
     if (grdma_settle(module)) {
-        sort_out(module, limbo, idle, &busy);
-        put_back(module, &busy, idle);
+        sort_out(module, &work->limbo, &work->idle, &busy);
+        put_back(module, work, &busy);
     } else {
-        keep_for_good(module, limbo);
+        keep_for_good(module, &work->limbo);
     }
 }
 
@@ -274,31 +302,33 @@ static void leave_others(grdma_module_t *module, grdma_list_t *idle)
     grdma_unlock(module);
 }
 
-/* What is found idle at once, and, in *limbo, what takes settling to know of. Whoever looks for what is on its way out sees
- * WORK, or that we are at it. @return Is there any? Then count_ending_locked() is due. */
-static bool take_work(grdma_module_t *module, bool is_all, grdma_list_t *idle, grdma_list_t *limbo)
+/* What is found idle at once, and what takes settling to know of. Whoever looks for what is on its way out sees WORK, or
+ * limbo_returned, or that we are at it. @return Is there any? Then count_ending_locked() is due. */
+static bool take_work(grdma_module_t *module, bool is_all, grdma_work_t *work)
 {
+    *work = (grdma_work_t){ .began = grdma_clock_ticks() };
     grdma_lock(module);
     count_ending_locked(module, 1);
     clear_work(module);
-    *idle = take_some(module, &module->dying);
-    *limbo = (grdma_list_t){ 0 };
-    if (idle->first == 0) {
-        *idle = grdma_take_all(&module->dead);
-        *limbo = module->unsure;
+    work->idle = take_some(module, &module->dying);
+    if (work->idle.first == 0) {
+        work->idle = grdma_take_all(&module->dead);
+        work->limbo = module->unsure;
         module->unsure.first = 0;
-        if (is_all || is_limbo_due(module)) {
-            take_limbo_locked(module, limbo);
-        } else if (atomic_load(&module->limbo_returned) != 0) {
-            grdma_attend(module, GRDMA_ATTENTION_WORK); /* For a later call. */
+        work->has_all = is_all ? atomic_load(&module->limbo_returned) != 0 : is_limbo_due(module);
+        if (work->has_all) {
+            take_limbo_locked(module, &work->limbo);
         }
     } else {
         grdma_attend(module, GRDMA_ATTENTION_WORK); /* For the others. */
     }
-    if (limbo->first != 0 && grdma_is_alone_locked(module)) {
-        sort_out_locked(module, limbo, idle);
+    if (work->limbo.first != 0 && grdma_is_alone_locked(module)) {
+        sort_out_locked(module, &work->limbo, &work->idle);
+        if (work->has_all) {
+            note_look_locked(module, work->began);
+        }
     }
-    const bool is_any = idle->first != 0 || limbo->first != 0;
+    const bool is_any = work->idle.first != 0 || work->limbo.first != 0;
     if (!is_any) {
         count_ending_locked(module, -1U);
     }
@@ -308,20 +338,18 @@ static bool take_work(grdma_module_t *module, bool is_all, grdma_list_t *idle, g
 
 static void end_work(grdma_module_t *module, bool is_all, int *result)
 {
-    grdma_list_t idle, limbo;
+    grdma_work_t work;
 
-    if (!take_work(module, is_all, &idle, &limbo)) {
+    if (!take_work(module, is_all, &work)) {
         return;
     }
-    settle_and_sort(module, &limbo, &idle);
-    leave_others(module, &idle);
-    if (end_and_lock(module, &idle, result)) {
+    settle_and_sort(module, &work);
+    leave_others(module, &work.idle);
+    if (end_and_lock(module, &work.idle, result)) {
         count_ending_locked(module, -1U);
         grdma_unlock(module);
     }
 }
-
-/* ---- Everything ---------------------------------------------------------------------------------- */
 
 static int reap_limbo(grdma_module_t *module, bool is_all)
 {
@@ -332,36 +360,43 @@ static int reap_limbo(grdma_module_t *module, bool is_all)
     return result;
 }
 
-int grdma_reap_limbo(grdma_module_t *module)
-{
-    return reap_limbo(module, false);
-}
+/* ---- Everything ---------------------------------------------------------------------------------- */
 
 static bool has_work(const grdma_module_t *module)
 {
     return (atomic_load_explicit(grdma_gate(module), memory_order_relaxed) & GRDMA_ATTENTION_WORK) != 0;
 }
 
-static int reap(grdma_module_t *module, bool is_all)
+int grdma_reap(grdma_module_t *module)
 {
-    const int result = has_work(module) ? reap_limbo(module, is_all) : OPAL_SUCCESS;
+    const int result = has_work(module) || is_limbo_due(module) ? reap_limbo(module, false) : OPAL_SUCCESS;
 
     free_spent(module);
     return result;
 }
 
-int grdma_reap(grdma_module_t *module)
+static int reap_while_there_is_work(grdma_module_t *module, int result)
 {
-    return reap(module, false);
+    while (has_work(module)) {
+        const int rc = grdma_reap(module);
+        result = result == OPAL_SUCCESS ? rc : result;
+    }
+    return result;
 }
 
+int grdma_reap_due(grdma_module_t *module)
+{
+    return reap_while_there_is_work(module, grdma_reap(module));
+}
+
+/* What is given back from now on is not waited for. */
 int grdma_reap_all(grdma_module_t *module)
 {
-    int result = OPAL_SUCCESS;
+    int result = grdma_reap_due(module);
 
-    do {
-        const int rc = reap(module, true);
-        result = result == OPAL_SUCCESS ? rc : result;
-    } while (has_work(module));
+    if (atomic_load(&module->limbo_returned) != 0) {
+        const int rc = reap_limbo(module, true);
+        result = reap_while_there_is_work(module, result == OPAL_SUCCESS ? rc : result);
+    }
     return result;
 }

@@ -333,29 +333,33 @@ int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,
 /* A reference to a region that is INVALID has been given back. Nothing becomes of a fork parent's. */
 static __attribute__((noinline)) int care_for(grdma_module_t *module, uint32_t id)
 {
-    if (!grdma_is_inherited(module, id) && (grdma_flags(grdma_at(module, id)) & GRDMA_LIMBO) != 0) {
-        return grdma_limbo_returned(module);
-    }
-    return OPAL_SUCCESS;
+    const uint32_t flags = grdma_is_inherited(module, id) ? 0 : grdma_flags(grdma_at(module, id));
+
+    return (flags & GRDMA_LIMBO) != 0 ? grdma_limbo_returned(module, (flags & GRDMA_ORPHAN) != 0) : OPAL_SUCCESS;
 }
 
-/* A thread that has used this cache not, or not lately. */
+/* A thread that has used this cache not, or not lately; or what was registered for one use. Whose end that is, is decided before
+ * the reference is counted: afterwards somebody else may end an orphan, and its id have another life. */
 static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_region_t *region)
 {
     const uint32_t id = region->super.cache_id & ~GRDMA_ONCE;
     const bool was_for_once = (region->super.cache_id & GRDMA_ONCE) != 0;
 
+    prepare(module); /* From now on a fork child knows what it is. */
     if (grdma_is_inherited(module, id)) {
         return OPAL_SUCCESS;
     }
-    prepare(module);
+    const bool is_ours = was_for_once && grdma_claim_one(module, id);
     grdma_block_t *block = grdma_block_get(module);
     if (block != NULL) {
         grdma_put(grdma_count_of(block, id));
     } else {
         grdma_common_put(module, id);
     }
-    return was_for_once ? grdma_end_one(module, id) : care_for(module, id);
+    if (!was_for_once) {
+        return care_for(module, id);
+    }
+    return is_ours ? grdma_end_one(module, id) : grdma_limbo_returned(module, true);
 }
 
 /* In a fork child that may not know it yet: a count of a parent's region says nothing to anybody. */

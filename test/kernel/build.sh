@@ -34,5 +34,5 @@ build() { # DRIVER
 
 copy common
 build kdreg2 &
-build ummunotify
+build ummunotify || { wait; exit 1; }
 wait $!

@@ -15,7 +15,7 @@ passed=0
 run() {
     # shellcheck disable=SC2086 # switches are words
     spin -a $2 "$models/$1" > spin.out 2>&1 || { cat spin.out >&2; exit 1; }
-    ${CC:-cc} "$3" -w -DSAFETY -DMEMLIM=1024 -o pan pan.c
+    ${CC:-cc} "$3" -w -DSAFETY -DCOLLAPSE -DMEMLIM=1024 -o pan pan.c
     ./pan -m100000 > pan.out
     grep -q 'errors:' pan.out || { cat pan.out >&2; exit 1; }
     grep -qE 'max search depth too small|MEMLIM|out of memory' pan.out && { echo "check-model: search not complete: $1 $2" >&2; exit 1; }
@@ -47,7 +47,7 @@ holds rcache-references.pml -DWEAK
 holds rcache-references.pml "-DWEAK -DREUSE"
 holds rcache-references.pml -DPRECHECK
 for switch in NO_MEMBARRIER BUSY_UNSETTLED NO_SECOND_LOOK COUNT_AFTER_FLAGS GETS_BEFORE_PUTS NO_PUT_CHECK \
-    CHECK_BEFORE_PUT NO_FAILED_HIT_CHECK NO_LATER_WORK NO_KEPT_WORK WORK_BEFORE_COUNT WEAK_PUT "PRECHECK -DNO_PRECHECK_BARRIER"; do
+    CHECK_BEFORE_PUT NO_FAILED_HIT_CHECK NO_COUNT COUNT_BEFORE_PUT RESET_AFTER_SUM DUE_LATE WEAK_PUT "PRECHECK -DNO_PRECHECK_BARRIER"; do
     breaks rcache-references.pml "-D$switch"
 done
 for switch in BOUNDS_BEFORE_COUNT READY_WHILE_FREE WEAK_FLAGS WEAK_READY; do

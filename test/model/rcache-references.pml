@@ -12,7 +12,8 @@
  *
  * What the model asserts: a region is unpinned once in each life, and never while somebody holds it; a hit covers
  * what was asked for; uses of the memory come before the unpin; at the end no idle region is left in limbo, unless
- * attention tells the next call of it.
+ * attention tells the next call of it. Another region is in limbo, too, in use until the manager gives it back at any
+ * time: so looking at all that were in use may not be due.
  *
  * Switches; each must fail:
  *   NO_MEMBARRIER        grdma_reap() sums without one
@@ -23,9 +24,10 @@
  *   NO_PUT_CHECK         put does not look at the flags
  *   CHECK_BEFORE_PUT     the compiler moves put's look at the flags before its puts++
  *   NO_FAILED_HIT_CHECK  a hit that fails looks at the flags only before its puts++
- *   NO_LATER_WORK        who leaves limbo to a later call does not raise attention
- *   NO_KEPT_WORK         nor does a reaper that leaves it there
- *   WORK_BEFORE_COUNT    who leaves it raises attention before he counts that he has returned something
+ *   NO_COUNT             who gives back does not count it in limbo_returned
+ *   COUNT_BEFORE_PUT     he does so before his puts++ is seen
+ *   RESET_AFTER_SUM      limbo_returned is set to 0 after the sums
+ *   DUE_LATE             a look is due when more has been returned than there are regions
  *   WEAK_PUT             WEAK, and puts++ is not a release
  * With REUSE:
  *   BOUNDS_BEFORE_COUNT  bounds are checked before the reference is counted
@@ -58,7 +60,8 @@ mtype flags = READY;
 byte bounds = 0; /* What the region covers: the range of its life. */
 bool locked, attention;
 bool unsure, in_limbo; /* The region is in one of the lists: of those that wait for settling, of those that were in use. */
-bool returned;         /* limbo_returned: is it not zero? */
+bool other_in_limbo = true, other_used = true; /* The other one. */
+byte returned;                                 /* limbo_returned, up to 2 */
 byte held;       /* Ghost: references that users believe in. */
 bool pinned = true;
 byte life, users_done;
@@ -108,24 +111,36 @@ inline sum()
 
 inline take_lock(u) { atomic { !locked && NOTHING_BUFFERED(u) -> locked = true } }
 
-/* take_limbo_locked(), or not: is_limbo_due() may say so or not when something has been returned, always with is_all. */
-inline take_limbo(u, is_all)
+/* is_limbo_due(): by time it may be, and when as many have been returned as there are. */
+#ifdef DUE_LATE
+#define MUST_LOOK (returned > in_limbo + other_in_limbo)
+#else
+#define MUST_LOOK (returned > 0 && returned >= in_limbo + other_in_limbo)
+#endif
+#define MAY_LOOK (returned > 0)
+#define RETURN returned = (returned < 2 -> returned + 1 : 2)
+
+/* take_limbo_locked(), or not */
+inline take_limbo()
 {
     if
-    :: is_all || returned -> d_step { returned = false; mine = (mine || in_limbo); in_limbo = false }
-    :: !is_all ->
-        if
-#ifndef NO_KEPT_WORK
-        :: returned -> attention = true
+    :: MAY_LOOK ->
+        d_step {
+#ifndef RESET_AFTER_SUM
+            returned = 0;
 #endif
-        :: else
-        fi
+            mine = (mine || in_limbo);
+            others = other_in_limbo;
+            in_limbo = false;
+            other_in_limbo = false
+        }
+    :: !MUST_LOOK
     fi
 }
 
 /* reap_limbo(), take_work(), settle_and_sort(), put_back(), end_and_lock(), grdma_account_locked(); u is who does it,
  * USERS for the manager. Nobody is alone here. */
-inline reap_limbo(u, is_all)
+inline reap_limbo(u)
 {
     if
     :: attention -> atomic { NOTHING_BUFFERED(u) -> attention = false }
@@ -133,32 +148,50 @@ inline reap_limbo(u, is_all)
     fi;
     take_lock(u);
     d_step { mine = unsure; unsure = false };
-    take_limbo(u, is_all);
+    take_limbo();
     locked = false;
     if
-    :: mine ->
-#if defined(BUSY_UNSETTLED)
-        sum();
+    :: mine || others ->
         if
-        :: idle -> membarrier(); sum()
+        :: mine ->
+#if defined(BUSY_UNSETTLED)
+            sum();
+            if
+            :: idle -> membarrier(); sum()
+            :: else
+            fi
+#elif !defined(NO_MEMBARRIER)
+            membarrier();
+            sum()
+#else
+            sum()
+#endif
         :: else
         fi;
-#elif !defined(NO_MEMBARRIER)
-        membarrier();
-        sum();
-#else
-        sum();
-#endif
         if
-        :: !idle ->
+        :: (mine && !idle) || others ->
             take_lock(u);
 #ifndef NO_SECOND_LOOK
-            sum();
+            if
+            :: mine && !idle -> sum()
+            :: else
+            fi;
 #endif
-            d_step { in_limbo = !idle; locked = false }
+            d_step {
+                if :: mine && !idle -> in_limbo = true :: else fi;
+                if :: others && other_used -> other_in_limbo = true :: else fi;
+#ifdef RESET_AFTER_SUM
+                returned = 0;
+#endif
+                locked = false
+            }
         :: else
         fi;
-        d_step { mine = false; if :: idle -> assert(held == 0 && pinned); pinned = false :: else fi };
+        d_step {
+            mine = false;
+            others = false;
+            if :: idle -> assert(held == 0 && pinned); pinned = false :: else fi
+        };
         if
 #ifdef READY_WHILE_FREE
         :: idle -> d_step { flags = READY; idle = false }
@@ -171,25 +204,22 @@ inline reap_limbo(u, is_all)
     fi
 }
 
-/* grdma_limbo_returned(), or grdma_limbo_returned_later() */
+/* The look after a reference has been counted as returned. */
+inline look_if_due(u)
+{
+    if
+    :: MAY_LOOK -> reap_limbo(u)
+    :: !MUST_LOOK
+    fi
+}
+
+/* grdma_limbo_returned() */
 inline limbo_returned(u)
 {
-#ifdef WORK_BEFORE_COUNT
-    if
-    :: atomic { empty(buffer[u]) -> attention = true }; returned = true
-    :: atomic { empty(buffer[u]) -> returned = true }; reap_limbo(u, false)
-    fi
-#else
-    atomic { empty(buffer[u]) -> returned = true };
-    if
-#ifdef NO_LATER_WORK
-    :: true
-#else
-    :: attention = true
+#if !defined(NO_COUNT) && !defined(COUNT_BEFORE_PUT)
+    atomic { empty(buffer[u]) -> RETURN };
 #endif
-    :: reap_limbo(u, false)
-    fi
-#endif
+    look_if_due(u)
 }
 
 inline care_for(u)
@@ -215,6 +245,9 @@ inline give_back(u)
     seen = flags;
     buffer[u] ! PUT;
 #else
+#ifdef COUNT_BEFORE_PUT
+    RETURN;
+#endif
     buffer[u] ! PUT;
     seen = flags;
 #endif
@@ -286,7 +319,7 @@ proctype user(byte u)
 {
     byte round, wanted, covers, puts_sum, gets_sum;
     mtype seen;
-    bool idle, good, mine;
+    bool idle, good, mine, others;
     do
     :: round < ROUNDS(u) -> round++; hit(u)
     :: u == 1 && mail > 0 -> mail--; put(u)
@@ -325,19 +358,20 @@ inline pin()
 proctype manager()
 {
     byte puts_sum, gets_sum;
-    bool idle, mine, retired;
+    bool idle, mine, others, retired;
     do
     :: !retired -> retired = true; retire()
-    :: attention -> reap_limbo(USERS, false)
+    :: attention -> reap_limbo(USERS)
+    :: other_used -> d_step { other_used = false; RETURN }; look_if_due(USERS)
     :: MAY_BE_TAKEN && life + 1 < LIVES -> pin(); retired = false
-    :: users_done == USERS && empty(buffer[0]) && empty(buffer[1]) && retired -> break
+    :: users_done == USERS && empty(buffer[0]) && empty(buffer[1]) && retired && !other_used -> break
     od;
     assert(held == 0 && gets[0] + gets[1] == puts[0] + puts[1]);
-    do /* grdma_reap_all(): only if attention says so. */
-    :: attention -> reap_limbo(USERS, true)
+    do /* grdma_reap_due(): only if attention says so. */
+    :: attention -> reap_limbo(USERS)
     :: else -> break
     od;
-    assert(!pinned && !in_limbo && !unsure)
+    assert(!pinned && !in_limbo && !unsure && !other_in_limbo)
 }
 
 init { atomic { run user(0); run user(1); run manager() } }

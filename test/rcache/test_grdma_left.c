@@ -3,9 +3,11 @@
  * to the provider that they are of. */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "framework/util/sanitizers.h"
@@ -277,6 +279,32 @@ START_TEST(references_come_back_while_caches_come_and_go)
 }
 END_TEST
 
+static void dawdle(int signal)
+{
+    (void) signal;
+    nanosleep(&(struct timespec){ .tv_nsec = 300000 }, NULL);
+}
+
+/* Whoever gives back is held up anywhere, while several caches come and go. */
+START_TEST(references_that_come_back_slowly_end_nothing_of_others)
+{
+    const struct sigaction action = { .sa_handler = dawdle, .sa_flags = SA_RESTART };
+    pthread_t thread;
+    int lag = lags[_i];
+
+    ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    rounds = rounds_of(3000, 1);
+    ck_assert_int_eq(pthread_create(&thread, NULL, give_all_back, &lag), 0);
+    for (int i = 0; i < rounds; i++) {
+        late[i] = make_and_destroy(i, 0);
+        atomic_store(&made, i + 1);
+        pthread_kill(thread, SIGUSR1);
+    }
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    expect_all_back();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("grdma_left");
@@ -292,6 +320,8 @@ int main(void)
     tcase_add_test(tests, policy_warn_works_in_memory_of_a_cache_that_ignored);
     tcase_add_test(tests, fork_child_leaves_the_parents_registrations_alone);
     tcase_add_loop_test(tests, references_come_back_while_caches_come_and_go, 0, sizeof(lags) / sizeof(*lags));
+    tcase_add_loop_test(tests, references_that_come_back_slowly_end_nothing_of_others, 0,
+                        sizeof(lags) / sizeof(*lags));
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }

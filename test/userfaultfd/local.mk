@@ -30,4 +30,4 @@ test_userfaultfd_test_userfaultfd_faults_SOURCES = test/userfaultfd/test_userfau
 test_userfaultfd_test_userfaultfd_faults_LDADD = libopalmem.la $(CHECK_LIBS)
 
 test_userfaultfd_test_userfaultfd_descriptors_SOURCES = test/userfaultfd/test_userfaultfd_descriptors.c
-test_userfaultfd_test_userfaultfd_descriptors_LDADD = libopalmem.la $(CHECK_LIBS)
+test_userfaultfd_test_userfaultfd_descriptors_LDADD = libmca_memory_userfaultfd.la libopalmem_internal.la $(CHECK_LIBS)

@@ -2,10 +2,14 @@
 /* Programs that close descriptors which are not theirs, and use the numbers again. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "components/userfaultfd/userfaultfd.h"
+#include "components/userfaultfd/userfaultfd_sys.h"
 #include "test/userfaultfd/userfaultfd_fixture.h"
 
 #define FIRST_HIGH 256
@@ -39,6 +43,33 @@ static int find_descriptor(const char *what)
 static void wait_for_reader(void)
 {
     nanosleep(&(struct timespec){ .tv_sec = 2 }, NULL);
+}
+
+static bool lives(int tid)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d", tid);
+    return access(path, F_OK) == 0;
+}
+
+/* It writes down who it is, first of all; a busy machine takes its time. */
+static bool reader_lives(void)
+{
+    int tid;
+
+    while ((tid = __atomic_load_n(&uffd_state->reader_tid, __ATOMIC_RELAXED)) == 0) {
+        sched_yield();
+    }
+    return lives(tid);
+}
+
+static void wait_for_readers_end(void)
+{
+    for (int i = 0; i < 6000 && reader_lives(); i++) {
+        nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+    }
+    ck_assert(!reader_lives());
 }
 
 START_TEST(descriptors_closed_by_the_program_end_hits)
@@ -137,7 +168,12 @@ START_TEST(number_used_again_is_left_alone)
     ck_assert(hits(&watched[0]));
     const reused_t reused = reuse(files[_i / 2], _i % 2 == 0 ? 64 : 0);
     ck_assert(!is_of_events || !hits(&watched[0]));
-    wait_for_reader();
+    if (is_of_events) {
+        wait_for_readers_end();
+    } else {
+        wait_for_reader();
+        ck_assert(reader_lives());
+    }
     expect_untouched(&reused);
     ck_assert_int_eq(opal_memory_base_sync() == OPAL_SUCCESS, !is_of_events);
     munmap(memory, 4 * PAGE); /* May wait for the reader. */
@@ -153,9 +189,65 @@ START_TEST(reader_ends_when_the_number_is_used_again)
 {
     start();
     watch_it(&watched[0], map_pages(4), 4 * PAGE);
+    ck_assert(reader_lives());
     reuse("userfaultfd", _i == 0 ? 64 : 0);
-    wait_for_reader();
+    wait_for_readers_end();
     ck_assert(!opal_memory_watch_holds(&watched[0].watch) || opal_memory_changed());
+    stop();
+}
+END_TEST
+
+/* ---- Lost for one thread only ------------------------------------------------------------------------ */
+
+static char *to_discard;
+static _Thread_local bool is_refused;
+
+/* As a filter of system calls does it. */
+static long refuse(long nr, const long args[6])
+{
+    return is_refused && (nr == SYS_ioctl || nr == SYS_read) ? -EPERM : uffd_sys_real(nr, args);
+}
+
+/* It sees an event, and cannot ask. */
+static void fail_to_look_up(void)
+{
+    ck_assert_int_eq(madvise(to_discard, 4 * PAGE, MADV_DONTNEED), 0);
+    ck_assert(!hits(&watched[0]));
+}
+
+static void *look_up_under_filter(void *arg)
+{
+    is_refused = true;
+    fail_to_look_up();
+    return arg;
+}
+
+static void *look_up_without_descriptors(void *arg)
+{
+    ck_assert_int_eq(unshare(CLONE_FILES), 0);
+    close_all();
+    fail_to_look_up();
+    return arg;
+}
+
+/* Others release what is registered, and wait for the reader. */
+START_TEST(reader_goes_on_for_the_others)
+{
+    void *(*const ways[])(void *) = { look_up_under_filter, look_up_without_descriptors };
+    pthread_t thread;
+
+    uffd_sys_call = refuse;
+    start();
+    to_discard = map_pages(4);
+    watch_it(&watched[0], to_discard, 4 * PAGE);
+    char *other = map_pages(4);
+    watch_it(&watched[1], other, 4 * PAGE);
+    ck_assert_int_eq(pthread_create(&thread, NULL, ways[_i], NULL), 0);
+    pthread_join(thread, NULL);
+    wait_for_reader();
+    munmap(other, 4 * PAGE);
+    ck_assert(!hits(&watched[1]));
+    ck_assert(reader_lives());
     stop();
 }
 END_TEST
@@ -175,6 +267,7 @@ int main(void)
     tcase_add_test(closed, stop_ends_although_all_descriptors_are_closed);
     tcase_add_loop_test(again, number_used_again_is_left_alone, 0, 2 * (int) FILES);
     tcase_add_loop_test(again, reader_ends_when_the_number_is_used_again, 0, 2);
+    tcase_add_loop_test(closed, reader_goes_on_for_the_others, 0, 2);
     suite_add_tcase(suite, closed);
     suite_add_tcase(suite, again);
     return test_run(suite);
