@@ -27,7 +27,7 @@ instructions() { # SIDE PROGRAM REGIONS
     fi
     without=$(collected "$1" "$2" "$3" 0)
     with=$(collected "$1" "$2" "$3" "$hits")
-    if [ -z "$without" ] || [ -z "$with" ]; then
+    if [ "${without:-0}" = 0 ] || [ "${with:-0}" = 0 ]; then # It counts nothing where the side ends early.
         echo "callgrind.sh: $1 has failed with $3 regions" >&2
         return 1
     fi
