@@ -146,7 +146,7 @@ int uffd_start_locked(uffd_state_t *state);
 /** Give all ranges back, end the reader, close. */
 void uffd_stop(uffd_state_t *state);
 
-/** The descriptors may not be ours any more: children leave them alone. */
+/** The descriptors are not ours any more: children leave them alone. */
 void uffd_forget_descriptors(void);
 
 /** Features of UFFDIO_API by the settings. */
@@ -159,8 +159,8 @@ void *uffd_reader(void *state);
 
 /* userfaultfd_queue.c */
 
-/** Read what there is, without waiting; count before. */
-void uffd_fetch(uffd_state_t *state);
+/** Read what there is, without waiting; count before. @return false: the descriptor is not ours any more. */
+bool uffd_fetch(uffd_state_t *state);
 
 /** The descriptor is not ours any more: from now on nothing holds. The reader goes on while it is open for him, since whoever
  * releases what is registered waits for him. */

@@ -61,7 +61,6 @@ static void take_message_locked(uffd_state_t *state, const struct uffd_msg *mess
 static void be_deaf_locked(uffd_state_t *state)
 {
     count_up();
-    uffd_forget_descriptors();
     atomic_store_explicit(&state->phase, UFFD_DEAF, memory_order_release);
 }
 
@@ -74,7 +73,7 @@ void uffd_be_deaf(uffd_state_t *state)
     uffd_unlock_blocked(&state->queue_lock, &mask);
 }
 
-/* @return How many bytes; 0: none is waiting. Only the lock's holder reads, so what poll has seen is there, unless its
+/* @return How many bytes; 0: none is waiting; -EBADF: it is not ours; another negative errno: this thread may not read. Only the lock's holder reads, so what poll has seen is there, unless its
  * thread has been killed meanwhile. Of a file of the program's that has the number now, nothing is read. */
 static long read_locked(uffd_state_t *state, struct uffd_msg *messages, size_t size)
 {
@@ -94,31 +93,33 @@ static long read_locked(uffd_state_t *state, struct uffd_msg *messages, size_t s
     }
     if (length < (long) sizeof(*messages)) {
         be_deaf_locked(state);
-        return 0;
+        return length < 0 ? length : -EBADF;
     }
     return length;
 }
 
-static void fetch_locked(uffd_state_t *state)
+static bool fetch_locked(uffd_state_t *state)
 {
     struct uffd_msg messages[READ_AT_ONCE];
     long length;
 
     do {
         length = read_locked(state, messages, sizeof(messages));
-        for (size_t i = 0; i < (size_t) length / sizeof(messages[0]); i++) {
+        for (long i = 0; i < length / (long) sizeof(messages[0]); i++) {
             take_message_locked(state, &messages[i]);
         }
     } while (length == (long) sizeof(messages));
+    return length != -EBADF;
 }
 
-void uffd_fetch(uffd_state_t *state)
+bool uffd_fetch(uffd_state_t *state)
 {
     uint64_t mask;
 
     uffd_lock_blocked(&state->queue_lock, &mask);
-    fetch_locked(state);
+    const bool is_ours = fetch_locked(state);
     uffd_unlock_blocked(&state->queue_lock, &mask);
+    return is_ours;
 }
 
 static void put_in(uffd_state_t *state, uintptr_t start, uintptr_t end, int kind)

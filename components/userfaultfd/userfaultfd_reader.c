@@ -34,28 +34,38 @@ static long wait_for_some_time(struct pollfd sources[2])
     return UFFD_SYS(SYS_ppoll, (long) sources, 2, (long) &second, 0, sizeof(uint64_t));
 }
 
-/* Another thread may have found the descriptor lost because it sees others than we do, or may not use it. While it is there for
- * us, whoever releases waits for us. If reading is what fails, we ask no more than that often. */
-static bool is_to_go_on(const uffd_state_t *state)
+static bool is_ending(const uffd_state_t *state)
 {
-    if (atomic_load_explicit(&state->is_ending, memory_order_acquire)) {
-        return false;
-    }
-    if (uffd_phase(state) == UFFD_DEAF) {
-        rest();
-        return uffd_file_is_ours(&state->kernel.events);
-    }
-    return true;
+    return atomic_load_explicit(&state->is_ending, memory_order_acquire);
 }
 
+/* @return Is the userfaultfd still ours? */
+static bool look(uffd_state_t *state, struct pollfd sources[2])
+{
+    if (sources[1].revents != 0) { /* It is to end, or the program has closed this: that is no reason to. */
+        sources[1] = (struct pollfd){ .fd = -1 };
+    }
+    if (sources[0].revents != 0) {
+        return uffd_fetch(state);
+    }
+    const bool is_ours = uffd_file_is_ours(&state->kernel.events);
+    if (!is_ours) { /* The program waits for nothing there, either. */
+        uffd_be_deaf(state);
+    }
+    return is_ours;
+}
+
+/* Another thread may have found the descriptor lost because it sees others than we do, or may not use it. While it is there for
+ * us, whoever releases waits for us. If reading is what fails, we ask no more than that often. */
 void *uffd_reader(void *argument)
 {
     uffd_state_t *state = argument;
     struct pollfd sources[2] = { { .fd = state->kernel.events.fd, .events = POLLIN },
                                  { .fd = state->stop.fd, .events = POLLIN } };
+    bool is_ours = true;
 
     __atomic_store_n(&state->reader_tid, (int) UFFD_SYS(SYS_gettid), __ATOMIC_RELAXED);
-    do {
+    while (is_ours && !is_ending(state)) {
         const long rc = wait_for_some_time(sources);
 
         if (rc == -EINTR) {
@@ -64,14 +74,13 @@ void *uffd_reader(void *argument)
         if (rc < 0) {
             look_from_time_to_time(sources);
         }
-        if (sources[1].revents != 0) { /* It is to end, or the program has closed this: that is no reason to. */
-            sources[1] = (struct pollfd){ .fd = -1 };
+        is_ours = look(state, sources);
+        if (uffd_phase(state) == UFFD_DEAF) {
+            rest();
         }
-        if (sources[0].revents != 0) {
-            uffd_fetch(state);
-        } else if (!uffd_file_is_ours(&state->kernel.events)) { /* The program waits for nothing there, either. */
-            uffd_be_deaf(state);
-        }
-    } while (is_to_go_on(state));
+    }
+    if (!is_ours) {
+        uffd_forget_descriptors();
+    }
     return NULL;
 }

@@ -130,7 +130,8 @@ uint64_t uffd_features(void)
 static struct inherited_t {
     uffd_kernel_t kernel;
     uffd_file_t stop;
-} inherited = { UFFD_NO_KERNEL, UFFD_NO_FILE }; /* Under life_lock, or when it is lost; read in children. */
+} inherited = { UFFD_NO_KERNEL,
+                UFFD_NO_FILE }; /* Under life_lock, or when the reader gives up; read in children. */
 
 static void close_all(struct inherited_t *descriptors)
 {
@@ -143,9 +144,10 @@ static void close_inherited(void)
     close_all(&inherited);
 }
 
+/* Number by number: a child may see it half done, and then knows what it sees. */
 void uffd_forget_descriptors(void)
 {
-    inherited = (struct inherited_t){ UFFD_NO_KERNEL, UFFD_NO_FILE };
+    inherited.kernel.events.fd = inherited.kernel.pagemap.fd = inherited.kernel.maps.fd = inherited.stop.fd = -1;
 }
 
 /* The library is never unloaded. */

@@ -130,6 +130,9 @@ static bool is_good(grdma_module_t *module, grdma_block_t *block, uint32_t id)
         return true;
     }
     grdma_put(grdma_count_of(block, id));
+    if ((grdma_flags(region) & GRDMA_LIMBO) != 0) { /* Retired meanwhile, and then this reference was seen. */
+        grdma_limbo_returned_later(module);
+    }
     drop_changed(module, id, cookie);
     return false;
 }

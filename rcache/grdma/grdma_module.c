@@ -67,6 +67,8 @@ static void retire_everything(grdma_module_t *module)
     grdma_invalidate_locked(module, 0, UINTPTR_MAX, unknown, &idle);
     grdma_leave(module, &idle);
     grdma_unlock(module);
+    grdma_limbo_returned_later(module); /* Whatever has been counted: all of limbo is looked at once more. */
+    grdma_attend(module, GRDMA_ATTENTION_WORK);
 }
 
 static bool is_in_use(const grdma_module_t *module, uint32_t id)

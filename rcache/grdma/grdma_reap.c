@@ -140,7 +140,9 @@ void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id)
 #define LIMBO_FEW 64
 #define LIMBO_PART 32
 #define LIMBO_NS 1000000
-#define LIMBO_REST 16 /* Times what the last look took. */
+#define LIMBO_REST \
+    16 /* Times what the last look took, of which no more than this counts: it may have lost its processor. */
+#define LIMBO_LOOK_NS 10000000
 
 static bool is_limbo_due(const grdma_module_t *module)
 {
@@ -162,6 +164,8 @@ void grdma_limbo_returned_later(grdma_module_t *module)
     atomic_fetch_add(&module->limbo_returned, 1);
     if (is_limbo_due(module)) {
         grdma_attend(module, GRDMA_ATTENTION_WORK);
+    } else {
+        mca_rcache_helper_wake();
     }
 }
 
@@ -189,9 +193,11 @@ static void take_limbo_locked(grdma_module_t *module, grdma_list_t *list)
 static void note_look_locked(grdma_module_t *module, uint32_t began)
 {
     const uint32_t now = grdma_clock_ticks();
+    const uint64_t took = grdma_clock_ns(now - began);
 
     atomic_store_explicit(&module->limbo_ticks, now, memory_order_relaxed);
-    atomic_store_explicit(&module->limbo_look_ns, (uint32_t) grdma_clock_ns(now - began), memory_order_relaxed);
+    atomic_store_explicit(&module->limbo_look_ns, (uint32_t) (took < LIMBO_LOOK_NS ? took : LIMBO_LOOK_NS),
+                          memory_order_relaxed);
 }
 
 /* Those that are idle, and by the sums of this moment in use. */
@@ -311,16 +317,19 @@ static bool take_work(grdma_module_t *module, bool is_all, grdma_work_t *work)
     count_ending_locked(module, 1);
     clear_work(module);
     work->idle = take_some(module, &module->dying);
-    if (work->idle.first == 0) {
+    const bool is_first = work->idle.first == 0;
+    if (is_first) {
         work->idle = grdma_take_all(&module->dead);
+    } else {
+        grdma_attend(module, GRDMA_ATTENTION_WORK); /* For the others. */
+    }
+    if (is_first || is_all) {
         work->limbo = module->unsure;
         module->unsure.first = 0;
         work->has_all = is_all ? atomic_load(&module->limbo_returned) != 0 : is_limbo_due(module);
         if (work->has_all) {
             take_limbo_locked(module, &work->limbo);
         }
-    } else {
-        grdma_attend(module, GRDMA_ATTENTION_WORK); /* For the others. */
     }
     if (work->limbo.first != 0 && grdma_is_alone_locked(module)) {
         sort_out_locked(module, &work->limbo, &work->idle);

@@ -345,8 +345,11 @@ static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_re
     const uint32_t id = region->super.cache_id & ~GRDMA_ONCE;
     const bool was_for_once = (region->super.cache_id & GRDMA_ONCE) != 0;
 
-    prepare(module); /* From now on a fork child knows what it is. */
     if (grdma_is_inherited(module, id)) {
+        return OPAL_SUCCESS;
+    }
+    prepare(module);
+    if (grdma_is_inherited(module, id)) { /* A provider that was called may have forked. */
         return OPAL_SUCCESS;
     }
     const bool is_ours = was_for_once && grdma_claim_one(module, id);

@@ -152,7 +152,8 @@ END_TEST
 
 static bool find_with(bool by_query, uintptr_t addr, uffd_vma_t *vma)
 {
-    uffd_kernel_t kernel = { -1, -1, by_query ? open("/proc/self/maps", O_RDONLY | O_CLOEXEC) : -1 };
+    uffd_kernel_t kernel = UFFD_NO_KERNEL;
+    kernel.maps = uffd_file_own(by_query ? open("/proc/self/maps", O_RDONLY | O_CLOEXEC) : -1);
     const bool result = by_query ? uffd_kernel_vma(&kernel, addr, vma) : uffd_maps_find(addr, vma);
 
     uffd_kernel_close(&kernel);
