@@ -176,8 +176,10 @@ struct grdma_module_t {
     _Atomic uint32_t live;        /**< Ids in use; decides how many hints there should be. */
     _Atomic uint32_t limbo_count; /**< Of `limbo`. Written under the lock, as are the next two. */
     _Atomic uint32_t limbo_ticks; /**< When all of that were looked at last (grdma_clock_ticks()). */
-    _Atomic uint32_t limbo_look_ns;  /**< What that took. */
-    _Atomic uint32_t limbo_returned; /**< References to regions in limbo that have been given back since. */
+    _Atomic uint32_t limbo_look_ns; /**< What that took. */
+    /** References to regions in limbo that have been given back since. Raised by anybody, by locked instructions, after the
+     * put; set to 0 under the lock by an exchange, before the sums that see these puts. */
+    _Atomic uint32_t limbo_returned;
     _Atomic uint32_t
         ending; /**< Threads that have taken regions from the lists that still count. Written under the lock. */
     uint64_t cookie,
@@ -459,6 +461,8 @@ typedef struct grdma_batch_t {
 } grdma_batch_t;
 
 void grdma_batch_begin_locked(const grdma_module_t *module, bool is_certain, grdma_batch_t *batch);
+/** Put a region into limbo that is in use, by a sum that is exact and made in this hold of the lock. Every context. */
+void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id);
 /** Raise WORK, if anything of the batch waits for grdma_reap() in limbo. */
 void grdma_batch_attend_locked(grdma_module_t *module, const grdma_batch_t *batch);
 void grdma_batch_end_locked(grdma_module_t *module, opal_mem_hooks_cause_t cause, grdma_batch_t *batch);
@@ -504,8 +508,6 @@ int grdma_reap(grdma_module_t *module);
 int grdma_reap_due(grdma_module_t *module);
 /** Also what is left in limbo because looking for it is not due. */
 int grdma_reap_all(grdma_module_t *module);
-/** A region in limbo that was in use when it was looked at. */
-void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id);
 /** This thread has given a reference back, and then found the region in limbo: end it, and what else is idle; with many regions
  * there that may be left to a later call, but for `at_once`. Not from hook context. */
 int grdma_limbo_returned(grdma_module_t *module, bool at_once);

@@ -11,8 +11,6 @@ typedef struct grdma_work_t {
     uint32_t began;     /* grdma_clock_ticks() */
 } grdma_work_t;
 
-static int reap_limbo(grdma_module_t *module, bool is_all);
-
 /* ---- Ending regions ------------------------------------------------------------------------------ */
 
 static void note_latency_locked(grdma_module_t *module, const grdma_region_t *region, uint32_t now)
@@ -125,12 +123,6 @@ static void free_spent(grdma_module_t *module)
 
 /* ---- Limbo --------------------------------------------------------------------------------------- */
 
-void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id)
-{
-    grdma_list_add(module, &module->limbo, id);
-    atomic_store_explicit(&module->limbo_count, module->limbo_count + 1, memory_order_relaxed);
-}
-
 /* With many regions in limbo, not every reference that comes back is worth a look at all of them: giving back the references to
  * n of them would take n * n looks. They are looked at when a 32nd as many references have come back, or so long after the last
  * look that it costs a few per cent of the time.
@@ -140,9 +132,8 @@ void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id)
 #define LIMBO_FEW 64
 #define LIMBO_PART 32
 #define LIMBO_NS 1000000
-#define LIMBO_REST \
-    16 /* Times what the last look took, of which no more than this counts: it may have lost its processor. */
-#define LIMBO_LOOK_NS 10000000
+#define LIMBO_REST 16          /* Times what the last look took. */
+#define LIMBO_LOOK_NS 10000000 /* As long a look at most: it may have lost its processor. */
 
 static bool is_limbo_due(const grdma_module_t *module)
 {
@@ -157,26 +148,6 @@ static bool is_limbo_due(const grdma_module_t *module)
     return count <= LIMBO_FEW || returned >= count / LIMBO_PART
            || grdma_clock_ns(since) >= LIMBO_NS + look * LIMBO_REST
            || (atomic_load(grdma_gate(module)) & GRDMA_ATTENTION_DEAF) != 0; /* The end: nobody calls again. */
-}
-
-void grdma_limbo_returned_later(grdma_module_t *module)
-{
-    atomic_fetch_add(&module->limbo_returned, 1);
-    if (is_limbo_due(module)) {
-        grdma_attend(module, GRDMA_ATTENTION_WORK);
-    } else {
-        mca_rcache_helper_wake();
-    }
-}
-
-int grdma_limbo_returned(grdma_module_t *module, bool at_once)
-{
-    atomic_fetch_add(&module->limbo_returned, 1);
-    if (at_once || is_limbo_due(module)) {
-        return reap_limbo(module, at_once);
-    }
-    mca_rcache_helper_wake();
-    return OPAL_SUCCESS;
 }
 
 /* An exchange: the references counted there have been given back, and are in the sums. */
@@ -367,6 +338,26 @@ static int reap_limbo(grdma_module_t *module, bool is_all)
     end_work(module, is_all, &result);
     grdma_warn_in_use(module);
     return result;
+}
+
+void grdma_limbo_returned_later(grdma_module_t *module)
+{
+    atomic_fetch_add(&module->limbo_returned, 1);
+    if (is_limbo_due(module)) {
+        grdma_attend(module, GRDMA_ATTENTION_WORK);
+    } else {
+        mca_rcache_helper_wake();
+    }
+}
+
+int grdma_limbo_returned(grdma_module_t *module, bool at_once)
+{
+    atomic_fetch_add(&module->limbo_returned, 1);
+    if (at_once || is_limbo_due(module)) {
+        return reap_limbo(module, at_once);
+    }
+    mca_rcache_helper_wake();
+    return OPAL_SUCCESS;
 }
 
 /* ---- Everything ---------------------------------------------------------------------------------- */

@@ -41,6 +41,12 @@ void grdma_batch_end_locked(grdma_module_t *module, opal_mem_hooks_cause_t cause
     }
 }
 
+void grdma_limbo_add_locked(grdma_module_t *module, uint32_t id)
+{
+    grdma_list_add(module, &module->limbo, id);
+    atomic_store_explicit(&module->limbo_count, module->limbo_count + 1, memory_order_relaxed);
+}
+
 /* Alone, a sum that says "in use" is exact: its last put looks at the flags later than this. */
 static void add_to_limbo_locked(grdma_module_t *module, grdma_region_t *region, grdma_batch_t *batch)
 {

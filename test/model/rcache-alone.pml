@@ -120,7 +120,7 @@ inline interruptible()
     fi
 }
 
-/* grdma_reap_limbo(): take_work() asks under the lock whether it is alone, grdma_settle() asks without it whether anybody
+/* reap_limbo() in grdma_reap.c: take_work() asks under the lock whether it is alone, grdma_settle() asks without it whether anybody
  * has to be waited for. */
 #define DRAINED(t) (t == 0 || empty(buffer))
 #define OTHERS(t) (t == 1 || in_use)

@@ -47,7 +47,23 @@ static bool is_valid(void *base, size_t length, const opal_memory_watch_t *watch
     return false;
 }
 
-static const opal_memory_base_module_t doubting = {
+static bool is_released_in_doubt;
+
+/* The second time a lookup has a reference, which the release sees. */
+static bool is_valid_until_asked_twice(void *base, size_t length, const opal_memory_watch_t *watch)
+{
+    (void) watch;
+    if (!is_released_in_doubt) {
+        return true;
+    }
+    if (++questions == 2) {
+        opal_mem_hooks_release_cause(base, length, true, OPAL_MEM_HOOKS_CAUSE_MUNMAP);
+        is_released_in_doubt = false;
+    }
+    return false;
+}
+
+static opal_memory_base_module_t doubting = {
     .struct_size = sizeof(doubting),
     .flags = OPAL_MEMORY_MODULE_SLOW_VALID,
     .valid = is_valid,
@@ -127,6 +143,20 @@ START_TEST(with_the_same_cookie_it_would_be_dropped)
 }
 END_TEST
 
+/* Nobody but the lookup gives it back. */
+START_TEST(registration_that_is_released_in_doubt_ends)
+{
+    doubting.valid = is_valid_until_asked_twice;
+    use(0, 1);
+    is_released_in_doubt = true;
+    use(0, 1);
+    ck_assert_int_eq(questions, 2);
+    ck_assert_int_eq(registrations(), 2);
+    ck_assert_uint_eq(stats().invalidated_in_use, 1);
+    ck_assert_int_eq(pinned(), 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("grdma_drop");
@@ -135,6 +165,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up_doubt, tear_down_doubt);
     tcase_add_test(tests, registration_that_got_the_id_of_a_changed_one_stays);
     tcase_add_test(tests, with_the_same_cookie_it_would_be_dropped);
+    tcase_add_test(tests, registration_that_is_released_in_doubt_ends);
     suite_add_tcase(suite, tests);
     return test_run(suite);
 }
