@@ -91,12 +91,6 @@ typedef mca_rcache_count_t grdma_count_t;
 typedef struct grdma_thread_t grdma_thread_t;
 typedef struct grdma_module_t grdma_module_t;
 
-/** A region, and this thread's count of it. */
-typedef struct grdma_found_t {
-    grdma_region_t *region;
-    grdma_count_t *count;
-} grdma_found_t;
-
 /** What one thread has of one cache. When the thread ends, the next one that comes takes it over, with its counts. Its fronts lie
  * before it (mca_rcache_front_of()), in a page that the kernel wipes in fork children: they are found nowhere there, before the
  * child has noticed what it is. Its counts lie behind it (mca_rcache_count_of()). */
@@ -107,7 +101,6 @@ typedef struct grdma_block_t {
     grdma_module_t *module;                 /**< Constant. */
     struct grdma_block_t *next;             /**< Of the cache; constant. */
     struct grdma_block_t *next_of_thread;   /**< Under the lock of threads. */
-    grdma_found_t refused;                  /**< The owner's, between two functions. */
     uint32_t last[MCA_RCACHE_FRONTS];       /**< Id of the last hit by a hint at such an address; the owner's. */
     bool has_fronts;                        /**< The kernel wipes them; else nothing is remembered. */
     bool is_listed;           /**< Of the common one: it is among the cache's blocks. Under the lock. */
@@ -529,10 +522,10 @@ void grdma_pending_post(grdma_pending_t *pending, uintptr_t start, size_t length
 int grdma_register(mca_rcache_base_module_t *module, void *addr, size_t size, uint32_t flags, int32_t access,
                    mca_rcache_base_registration_t **reg);
 int grdma_find(mca_rcache_base_module_t *module, void *addr, size_t size, mca_rcache_base_registration_t **reg);
-int grdma_unknown(mca_rcache_block_t *block, uintptr_t start, uintptr_t last, mca_rcache_base_module_t *module,
-                  int32_t access, mca_rcache_base_registration_t **reg);
-int grdma_refused(mca_rcache_base_module_t *module, void *addr, size_t size, int32_t access,
-                  const mca_rcache_found_t *found, mca_rcache_base_registration_t **reg);
+mca_rcache_answer_t grdma_unknown(mca_rcache_block_t *block, uintptr_t start, uintptr_t last,
+                                  mca_rcache_base_module_t *module, int32_t access);
+mca_rcache_answer_t grdma_refused(mca_rcache_base_module_t *module, void *addr, size_t size, int32_t access,
+                                  const mca_rcache_found_t *found);
 int grdma_deregister(mca_rcache_base_module_t *module, mca_rcache_base_registration_t *reg);
 int grdma_returned(mca_rcache_base_module_t *module, uint32_t id);
 

@@ -40,7 +40,7 @@ static void *map_slots(size_t size)
     return memory;
 }
 
-grdma_hints_t *grdma_hints_make(grdma_hints_t *head, size_t slots, grdma_hints_t *older)
+bool grdma_hints_make(grdma_hints_t *head, size_t slots)
 {
     uint32_t buckets = 2;
     unsigned log = 1;
@@ -49,9 +49,10 @@ grdma_hints_t *grdma_hints_make(grdma_hints_t *head, size_t slots, grdma_hints_t
         buckets *= 2;
         log++;
     }
-    *head = (grdma_hints_t){ .shift = 64 - log, .buckets = buckets, .older = older };
+    head->shift = 64 - log;
+    head->buckets = buckets;
     head->slot = map_slots(slot_bytes(head));
-    return head->slot != NULL ? head : NULL;
+    return head->slot != NULL;
 }
 
 void grdma_hints_discard(grdma_hints_t *hints)

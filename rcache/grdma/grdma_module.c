@@ -220,14 +220,25 @@ static void set_constants(grdma_module_t *module, const mca_rcache_base_resource
     set_resources(module, resources);
 }
 
+static bool hints_init(grdma_module_t *module)
+{
+    grdma_hints_t *head = grdma_hints_head(module);
+
+    *head = (grdma_hints_t){ .regions = module->regions, .stride = module->stride };
+    if (!grdma_hints_make(head, FIRST_HINTS)) {
+        return false;
+    }
+    atomic_init(&module->hints, head);
+    return true;
+}
+
 static int set_up(grdma_module_t *module)
 {
     interval_index_init(&module->index);
     module->counters = mca_rcache_stats_new_cache(module->name, "grdma");
-    atomic_init(&module->hints, grdma_hints_make(grdma_hints_head(module), FIRST_HINTS, NULL));
     const bool has_filter = page_filter_init(&module->filter) == OPAL_SUCCESS;
-    return module->counters != NULL && atomic_load(&module->hints) != NULL && has_filter
-                   && grdma_regions_init(module) && grdma_common_init(module) && grdma_makers_init(module)
+    return module->counters != NULL && has_filter && grdma_regions_init(module) && hints_init(module)
+                   && grdma_common_init(module) && grdma_makers_init(module)
                ? OPAL_SUCCESS
                : OPAL_ERR_OUT_OF_RESOURCE;
 }

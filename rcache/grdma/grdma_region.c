@@ -164,22 +164,32 @@ static bool is_stale(const grdma_module_t *module, uint32_t slot)
     return (grdma_flags(grdma_at(module, slot & GRDMA_HINT_ID_MASK)) & GRDMA_HIDDEN) != 0;
 }
 
-/* One that leads nowhere, or any. */
-static _Atomic uint32_t *worst_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint32_t value)
+/* One that leads nowhere; NULL: none does. An empty one leads to the region of id 0, which is stale, too. */
+static _Atomic uint32_t *stale_slot(const grdma_module_t *module, _Atomic uint32_t *bucket)
 {
     for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
         if (is_stale(module, atomic_load_explicit(&bucket[i], memory_order_acquire))) {
             return &bucket[i];
         }
     }
-    return &bucket[value % GRDMA_HINT_BUCKET];
+    return NULL;
 }
 
-/* The slot for a hint: where it is already, or one with this tag that leads nowhere (whoever follows that one first pays for
- * it); else an empty one. Only when there is none, the regions of the others are looked at. */
-static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint32_t value)
+static _Atomic uint32_t *empty_slot(_Atomic uint32_t *bucket)
 {
-    grdma_hint_matches_t matches = grdma_hint_matches(bucket, value >> GRDMA_HINT_ID_BITS);
+    for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
+        if (atomic_load_explicit(&bucket[i], memory_order_relaxed) == 0) {
+            return &bucket[i];
+        }
+    }
+    return NULL;
+}
+
+/* Where it is already, or one with this tag that leads nowhere: whoever follows that one first pays for it. NULL: neither. */
+static _Atomic uint32_t *own_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint64_t hash,
+                                  uint32_t value)
+{
+    grdma_hint_matches_t matches = grdma_hint_matches(bucket, hash);
 
     for (; matches != 0; matches = grdma_hint_others(matches)) {
         _Atomic uint32_t *slot = grdma_hint_first(bucket, matches);
@@ -189,17 +199,30 @@ static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint3
             return slot;
         }
     }
-    const grdma_hint_matches_t empty = grdma_hint_matches(bucket, 0);
-    return empty != 0 ? grdma_hint_first(bucket, empty) : worst_slot(module, bucket, value);
+    return NULL;
+}
+
+/* The slot for a hint. Regions of others are looked at only when its bucket has no empty one. */
+static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint64_t hash,
+                                     uint32_t value)
+{
+    _Atomic uint32_t *other = grdma_hint_other_bucket(bucket), *slot = own_slot(module, bucket, hash, value);
+
+    if (slot == NULL && (slot = empty_slot(bucket)) == NULL && (slot = stale_slot(module, bucket)) == NULL
+        && (slot = own_slot(module, other, hash, value)) == NULL && (slot = empty_slot(other)) == NULL) {
+        slot = stale_slot(module, other);
+    }
+    return slot != NULL ? slot : &bucket[value % GRDMA_HINT_BUCKET];
 }
 
 static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t address, const grdma_region_t *region)
 {
     const unsigned level = level_of(address, region);
     const uint64_t hash = grdma_hint_hash(address, level);
-    const uint32_t value = grdma_hint_slot(grdma_hint_tag(address, level, hash), region->super.cache_id);
+    const uint32_t value = grdma_hint_slot(hash, region->super.cache_id);
+    _Atomic uint32_t *slot = choose_slot(module, grdma_hint_bucket(hints, hash), hash, value);
 
-    atomic_store_explicit(choose_slot(module, grdma_hint_bucket(hints, hash), value), value, memory_order_release);
+    atomic_store_explicit(slot, value, memory_order_release);
     if ((atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & 1u << level) == 0) {
         atomic_fetch_or_explicit(&module->hint_levels, 1u << level, memory_order_relaxed);
     }
@@ -251,17 +274,17 @@ void grdma_hints_fit(grdma_module_t *module)
     if (head == NULL) {
         return; /* It works with the old one. */
     }
-    grdma_hints_t *hints = grdma_hints_make(head, (size_t) live * 2, old);
-    if (hints == NULL) {
+    *head = (grdma_hints_t){ .regions = module->regions, .stride = module->stride, .older = old };
+    if (!grdma_hints_make(head, (size_t) live * 2)) {
         grdma_hints_head_unused(module, head);
         return;
     }
-    if (!atomic_compare_exchange_strong(&module->hints, &old, hints)) {
-        grdma_hints_discard(hints);
+    if (!atomic_compare_exchange_strong(&module->hints, &old, head)) {
+        grdma_hints_discard(head);
         return;
     }
     grdma_hints_give_back(old);
-    refill(module, hints, atomic_load_explicit(&module->high, memory_order_relaxed));
+    refill(module, head, atomic_load_explicit(&module->high, memory_order_relaxed));
 }
 
 /* ---- The page filter ----------------------------------------------------------------------------- */

@@ -37,16 +37,14 @@ static bool is_as_told(const grdma_region_t *region, sought_t sought)
 /* Is it what is wanted, and nothing tells of it but hooks? */
 static inline bool is_wanted(const grdma_region_t *region, sought_t sought)
 {
-    return MCA_RCACHE_LIKELY((grdma_flags(region) & MCA_RCACHE_FLAGS_NOT_AT_ONCE) == 0)
+    return MCA_RCACHE_LIKELY(mca_rcache_has_none_of(&region->super, MCA_RCACHE_FLAGS_NOT_AT_ONCE))
            && covers(&region->super, sought);
 }
 
-static inline int hand_out_hit(const grdma_block_t *block, grdma_region_t *region,
-                               mca_rcache_base_registration_t **reg)
+static inline mca_rcache_answer_t answer_hit(const grdma_block_t *block, const grdma_region_t *region)
 {
     mca_rcache_figure_up(block->super.hits);
-    *reg = &region->super;
-    return OPAL_SUCCESS;
+    return (mca_rcache_answer_t) (uintptr_t) region;
 }
 
 /* A reference was counted of a region that is not what is wanted: it is given back. Whoever wanted to end the region
@@ -77,7 +75,7 @@ static grdma_region_t *try(grdma_module_t *module, grdma_block_t *block, uint32_
     }
     grdma_take(count);
     if (is_wanted(region, sought) || is_as_told(region, sought)) {
-        grdma_remember_repeated(block, sought.start, id, region, count);
+        grdma_remember_repeated(block, sought.start, id, region);
         return region;
     }
     take_back(module, region, count);
@@ -90,18 +88,26 @@ static inline uint32_t id_in(_Atomic uint32_t *slot)
     return atomic_load_explicit(slot, memory_order_acquire) & GRDMA_HINT_ID_MASK;
 }
 
-/* All slots of the bucket with the tag. */
-static grdma_region_t *follow_hints(grdma_module_t *module, grdma_block_t *block, unsigned level, sought_t sought)
+/* All slots of a bucket with the tag. */
+static grdma_region_t *follow_bucket(grdma_module_t *module, grdma_block_t *block, _Atomic uint32_t *bucket,
+                                     uint64_t hash, sought_t sought)
 {
-    const uint64_t hash = grdma_hint_hash(sought.start, level);
-    _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
-    grdma_hint_matches_t matches = grdma_hint_matches(bucket, grdma_hint_tag(sought.start, level, hash));
+    grdma_hint_matches_t matches = grdma_hint_matches(bucket, hash);
     grdma_region_t *region = NULL;
 
     for (; matches != 0 && region == NULL; matches = grdma_hint_others(matches)) {
         region = try(module, block, id_in(grdma_hint_first(bucket, matches)), sought);
     }
     return region;
+}
+
+static grdma_region_t *follow_hints(grdma_module_t *module, grdma_block_t *block, unsigned level, sought_t sought)
+{
+    const uint64_t hash = grdma_hint_hash(sought.start, level);
+    _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
+    grdma_region_t *region = follow_bucket(module, block, bucket, hash, sought);
+
+    return region != NULL ? region : follow_bucket(module, block, grdma_hint_other_bucket(bucket), hash, sought);
 }
 
 /* Hints of all levels that there are. */
@@ -187,24 +193,21 @@ static __attribute__((noinline)) int register_slowly(grdma_module_t *module, voi
     return hand_out(grdma_find_or_pin(module, wish, reg), reg);
 }
 
-/* What the first hint leads to is not it, or takes a second look; or there is none for the page itself. */
-static __attribute__((noinline)) int register_by_any_hint(grdma_module_t *module, grdma_block_t *block,
-                                                          uintptr_t start, uintptr_t last, int32_t access,
-                                                          mca_rcache_base_registration_t **reg)
+static mca_rcache_answer_t answer_slowly(grdma_module_t *module, sought_t sought)
 {
-    grdma_region_t *region =
-        opal_fork_is_known() ? follow_all_hints(module, block, (sought_t){ start, last, access }) : NULL;
+    mca_rcache_base_registration_t *reg;
+    const int rc =
+        register_slowly(module, (void *) sought.start, sought.last - sought.start + 1, 0, sought.access, &reg);
 
-    if (region == NULL) {
-        return register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
-    }
-    return hand_out_hit(block, region, reg);
+    return rc == OPAL_SUCCESS ? (mca_rcache_answer_t) (uintptr_t) reg : (mca_rcache_answer_t) rc * 2 + 1;
 }
 
-/* Of blocks that are larger than a page. */
-static inline bool has_coarse_hints(const grdma_module_t *module)
+/* What the first hint leads to is not it, or takes a second look; or there is none for the page itself. */
+static mca_rcache_answer_t answer_by_any_hint(grdma_module_t *module, grdma_block_t *block, sought_t sought)
 {
-    return (atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & ~1u) != 0;
+    grdma_region_t *region = opal_fork_is_known() ? follow_all_hints(module, block, sought) : NULL;
+
+    return region != NULL ? answer_hit(block, region) : answer_slowly(module, sought);
 }
 
 /* Is there nothing but the hint that has led nowhere? */
@@ -213,103 +216,104 @@ static bool has_one_hint(const grdma_module_t *module, uintptr_t address)
     const uint64_t hash = grdma_hint_hash(address, 0);
     _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
 
-    return !has_coarse_hints(module)
-           && grdma_hint_others(grdma_hint_matches(bucket, grdma_hint_tag(address, 0, hash))) == 0;
+    return (atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & ~1u) == 0
+           && grdma_hint_others(grdma_hint_matches(bucket, hash)) == 0
+           && grdma_hint_matches(grdma_hint_other_bucket(bucket), hash) == 0;
+}
+
+/* No hint has this tag where it should be. */
+static __attribute__((noinline)) mca_rcache_answer_t answer_unknown(grdma_block_t *block, uintptr_t start,
+                                                                    uintptr_t last, int32_t access)
+{
+    return answer_by_any_hint(block->module, block, (sought_t){ start, last, access });
 }
 
 /* A reference was counted to what a hint led to, and that is not it. Mostly it is over. */
-static __attribute__((noinline)) int register_refused(grdma_module_t *module, grdma_block_t *block,
-                                                      uintptr_t start, uintptr_t last, int32_t access,
-                                                      mca_rcache_base_registration_t **reg)
+static __attribute__((noinline)) mca_rcache_answer_t answer_refused(grdma_block_t *block, uintptr_t start,
+                                                                    uintptr_t last, uint32_t id, int32_t access)
 {
-    const grdma_region_t *region = block->refused.region;
+    grdma_module_t *module = block->module;
+    const grdma_region_t *region = grdma_at(module, id);
+    const sought_t sought = { start, last, access };
 
-    take_back(module, region, block->refused.count);
-    return is_over(region) && has_one_hint(module, start)
-               ? register_slowly(module, (void *) start, last - start + 1, 0, access, reg)
-               : register_by_any_hint(module, block, start, last, access, reg);
+    take_back(module, region, grdma_count_of(block, id));
+    return is_over(region) && has_one_hint(module, start) ? answer_slowly(module, sought)
+                                                          : answer_by_any_hint(module, block, sought);
 }
 
 /* What the thread remembers is not it, or was wiped, because this is a fork child: the first hint of the page. With many
  * regions a lookup waits for memory twice, one after the other, and how many lookups a processor has on their way depends on how
- * few instructions each takes. */
-ON_A_LINE int grdma_unknown(mca_rcache_block_t *base_block, uintptr_t start, uintptr_t last,
-                            mca_rcache_base_module_t *base_module, int32_t access,
-                            mca_rcache_base_registration_t **reg)
+ * few instructions each takes: what is needed here is read from the hints' head, so that nothing but the arguments is kept. */
+ON_A_LINE mca_rcache_answer_t grdma_unknown(mca_rcache_block_t *base_block, uintptr_t start, uintptr_t last,
+                                            mca_rcache_base_module_t *module, int32_t access)
 {
-    grdma_module_t *module = grdma_of(base_module);
     grdma_block_t *block = (grdma_block_t *) base_block;
+    const grdma_hints_t *hints = atomic_load_explicit(&grdma_of(module)->hints, memory_order_acquire);
     const uint64_t hash = grdma_hint_hash(start, 0);
-    _Atomic uint32_t *bucket = grdma_hint_bucket(atomic_load_explicit(&module->hints, memory_order_acquire), hash);
-    const grdma_hint_matches_t matches = grdma_hint_matches(bucket, grdma_hint_tag(start, 0, hash));
+    _Atomic uint32_t *bucket = grdma_hint_bucket(hints, hash);
+    const grdma_hint_matches_t matches = grdma_hint_matches(bucket, hash);
 
     if (__builtin_expect(matches == 0, 0)) {
-        return has_coarse_hints(module)
-                   ? register_by_any_hint(module, block, start, last, access, reg)
-                   : register_slowly(module, (void *) start, last - start + 1, 0, access, reg);
+        return answer_unknown(block, start, last, access);
     }
     const uint32_t id = id_in(grdma_hint_first(bucket, matches));
-    grdma_region_t *region = grdma_at(module, id);
-    grdma_count_t *count = grdma_count_of(block, id);
-    grdma_take(count);
+    grdma_region_t *region = (grdma_region_t *) (void *) (hints->regions + id * hints->stride);
+    grdma_take(grdma_count_of(block, id));
     if (__builtin_expect(!is_wanted(region, (sought_t){ start, last, access }), 0)) {
-        block->refused = (grdma_found_t){ region, count };
-        return register_refused(module, block, start, last, access, reg);
+        return answer_refused(block, start, last, id, access);
     }
-    grdma_remember_repeated(block, start, id, region, count);
-    return hand_out_hit(block, region, reg);
+    grdma_remember_repeated(block, start, id, region);
+    return answer_hit(block, region);
 }
 
 /* A reference was counted to what the thread remembers there, and it takes a second look. */
-static __attribute__((noinline)) int register_otherwise(grdma_module_t *module, grdma_block_t *block,
-                                                        uintptr_t start, uintptr_t last, int32_t access,
-                                                        mca_rcache_base_registration_t **reg)
-{
-    const grdma_found_t refused = block->refused;
-
-    if (is_as_told(refused.region, (sought_t){ start, last, access })) {
-        return hand_out_hit(block, refused.region, reg);
-    }
-    take_back(module, refused.region, refused.count);
-    mca_rcache_front_of(&block->super, start)->end = 0;
-    return grdma_unknown(&block->super, start, last, &module->super, access, reg);
-}
-
-static inline int look_again(grdma_module_t *module, uintptr_t start, uintptr_t last, int32_t access,
-                             const mca_rcache_found_t *found, mca_rcache_base_registration_t **reg)
+static __attribute__((noinline)) mca_rcache_answer_t answer_found(const mca_rcache_found_t *found, sought_t sought)
 {
     grdma_block_t *block = (grdma_block_t *) found->block;
+    const grdma_region_t *region = (const grdma_region_t *) found->reg;
 
-    block->refused = (grdma_found_t){ (grdma_region_t *) found->reg, found->count };
-    return register_otherwise(module, block, start, last, access, reg);
+    if (is_as_told(region, sought)) {
+        return answer_hit(block, region);
+    }
+    take_back(block->module, region, found->count);
+    mca_rcache_front_of(&block->super, sought.start)->size = 0;
+    return grdma_unknown(&block->super, sought.start, sought.last, &block->module->super, sought.access);
 }
 
-/* Other functions are only called to go on there: so this one saves no registers. */
+/* A hit in the user's code has come to that. */
+mca_rcache_answer_t grdma_refused(mca_rcache_base_module_t *base_module, void *addr, size_t size, int32_t access,
+                                  const mca_rcache_found_t *found)
+{
+    const uintptr_t start = (uintptr_t) addr;
+
+    (void) base_module; /* It is the block's. */
+    return answer_found(found, (sought_t){ start, start + size - 1, access });
+}
+
 ON_A_LINE int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags,
                              int32_t access, mca_rcache_base_registration_t **reg)
 {
-    grdma_module_t *module = grdma_of(base_module);
     const uintptr_t start = (uintptr_t) addr;
     uintptr_t last = start + size - 1;
     mca_rcache_found_t found;
 
-    __asm__("" : "+r"(last)); /* Else compilers keep the carry, and lose a register to it. */
+    __asm__("" : "+r"(last)); /* As in mca_rcache_base_register(). */
     const mca_rcache_look_t look = __builtin_expect(flags == 0, 1)
                                        ? mca_rcache_look(base_module, start, last, access, &found)
                                        : MCA_RCACHE_LOOK_ATTENTION;
-    switch (look) {
-    case MCA_RCACHE_LOOK_HIT: *reg = found.reg; return OPAL_SUCCESS;
-    case MCA_RCACHE_LOOK_UNKNOWN: return grdma_unknown(found.block, start, last, base_module, access, reg);
-    case MCA_RCACHE_LOOK_REFUSED: return look_again(module, start, last, access, &found, reg);
-    default: return register_slowly(module, addr, size, flags, access, reg);
+    if (MCA_RCACHE_LIKELY(look == MCA_RCACHE_LOOK_HIT)) {
+        *reg = found.reg;
+        return OPAL_SUCCESS;
     }
-}
+    if (look == MCA_RCACHE_LOOK_UNKNOWN) {
+        return mca_rcache_take_answer(grdma_unknown(found.block, start, last, base_module, access), reg);
+    }
+    if (look == MCA_RCACHE_LOOK_REFUSED) {
+        const mca_rcache_found_t refused = found; /* So that the other need not be in memory. */
 
-/* A hit in the user's code has come to that. */
-int grdma_refused(mca_rcache_base_module_t *base_module, void *addr, size_t size, int32_t access,
-                  const mca_rcache_found_t *found, mca_rcache_base_registration_t **reg)
-{
-    return look_again(grdma_of(base_module), (uintptr_t) addr, (uintptr_t) addr + size - 1, access, found, reg);
+        return mca_rcache_take_answer(answer_found(&refused, (sought_t){ start, last, access }), reg);
+    }
+    return register_slowly(grdma_of(base_module), addr, size, flags, access, reg);
 }
 
 int grdma_find(mca_rcache_base_module_t *base_module, void *addr, size_t size,

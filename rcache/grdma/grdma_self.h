@@ -46,27 +46,13 @@ static inline void grdma_remember(grdma_block_t *block, uintptr_t address, grdma
     mca_rcache_front_t *front = mca_rcache_front_of(&block->super, address);
 
     if (__builtin_expect(block->has_fronts, 1)) {
-        front->end = 0;
+        front->size = 0;
         atomic_signal_fence(memory_order_seq_cst);
         front->base = (uintptr_t) region->super.base;
         front->reg = &region->super;
         front->count = count;
         atomic_signal_fence(memory_order_seq_cst);
-        front->end = (uintptr_t) region->super.bound + 1;
-    }
-}
-
-/** The same for what may be one of many that are used once in a while: only where it was the last one there already. What is
- * remembered there may be in use more often, and writing it costs a tenth of a hit. */
-static inline void grdma_remember_repeated(grdma_block_t *block, uintptr_t address, uint32_t id,
-                                           grdma_region_t *region, grdma_count_t *count)
-{
-    uint32_t *last = &block->last[(address >> 12) % MCA_RCACHE_FRONTS];
-
-    if (__builtin_expect(*last == id, 0)) {
-        grdma_remember(block, address, region, count);
-    } else {
-        *last = id;
+        front->size = grdma_length(region);
     }
 }
 
@@ -74,6 +60,20 @@ static inline void grdma_remember_repeated(grdma_block_t *block, uintptr_t addre
 static inline grdma_count_t *grdma_count_of(const grdma_block_t *block, uint32_t id)
 {
     return mca_rcache_count_of((mca_rcache_block_t *) (uintptr_t) &block->super, id);
+}
+
+/** The same for what may be one of many that are used once in a while: only where it was the last one there already. What is
+ * remembered there may be in use more often, and writing it costs a tenth of a hit. */
+static inline void grdma_remember_repeated(grdma_block_t *block, uintptr_t address, uint32_t id,
+                                           grdma_region_t *region)
+{
+    uint32_t *last = &block->last[(address >> 12) % MCA_RCACHE_FRONTS];
+
+    if (__builtin_expect(*last == id, 0)) {
+        grdma_remember(block, address, region, grdma_count_of(block, id));
+    } else {
+        *last = id;
+    }
 }
 
 /** Count a reference. What is read of the region after it is read later: a compiler is told so here, the processors when

@@ -130,8 +130,8 @@ static void forget(grdma_block_t *block)
     for (uintptr_t page = 0; page < MCA_RCACHE_FRONTS; page++) {
         mca_rcache_front_t *front = mca_rcache_front_of(&block->super, page << 12);
 
-        if (front->end != 0) {
-            front->end = 0;
+        if (front->size != 0) {
+            front->size = 0;
         }
     }
 }

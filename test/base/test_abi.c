@@ -100,7 +100,7 @@ SIZE(mca_rcache_base_module_t, 152);
 AT(mca_rcache_count_t, puts, 4);
 SIZE(mca_rcache_count_t, 8);
 AT(mca_rcache_front_t, base, 0);
-AT(mca_rcache_front_t, end, 8);
+AT(mca_rcache_front_t, size, 8);
 AT(mca_rcache_front_t, reg, 16);
 AT(mca_rcache_front_t, count, 24);
 SIZE(mca_rcache_front_t, 32);

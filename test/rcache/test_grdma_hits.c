@@ -36,6 +36,59 @@ START_TEST(tables_grow_with_the_cache_and_lose_nothing)
 }
 END_TEST
 
+/* At the last of these, three of four had no room in their buckets with a hash that only multiplies. */
+START_TEST(rows_at_any_distance_are_found_by_hints)
+{
+    static const long distances[] = { 1, 16, 17, 33, 64, 72, 101, 451, 513, 4096, 65536 };
+    const long row = 1000, distance = distances[_i];
+
+    for (long i = 0; i < 2 * row; i++) {
+        use(i % row * distance, 1);
+    }
+    ck_assert_int_eq(registrations(), row);
+    ck_assert_uint_eq(stats().hits, (uint64_t) row);
+    ck_assert_uint_lt(slow_hits(), (uint64_t) row / 50);
+}
+END_TEST
+
+/* Pages whose hints belong into one bucket, as long as the table does not grow. */
+static long next_of_bucket(long page)
+{
+    const grdma_hints_t *hints = atomic_load(&inside()->hints);
+
+    do {
+        page++;
+    } while (grdma_hint_hash((uintptr_t) AT(page), 0) >> hints->shift
+             != grdma_hint_hash((uintptr_t) AT(0), 0) >> hints->shift);
+    return page;
+}
+
+static void use_of_one_bucket(int pages)
+{
+    for (int round = 0; round < 2; round++) {
+        for (long i = 0, page = 0; i < pages; i++, page = next_of_bucket(page)) {
+            use(page, 1);
+        }
+    }
+    ck_assert_int_eq(registrations(), pages);
+    ck_assert_uint_eq(stats().hits, (uint64_t) pages);
+}
+
+START_TEST(what_a_bucket_has_no_room_for_is_in_the_other_half_of_the_line)
+{
+    use_of_one_bucket(2 * GRDMA_HINT_BUCKET);
+    ck_assert_uint_eq(slow_hits(), 0);
+}
+END_TEST
+
+/* The twin of the one before. */
+START_TEST(what_a_line_has_no_room_for_takes_the_lock)
+{
+    use_of_one_bucket(2 * GRDMA_HINT_BUCKET + 1);
+    ck_assert_uint_gt(slow_hits(), 0);
+}
+END_TEST
+
 /* The provider is none that hooks may call. */
 START_TEST(lookup_after_a_large_release_ends_a_part_of_it)
 {
@@ -224,6 +277,9 @@ int main(void)
     tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, tables_grow_with_the_cache_and_lose_nothing);
+    tcase_add_loop_test(tests, rows_at_any_distance_are_found_by_hints, 0, 11);
+    tcase_add_test(tests, what_a_bucket_has_no_room_for_is_in_the_other_half_of_the_line);
+    tcase_add_test(tests, what_a_line_has_no_room_for_takes_the_lock);
     tcase_add_test(tests, lookup_after_a_large_release_ends_a_part_of_it);
     tcase_add_test(tests, what_is_left_of_a_large_release_ends_with_the_cache);
     tcase_add_test(tests, place_inside_a_registration_takes_the_lock_once);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Hits without a call: what is done in the user's code, and what else is called, from C and from C++. */
+#include <limits.h>
 #include <pthread.h>
 
 #include "rcache/grdma/grdma.h"
@@ -28,18 +29,18 @@ static int count_deregister(mca_rcache_base_module_t *rcache, mca_rcache_base_re
     return functions.rcache_deregister(rcache, reg);
 }
 
-static int count_unknown(mca_rcache_block_t *block, uintptr_t start, uintptr_t last,
-                         mca_rcache_base_module_t *rcache, int32_t access, mca_rcache_base_registration_t **reg)
+static mca_rcache_answer_t count_unknown(mca_rcache_block_t *block, uintptr_t start, uintptr_t last,
+                                         mca_rcache_base_module_t *rcache, int32_t access)
 {
     calls_unknown++;
-    return functions.rcache_unknown(block, start, last, rcache, access, reg);
+    return functions.rcache_unknown(block, start, last, rcache, access);
 }
 
-static int count_refused(mca_rcache_base_module_t *rcache, void *addr, size_t size, int32_t access,
-                         const mca_rcache_found_t *found, mca_rcache_base_registration_t **reg)
+static mca_rcache_answer_t count_refused(mca_rcache_base_module_t *rcache, void *addr, size_t size, int32_t access,
+                                         const mca_rcache_found_t *found)
 {
     calls_refused++;
-    return functions.rcache_refused(rcache, addr, size, access, found, reg);
+    return functions.rcache_refused(rcache, addr, size, access, found);
 }
 
 static int count_returned(mca_rcache_base_module_t *rcache, uint32_t cache_id)
@@ -159,6 +160,43 @@ START_TEST(stronger_rights_than_the_remembered_ones_are_registered)
     remember(0, 1);
     mca_rcache_base_registration_t *reg = get_by(_i, 0, 1, 0, MCA_RCACHE_ACCESS_LOCAL_WRITE);
     ck_assert_int_eq(reg->access_flags, MCA_RCACHE_ACCESS_LOCAL_WRITE);
+    put_by(_i, reg);
+    ck_assert_calls(0, 0, 1, 0, 0);
+    ck_assert_int_eq(registrations(), 2);
+}
+END_TEST
+
+/* Whether it is the first call of the thread, the page is unknown, or what it remembers does not do. */
+START_TEST(code_of_the_provider_comes_back_as_it_is)
+{
+    static const int codes[] = { 1, INT_MAX, -1, OPAL_ERR_NOT_FOUND, -4096, INT_MIN };
+    mca_rcache_base_registration_t *const none = (mca_rcache_base_registration_t *) (void *) &codes, *reg = none;
+
+    remember(0, 1);
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        fake.fail_with = codes[i];
+        fake.fail_at = atomic_load(&fake.calls) + 1;
+        ck_assert_int_eq(_i == 0 ? mca_rcache_base_register(cache, AT(5), PAGE, 0, 0, &reg)
+                                 : cxx_register(cache, AT(5), PAGE, 0, 0, &reg),
+                         codes[i]);
+        fake.fail_at = atomic_load(&fake.calls) + 1;
+        ck_assert_int_eq(_i == 0 ? mca_rcache_base_register(cache, AT(0), PAGE, 0, MCA_RCACHE_ACCESS_ANY, &reg)
+                                 : cxx_register(cache, AT(0), PAGE, 0, MCA_RCACHE_ACCESS_ANY, &reg),
+                         codes[i]);
+        ck_assert_ptr_eq(reg, none);
+    }
+    ck_assert_calls(0, 11, 1, 0, 0); /* After the first one nothing is remembered of the page. */
+    ck_assert_int_eq(registrations(), 1);
+}
+END_TEST
+
+/* It begins below what is remembered of such an address, and ends there. */
+START_TEST(range_that_ends_in_what_is_remembered_is_registered)
+{
+    remember(MCA_RCACHE_FRONTS, 2);
+    mca_rcache_base_registration_t *reg = get_by(_i, 0, MCA_RCACHE_FRONTS + 1, 0, 0);
+    ck_assert(reg->base == (unsigned char *) AT(0));
+    ck_assert(reg->bound >= (unsigned char *) AT(MCA_RCACHE_FRONTS + 1) - 1);
     put_by(_i, reg);
     ck_assert_calls(0, 0, 1, 0, 0);
     ck_assert_int_eq(registrations(), 2);
@@ -285,6 +323,8 @@ int main(void)
     tcase_add_loop_test(tests, hit_of_what_it_does_not_remember_calls, 0, WAYS);
     tcase_add_loop_test(tests, longer_range_than_what_is_remembered_is_registered, 0, WAYS);
     tcase_add_loop_test(tests, stronger_rights_than_the_remembered_ones_are_registered, 0, WAYS);
+    tcase_add_loop_test(tests, code_of_the_provider_comes_back_as_it_is, 0, WAYS);
+    tcase_add_loop_test(tests, range_that_ends_in_what_is_remembered_is_registered, 0, WAYS);
     tcase_add_loop_test(tests, released_registration_is_made_anew, 0, WAYS);
     tcase_add_loop_test(tests, cache_that_wants_attention_is_called, 0, WAYS);
     tcase_add_loop_test(tests, flags_are_for_the_cache, 0, WAYS);

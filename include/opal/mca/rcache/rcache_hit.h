@@ -31,12 +31,12 @@ typedef struct mca_rcache_count_t {
     uint32_t gets, puts;
 } mca_rcache_count_t;
 
-/** Where a thread's last lookup of such an address ended, and which bytes were registered there then: any address in these
- * may lead to it. As with any hint, the registration itself says whether it is what is wanted. The end is stored last and
- * read last; 0, which the kernel makes of it in a fork child, means none. */
+/** Where a thread's last lookup of such an address ended, and which bytes were registered there then: a lookup whose last byte
+ * is one of these goes there. As with any hint, the registration itself says whether it is what is wanted. The size is stored
+ * last and read last; 0, which the kernel makes of it in a fork child, means none. */
 typedef struct mca_rcache_front_t {
     uintptr_t base;
-    uintptr_t end; /**< Behind the last byte. */
+    size_t size;
     mca_rcache_base_registration_t *reg;
     mca_rcache_count_t *count; /**< That of the registration. */
 } mca_rcache_front_t;
@@ -120,26 +120,32 @@ static inline mca_rcache_front_t *mca_rcache_front_of(mca_rcache_block_t *block,
 /** Any id that there has been: a thread has a block only while that has counts of all. */
 static inline mca_rcache_count_t *mca_rcache_count_of(mca_rcache_block_t *block, uint32_t cache_id)
 {
+    uintptr_t id = cache_id;
+
+    /* Where gcc knows how large it is, it adds what is constant before, by one more instruction. */
+    __asm__("" : "+r"(id));
     return (mca_rcache_count_t *) (void *) ((char *) block + MCA_RCACHE_COUNTS_AT
-                                            + (uintptr_t) cache_id * sizeof(mca_rcache_count_t));
+                                            + id * sizeof(mca_rcache_count_t));
 }
 
 /* Counters that their thread alone writes: one store each time, which nobody sees half; no locked instruction. On x86-64 one
- * instruction in all, where a compiler makes three of an atomic load and store. ThreadSanitizer follows these alone. */
+ * instruction in all, where a compiler makes three of an atomic load and store; and flags are tested in memory. ThreadSanitizer
+ * follows builtins alone. */
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define MCA_RCACHE_COUNTS_BY_BUILTIN 1
+#define MCA_RCACHE_BY_BUILTIN 1
 #endif
 #endif
-#if !defined(MCA_RCACHE_COUNTS_BY_BUILTIN) && (defined(__SANITIZE_THREAD__) || !defined(__x86_64__))
-#define MCA_RCACHE_COUNTS_BY_BUILTIN 1
+#if !defined(MCA_RCACHE_BY_BUILTIN) \
+    && (defined(__SANITIZE_THREAD__) || !defined(__x86_64__) || !defined(__GCC_ASM_FLAG_OUTPUTS__))
+#define MCA_RCACHE_BY_BUILTIN 1
 #endif
 
 /** Whatever this thread did before comes before (release); the compiler moves nothing across it, in either direction. What is
  * read after it may be read before as far as the processor goes: whoever adds the counts up makes it wait. */
 MCA_RCACHE_INLINE void mca_rcache_count_up(uint32_t *counter)
 {
-#ifdef MCA_RCACHE_COUNTS_BY_BUILTIN
+#ifdef MCA_RCACHE_BY_BUILTIN
     __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELEASE);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 #else
@@ -150,7 +156,7 @@ MCA_RCACHE_INLINE void mca_rcache_count_up(uint32_t *counter)
 /** Of a figure: in no order. */
 MCA_RCACHE_INLINE void mca_rcache_figure_up(uint64_t *figure)
 {
-#ifdef MCA_RCACHE_COUNTS_BY_BUILTIN
+#ifdef MCA_RCACHE_BY_BUILTIN
     __atomic_store_n(figure, __atomic_load_n(figure, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
 #else
     __asm__ volatile("incq %0" : "+m"(*figure) : : "cc");
@@ -160,6 +166,19 @@ MCA_RCACHE_INLINE void mca_rcache_figure_up(uint64_t *figure)
 static inline uint32_t mca_rcache_flags_of(const mca_rcache_base_registration_t *reg)
 {
     return __atomic_load_n(&reg->flags, __ATOMIC_ACQUIRE);
+}
+
+/** Has it none of these flags, which are constant? (Acquire.) */
+MCA_RCACHE_INLINE bool mca_rcache_has_none_of(const mca_rcache_base_registration_t *reg, uint32_t flags)
+{
+#ifdef MCA_RCACHE_BY_BUILTIN
+    return (mca_rcache_flags_of(reg) & flags) == 0;
+#else
+    bool has_none;
+
+    __asm__ volatile("testl %2, %1" : "=@ccz"(has_none) : "m"(reg->flags), "ri"(flags) : "memory");
+    return has_none;
+#endif
 }
 
 /** Registrations are whole pages: so the bytes need not be rounded. No bytes, or more than there are, are covered by nothing. */
@@ -210,12 +229,14 @@ MCA_RCACHE_INLINE mca_rcache_look_t mca_rcache_look(const mca_rcache_base_module
     const mca_rcache_front_t *front = mca_rcache_front_of(found->block, start);
     found->reg = front->reg;
     found->count = front->count;
+    const uintptr_t offset = last - front->base;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* A signal handler may fork here, and the child find all wiped. */
-    if (!MCA_RCACHE_LIKELY(front->base <= start) || !MCA_RCACHE_LIKELY(last < front->end)) {
+    /* One comparison: what is there instead lies above as often as below, which no processor can predict. */
+    if (!MCA_RCACHE_LIKELY(offset < front->size)) {
         return MCA_RCACHE_LOOK_UNKNOWN;
     }
     mca_rcache_count_up(&found->count->gets);
-    if ((MCA_RCACHE_LIKELY((mca_rcache_flags_of(found->reg) & MCA_RCACHE_FLAGS_NOT_AT_ONCE) == 0)
+    if ((MCA_RCACHE_LIKELY(mca_rcache_has_none_of(found->reg, MCA_RCACHE_FLAGS_NOT_AT_ONCE))
          && mca_rcache_covers(found->reg, start, last, access_flags))
         || mca_rcache_is_told_well(found->reg, start, last, access_flags)) {
         mca_rcache_figure_up(found->block->hits);
@@ -241,8 +262,18 @@ MCA_RCACHE_INLINE mca_rcache_return_t mca_rcache_return(const mca_rcache_base_mo
         return MCA_RCACHE_RETURN_CALL;
     }
     mca_rcache_count_up(&mca_rcache_count_of(recent->block, cache_id)->puts);
-    return MCA_RCACHE_LIKELY((mca_rcache_flags_of(reg) & MCA_RCACHE_FLAGS_INVALID) == 0) ? MCA_RCACHE_RETURN_DONE
-                                                                                         : MCA_RCACHE_RETURN_CARE;
+    return MCA_RCACHE_LIKELY(mca_rcache_has_none_of(reg, MCA_RCACHE_FLAGS_INVALID)) ? MCA_RCACHE_RETURN_DONE
+                                                                                    : MCA_RCACHE_RETURN_CARE;
+}
+
+/** What a cache has answered, as rcache_register says it. */
+MCA_RCACHE_INLINE int mca_rcache_take_answer(mca_rcache_answer_t answer, mca_rcache_base_registration_t **reg)
+{
+    if (MCA_RCACHE_LIKELY((answer & 1) == 0)) {
+        *reg = (mca_rcache_base_registration_t *) answer;
+        return OPAL_SUCCESS;
+    }
+    return (int) ((answer - 1) / 2);
 }
 
 #endif
@@ -255,7 +286,9 @@ MCA_RCACHE_INLINE int mca_rcache_base_register(mca_rcache_base_module_t *rcache,
 #if MCA_RCACHE_HAS_HITS
     if (MCA_RCACHE_LIKELY(flags == 0)) {
         mca_rcache_found_t found;
-        const uintptr_t start = (uintptr_t) addr, last = start + size - 1;
+        const uintptr_t start = (uintptr_t) addr;
+        uintptr_t last = start + size - 1;
+        __asm__("" : "+r"(last)); /* Else compilers keep the carry, and lose a register to it. */
         const mca_rcache_look_t look = mca_rcache_look(rcache, start, last, access_flags, &found);
 
         if (MCA_RCACHE_LIKELY(look == MCA_RCACHE_LOOK_HIT)) {
@@ -263,12 +296,13 @@ MCA_RCACHE_INLINE int mca_rcache_base_register(mca_rcache_base_module_t *rcache,
             return OPAL_SUCCESS;
         }
         if (look == MCA_RCACHE_LOOK_UNKNOWN) {
-            return rcache->rcache_unknown(found.block, start, last, rcache, access_flags, reg);
+            return mca_rcache_take_answer(rcache->rcache_unknown(found.block, start, last, rcache, access_flags),
+                                          reg);
         }
         if (look == MCA_RCACHE_LOOK_REFUSED) {
             const mca_rcache_found_t refused = found; /* So that the other need not be in memory. */
 
-            return rcache->rcache_refused(rcache, addr, size, access_flags, &refused, reg);
+            return mca_rcache_take_answer(rcache->rcache_refused(rcache, addr, size, access_flags, &refused), reg);
         }
     }
 #endif
