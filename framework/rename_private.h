@@ -507,7 +507,6 @@
 #define mca_rcache_limits_reserve OPALMEM_NAME(mca_rcache_limits_reserve)
 #define mca_rcache_limits_reset_child OPALMEM_NAME(mca_rcache_limits_reset_child)
 #define mca_rcache_list_close OPALMEM_NAME(mca_rcache_list_close)
-#define mca_rcache_list_count OPALMEM_NAME(mca_rcache_list_count)
 #define mca_rcache_list_give_back OPALMEM_NAME(mca_rcache_list_give_back)
 #define mca_rcache_list_hide OPALMEM_NAME(mca_rcache_list_hide)
 #define mca_rcache_list_is_caching OPALMEM_NAME(mca_rcache_list_is_caching)

@@ -24,7 +24,7 @@
 /* Set around the time when sites hold jumps. A thread that reads the old value is one whose call began before
  * the change; the hooks wait for their callbacks by themselves. Each store is a release: all that a stub uses
  * (sites, linux_facts) was written before the first one, and the load in linux_before() acquires it. */
-static _Atomic bool is_live;
+static OPAL_MEM_HOOKS_DATA _Atomic bool is_live;
 
 /* Calls that are left alone also where they come by number. Set while not live. */
 static linux_sites_mask_t left_alone;

@@ -18,7 +18,7 @@
 
 #define MIB ((size_t) 1 << 20)
 
-linux_facts_t linux_facts = {
+OPAL_MEM_HOOKS_DATA linux_facts_t linux_facts = {
     .page = 4096, .address_end = (uintptr_t) 1 << 47, .huge_page = 2 * MIB, .heap_start = 0
 };
 

@@ -22,7 +22,7 @@
  * signals blocked: an unregister in a signal handler's callback may take it. */
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 
-struct opal_mem_hooks_list opal_mem_hooks_release_list = {
+OPAL_MEM_HOOKS_DATA struct opal_mem_hooks_list opal_mem_hooks_release_list = {
     .array = &opal_mem_hooks_release_list.initial,
     .initial = { .capacity = OPAL_MEM_HOOKS_INITIAL_CAPACITY, .items = opal_mem_hooks_release_list.initial_items },
     .needed_support = OPAL_MEMORY_FREE_SUPPORT | OPAL_MEMORY_MUNMAP_SUPPORT,

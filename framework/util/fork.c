@@ -21,7 +21,7 @@ enum { PAGE_WIPED = 0, PAGE_ALIVE = OPAL_FORK_ALIVE, PAGE_BUSY = 2 };
 
 /* Where the kernel has no MADV_WIPEONFORK: only pthread_atfork notices. */
 atomic_int opal_fork_no_page = PAGE_ALIVE;
-_Atomic(atomic_int *) opal_fork_word = &opal_fork_no_page;
+OPAL_MEM_HOOKS_DATA _Atomic(atomic_int *) opal_fork_word = &opal_fork_no_page;
 
 /* Written by the one thread that took the word from WIPED to BUSY, or by the atfork handler. */
 _Atomic uint64_t opal_fork_count;

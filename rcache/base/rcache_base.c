@@ -183,9 +183,6 @@ OPAL_MEM_HOOKS_PATH static void invalidate_one(mca_rcache_base_module_t *module,
 OPAL_MEM_HOOKS_PATH static void memory_released(void *buf, size_t length, void *cbdata, bool from_alloc)
 {
     (void) cbdata, (void) from_alloc;
-    if (mca_rcache_list_count() == 0) {
-        return; /* A cache that is created now has nothing registered yet, and looks at open windows. */
-    }
     opal_mem_hooks_range_t range = { (uintptr_t) buf, length };
     mca_rcache_list_visit(invalidate_one, &range);
 }

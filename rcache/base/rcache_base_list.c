@@ -21,14 +21,16 @@ struct mca_rcache_entry_t {
 /* Slots are filled and emptied under list_lock; hooks read them without it. A cache is freed only after its slot was
  * emptied and every dispatch then running has ended. Chunks are never freed. */
 struct chunk {
-    _Atomic(mca_rcache_base_module_t *) slot[CHUNK_SLOTS];
     _Atomic size_t used; /* Slots from here on have never been taken. Raised before a slot is filled. */
     _Atomic(struct chunk *) next;
-    mca_rcache_entry_t entry[CHUNK_SLOTS];
+    _Atomic(mca_rcache_base_module_t *) slot[CHUNK_SLOTS];
+    mca_rcache_entry_t *entry; /* As many. */
 };
-static struct chunk first_chunk;
-static _Atomic size_t cache_count; /* Under list_lock; read by hooks. */
-static bool is_open;               /* Under list_lock. */
+
+static mca_rcache_entry_t first_entries[CHUNK_SLOTS];
+static OPAL_MEM_HOOKS_DATA struct chunk first_chunk = { .entry = first_entries };
+static size_t cache_count; /* Under list_lock, as is the next. */
+static bool is_open;
 
 /* Protects the entries, and the slots against other writers. Never held across an allocation, a callback or a wait. */
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -58,7 +60,7 @@ size_t mca_rcache_list_close(void)
             chunk->entry[i].caching = false; /* For good: nobody listens for it after the next open. */
         }
     }
-    size_t left = atomic_load(&cache_count);
+    size_t left = cache_count;
     pthread_mutex_unlock(&list_lock);
     opal_mem_hooks_wait_dispatch();
     return left;
@@ -96,6 +98,22 @@ static mca_rcache_entry_t *find_free_locked(struct chunk **last)
         }
     }
     return NULL;
+}
+
+struct large_chunk {
+    struct chunk chunk;
+    mca_rcache_entry_t entry[CHUNK_SLOTS];
+};
+
+static struct chunk *make_chunk(void)
+{
+    struct large_chunk *large = calloc(1, sizeof(*large));
+
+    if (large == NULL) {
+        return NULL;
+    }
+    large->chunk.entry = large->entry;
+    return &large->chunk;
 }
 
 /* OPAL_ERR_TEMP_OUT_OF_RESOURCE: no entry is free, and spare is needed. */
@@ -137,7 +155,7 @@ int mca_rcache_list_take(mca_rcache_list_pick_fn_t pick, void *arg, mca_rcache_e
         if (rc != OPAL_ERR_TEMP_OUT_OF_RESOURCE) {
             break;
         }
-        spare = calloc(1, sizeof(*spare));
+        spare = make_chunk();
         if (spare == NULL) {
             return OPAL_ERR_OUT_OF_RESOURCE;
         }
@@ -155,7 +173,7 @@ bool mca_rcache_list_publish(mca_rcache_entry_t *entry, mca_rcache_base_module_t
         entry->caching = caching;
         entry->reg_data = reg_data;
         atomic_store(entry->slot, module);
-        atomic_fetch_add(&cache_count, 1);
+        cache_count++;
     }
     pthread_mutex_unlock(&list_lock);
     return open;
@@ -179,7 +197,7 @@ mca_rcache_entry_t *mca_rcache_list_hide(const mca_rcache_base_module_t *module)
     mca_rcache_entry_t *entry = module != NULL ? find_locked(module) : NULL;
     if (entry != NULL) {
         atomic_store(entry->slot, NULL);
-        atomic_fetch_sub(&cache_count, 1);
+        cache_count--;
     }
     pthread_mutex_unlock(&list_lock);
     return entry;
@@ -204,11 +222,6 @@ bool mca_rcache_list_is_caching(const mca_rcache_base_module_t *module)
 }
 
 /* ---- Without the lock --------------------------------------------------------------------------- */
-
-size_t mca_rcache_list_count(void)
-{
-    return atomic_load_explicit(&cache_count, memory_order_relaxed);
-}
 
 OPAL_MEM_HOOKS_PATH void mca_rcache_list_visit(void (*visit)(mca_rcache_base_module_t *module, void *arg),
                                                void *arg)

@@ -52,10 +52,8 @@ void mca_rcache_list_give_back(mca_rcache_entry_t *entry, bool keep);
 /** What was said at mca_rcache_list_publish(); false for a cache that is not in the list. */
 bool mca_rcache_list_is_caching(const mca_rcache_base_module_t *module);
 
-/** Number of caches that hooks can see. Hook context. */
-size_t mca_rcache_list_count(void);
-
-/** Call visit for each cache that can be seen. Hook context, if visit allows that. */
+/** Call visit for each cache that can be seen. One that is made meanwhile has nothing registered yet, and looks at open windows.
+ * Hook context, if visit allows that. */
 void mca_rcache_list_visit(void (*visit)(mca_rcache_base_module_t *module, void *arg), void *arg);
 
 /** Likewise for the caches with that provider. Inside a dispatch, so that none of them ends meanwhile. */
