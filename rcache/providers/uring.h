@@ -44,6 +44,8 @@ typedef struct uring_table_t {
     /* Transfers; unused in an adopted ring. */
     pthread_mutex_t lock; /**< Never held while a transfer is waited for. Rules all below. */
     struct io_uring ring;
+    dev_t device; /**< Of the ring's file, as is the next. Constant: by then the number may be another one's. */
+    ino_t inode;
     bool leader;              /**< A thread waits in the kernel: it alone takes completions. */
     bool broken;              /**< Completions may point to requests that are gone: none is taken any more. */
     uint32_t sleepers;        /**< Threads that wait for the leader. */

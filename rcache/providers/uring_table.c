@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -92,6 +93,17 @@ void uring_table_init(uring_table_t *table, int fd, uint32_t first, uint32_t slo
     atomic_store(&table->free, slots);
 }
 
+/* What has been made, for uring_close_tables(). */
+static void identify(uring_table_t *table)
+{
+    struct stat file;
+
+    if (fstat(table->ring.ring_fd, &file) == 0) {
+        table->device = file.st_dev;
+        table->inode = file.st_ino;
+    }
+}
+
 int uring_first_table(uring_provider_t *provider)
 {
     const char *what;
@@ -102,6 +114,7 @@ int uring_first_table(uring_provider_t *provider)
         return uring_explain(what, -rc);
     }
     uring_table_init(table, table->ring.ring_fd, 0, URING_FIRST_SLOTS);
+    identify(table);
     provider->tables[0] = table;
     provider->spread = processors < 1 ? 1 : processors < URING_SPREAD ? (uint32_t) processors : URING_SPREAD;
     atomic_store_explicit(&provider->count, 1, memory_order_release);
@@ -123,6 +136,7 @@ static bool add_table(uring_provider_t *provider, uint32_t number, uint32_t slot
         return false;
     }
     uring_table_init(table, table->ring.ring_fd, 0, slots);
+    identify(table);
     atomic_store_explicit(&provider->count, number + 1, memory_order_release);
     return true;
 }
@@ -181,13 +195,20 @@ bool uring_take_slot(uring_provider_t *provider, uint32_t *number, uint32_t *slo
     return false;
 }
 
+static bool is_ours(const uring_table_t *table)
+{
+    struct stat file;
+
+    return fstat(table->ring.ring_fd, &file) == 0 && file.st_dev == table->device && file.st_ino == table->inode;
+}
+
 /* A descriptor that the program has closed may be another file's by now: only the mappings are ours. */
 void uring_close_tables(uring_provider_t *provider)
 {
     uint32_t count = provider->adopted ? 0 : atomic_load(&provider->count);
     for (uint32_t i = 0; i < count; i++) {
         uring_table_t *table = provider->tables[i];
-        if (atomic_load(&provider->lost)) {
+        if (atomic_load(&provider->lost) || !is_ours(table)) {
             table->ring.ring_fd = -1;
         }
         io_uring_queue_exit(&table->ring);

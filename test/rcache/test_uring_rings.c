@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "opal/mca/rcache/provider.h"
 #include "opal/opalmem.h"
@@ -201,6 +203,55 @@ START_TEST(descriptors_are_high_and_close_on_exec)
 }
 END_TEST
 
+static int first_free_above(int fd)
+{
+    while (fcntl(fd, F_GETFD) >= 0) {
+        fd++;
+    }
+    return fd;
+}
+
+/* The program has closed what it did not open, and used the number again. */
+START_TEST(file_that_has_the_number_of_a_closed_ring_stays_open)
+{
+    mca_rcache_provider_t *other;
+    struct rlimit limit;
+    struct stat before, after;
+    int ends[2];
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const int top = (int) (limit.rlim_cur < 65536 ? limit.rlim_cur : 65536);
+    const int ring = first_free_above(top - top / 16);
+    ck_assert_int_eq(mca_rcache_provider_open("uring", &other), OPAL_SUCCESS);
+    ck_assert_int_ge(fcntl(ring, F_GETFD), 0);
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(dup2(ends[0], ring), ring);
+    ck_assert_int_eq(fstat(ring, &before), 0);
+    mca_rcache_provider_close(other);
+    ck_assert_int_eq(fstat(ring, &after), 0);
+    ck_assert_uint_eq(after.st_ino, before.st_ino);
+    close(ring);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
+/* The twin: a ring that is still one is closed. */
+START_TEST(ring_that_is_still_there_is_closed)
+{
+    mca_rcache_provider_t *other;
+    ck_assert_int_eq(mca_rcache_provider_open("uring", &other), OPAL_SUCCESS);
+    int open = 0, left = 0;
+    for (int fd = 512; fd < 70000; fd++) {
+        open += fcntl(fd, F_GETFD) >= 0;
+    }
+    mca_rcache_provider_close(other);
+    for (int fd = 512; fd < 70000; fd++) {
+        left += fcntl(fd, F_GETFD) >= 0;
+    }
+    ck_assert_int_eq(left, open - 1);
+}
+END_TEST
+
 /* ---- Transfers that wait ---------------------------------------------------------------------------- */
 
 #define READERS 150 /* More than the completion queue holds. */
@@ -350,6 +401,8 @@ int main(void)
     tcase_add_test(tests, fork_child_ends_none_of_its_parents);
     tcase_add_test(tests, second_thread_has_a_ring_of_its_own);
     tcase_add_test(tests, descriptors_are_high_and_close_on_exec);
+    tcase_add_test(tests, file_that_has_the_number_of_a_closed_ring_stays_open);
+    tcase_add_test(tests, ring_that_is_still_there_is_closed);
     tcase_add_test(tests, thread_that_waits_for_a_pipe_lets_another_write_into_it);
     tcase_add_test(tests, each_of_many_waiting_threads_gets_its_own_bytes);
     tcase_add_test(tests, kernel_without_sparse_tables_is_told_with_the_version_that_has_them);
