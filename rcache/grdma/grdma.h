@@ -524,8 +524,8 @@ int grdma_register(mca_rcache_base_module_t *module, void *addr, size_t size, ui
 int grdma_find(mca_rcache_base_module_t *module, void *addr, size_t size, mca_rcache_base_registration_t **reg);
 mca_rcache_answer_t grdma_unknown(mca_rcache_block_t *block, uintptr_t start, uintptr_t last,
                                   mca_rcache_base_module_t *module, int32_t access);
-mca_rcache_answer_t grdma_refused(mca_rcache_base_module_t *module, void *addr, size_t size, int32_t access,
-                                  const mca_rcache_found_t *found);
+mca_rcache_answer_t grdma_refused(const mca_rcache_found_t *found, uintptr_t start, uintptr_t last,
+                                  mca_rcache_base_module_t *module, int32_t access);
 int grdma_deregister(mca_rcache_base_module_t *module, mca_rcache_base_registration_t *reg);
 int grdma_returned(mca_rcache_base_module_t *module, uint32_t id);
 

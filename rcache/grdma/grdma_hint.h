@@ -23,7 +23,7 @@
 #define GRDMA_HINT_ID_MASK ((UINT32_C(1) << GRDMA_HINT_ID_BITS) - 1)
 #define GRDMA_HINT_BUCKET 8
 
-/** Constant. All that a lookup needs to come from an address to a region. */
+/** Constant, and in a line of its own. All that a lookup needs to come from an address to a region. */
 typedef struct grdma_hints_t {
     _Atomic uint32_t *slot;      /**< tag << 24 | id; 0: empty. In pages of its own. */
     uint32_t shift;              /**< Of a hash, to its bucket. */
@@ -31,7 +31,7 @@ typedef struct grdma_hints_t {
     char *regions;               /**< Of the cache. By id, the next two. */
     size_t stride;               /**< From region to region, bytes. */
     struct grdma_hints_t *older; /**< Replaced by this one; emptied, but mapped. */
-} grdma_hints_t;
+} __attribute__((aligned(64))) grdma_hints_t;
 
 /* A block of addresses: of level 0 a page of 4 KiB, of level 1 2 MiB, of level 2 1 GiB, that lies within one region. */
 #define GRDMA_HINT_LEVELS 3
@@ -43,7 +43,7 @@ static inline unsigned grdma_hint_bits(unsigned level)
 
 /** What the hash of the block over an address at a level is: its highest bits say the bucket. The number of the block is
  * squared first. With the multiplication alone, blocks that lie in a row at some distances (one of ten, below 600 pages) shared
- * so few buckets that up to three quarters of them had no room. */
+ * so few buckets that up to three quarters of them had no room. (What begins at multiples of 256 MiB and more has few tags.) */
 static inline uint64_t grdma_hint_hash(uintptr_t address, unsigned level)
 {
     const uint64_t block = address >> grdma_hint_bits(level);
@@ -65,13 +65,13 @@ static inline uint32_t grdma_hint_slot(uint64_t hash, uint32_t id)
     return (tag != 0 ? tag : 1) << GRDMA_HINT_ID_BITS | id;
 }
 
-/** The slots that a hint with this hash is in: one bucket. */
+/** The slots that a hint with this hash should be in: one bucket. */
 static inline _Atomic uint32_t *grdma_hint_bucket(const grdma_hints_t *hints, uint64_t hash)
 {
     return &hints->slot[(hash >> hints->shift) * GRDMA_HINT_BUCKET];
 }
 
-/** Where it is if that was full: the other half of the line. */
+/** Where it is if that was full when it was learned, also or alone: the other half of the line. */
 static inline _Atomic uint32_t *grdma_hint_other_bucket(_Atomic uint32_t *bucket)
 {
     return (_Atomic uint32_t *) (void *) ((uintptr_t) (void *) bucket ^ GRDMA_HINT_BUCKET * sizeof(*bucket));

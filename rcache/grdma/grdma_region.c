@@ -164,11 +164,29 @@ static bool is_stale(const grdma_module_t *module, uint32_t slot)
     return (grdma_flags(grdma_at(module, slot & GRDMA_HINT_ID_MASK)) & GRDMA_HIDDEN) != 0;
 }
 
-/* One that leads nowhere; NULL: none does. An empty one leads to the region of id 0, which is stale, too. */
+/* One that leads nowhere; NULL: none does. */
 static _Atomic uint32_t *stale_slot(const grdma_module_t *module, _Atomic uint32_t *bucket)
 {
     for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
         if (is_stale(module, atomic_load_explicit(&bucket[i], memory_order_acquire))) {
+            return &bucket[i];
+        }
+    }
+    return NULL;
+}
+
+/* One whose id is a region's by now that begins elsewhere: most likely the id has another life, since few hints are to places
+ * inside of regions. NULL: none. */
+static _Atomic uint32_t *strange_slot(const grdma_module_t *module, const grdma_hints_t *hints,
+                                      _Atomic uint32_t *bucket)
+{
+    for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
+        const uint32_t id = atomic_load_explicit(&bucket[i], memory_order_acquire) & GRDMA_HINT_ID_MASK;
+        const uintptr_t first = grdma_first(grdma_at(module, id));
+        _Atomic uint32_t *home =
+            grdma_hint_bucket(hints, grdma_hint_hash(first, level_of(first, grdma_at(module, id))));
+
+        if (home != bucket && home != grdma_hint_other_bucket(bucket)) {
             return &bucket[i];
         }
     }
@@ -202,17 +220,20 @@ static _Atomic uint32_t *own_slot(const grdma_module_t *module, _Atomic uint32_t
     return NULL;
 }
 
-/* The slot for a hint. Regions of others are looked at only when its bucket has no empty one. */
-static _Atomic uint32_t *choose_slot(const grdma_module_t *module, _Atomic uint32_t *bucket, uint64_t hash,
+/* The slot for a hint. Regions of others are looked at only when its bucket has no empty one. Where all of them are of use, it is
+ * not always the same that gives way: two that are asked for by turns would drive each other out for good. */
+static _Atomic uint32_t *choose_slot(const grdma_module_t *module, const grdma_hints_t *hints, uint64_t hash,
                                      uint32_t value)
 {
+    _Atomic uint32_t *bucket = grdma_hint_bucket(hints, hash);
     _Atomic uint32_t *other = grdma_hint_other_bucket(bucket), *slot = own_slot(module, bucket, hash, value);
 
     if (slot == NULL && (slot = empty_slot(bucket)) == NULL && (slot = stale_slot(module, bucket)) == NULL
-        && (slot = own_slot(module, other, hash, value)) == NULL && (slot = empty_slot(other)) == NULL) {
-        slot = stale_slot(module, other);
+        && (slot = own_slot(module, other, hash, value)) == NULL && (slot = empty_slot(other)) == NULL
+        && (slot = stale_slot(module, other)) == NULL && (slot = strange_slot(module, hints, bucket)) == NULL) {
+        slot = strange_slot(module, hints, other);
     }
-    return slot != NULL ? slot : &bucket[value % GRDMA_HINT_BUCKET];
+    return slot != NULL ? slot : &bucket[grdma_clock_ticks() % GRDMA_HINT_BUCKET];
 }
 
 static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t address, const grdma_region_t *region)
@@ -220,9 +241,8 @@ static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t addres
     const unsigned level = level_of(address, region);
     const uint64_t hash = grdma_hint_hash(address, level);
     const uint32_t value = grdma_hint_slot(hash, region->super.cache_id);
-    _Atomic uint32_t *slot = choose_slot(module, grdma_hint_bucket(hints, hash), hash, value);
 
-    atomic_store_explicit(slot, value, memory_order_release);
+    atomic_store_explicit(choose_slot(module, hints, hash, value), value, memory_order_release);
     if ((atomic_load_explicit(&module->hint_levels, memory_order_relaxed) & 1u << level) == 0) {
         atomic_fetch_or_explicit(&module->hint_levels, 1u << level, memory_order_relaxed);
     }

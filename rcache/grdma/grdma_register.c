@@ -275,19 +275,19 @@ static __attribute__((noinline)) mca_rcache_answer_t answer_found(const mca_rcac
     if (is_as_told(region, sought)) {
         return answer_hit(block, region);
     }
+    if (is_over(region) || sought.start >= grdma_first(region)) { /* Else it only ends there. */
+        mca_rcache_front_of(&block->super, sought.start)->size = 0;
+    }
     take_back(block->module, region, found->count);
-    mca_rcache_front_of(&block->super, sought.start)->size = 0;
     return grdma_unknown(&block->super, sought.start, sought.last, &block->module->super, sought.access);
 }
 
 /* A hit in the user's code has come to that. */
-mca_rcache_answer_t grdma_refused(mca_rcache_base_module_t *base_module, void *addr, size_t size, int32_t access,
-                                  const mca_rcache_found_t *found)
+mca_rcache_answer_t grdma_refused(const mca_rcache_found_t *found, uintptr_t start, uintptr_t last,
+                                  mca_rcache_base_module_t *base_module, int32_t access)
 {
-    const uintptr_t start = (uintptr_t) addr;
-
     (void) base_module; /* It is the block's. */
-    return answer_found(found, (sought_t){ start, start + size - 1, access });
+    return answer_found(found, (sought_t){ start, last, access });
 }
 
 ON_A_LINE int grdma_register(mca_rcache_base_module_t *base_module, void *addr, size_t size, uint32_t flags,

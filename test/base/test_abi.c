@@ -99,6 +99,7 @@ SIZE(mca_rcache_base_module_t, 152);
 /* What is compiled into users. */
 AT(mca_rcache_count_t, puts, 4);
 SIZE(mca_rcache_count_t, 8);
+_Static_assert(sizeof(mca_rcache_answer_t) == 8, "in a register");
 AT(mca_rcache_front_t, base, 0);
 AT(mca_rcache_front_t, size, 8);
 AT(mca_rcache_front_t, reg, 16);

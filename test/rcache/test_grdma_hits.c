@@ -36,14 +36,19 @@ START_TEST(tables_grow_with_the_cache_and_lose_nothing)
 }
 END_TEST
 
-/* At the last of these, three of four had no room in their buckets with a hash that only multiplies. */
+/* At 451 pages, three of four had no room in their buckets with a hash that only multiplies. */
+static const long distances[] = { 1, 16, 17, 33, 64, 72, 101, 451, 513, 4096, 65536 };
+static const long beginnings[] = { 0, 0x7f1234567 };
+#define DISTANCES ((int) (sizeof(distances) / sizeof(distances[0])))
+#define NEAR 7 /* Rows that lie in what the fixture maps, if it has to. */
+#define BEGINNINGS ((int) (sizeof(beginnings) / sizeof(beginnings[0])))
+
 START_TEST(rows_at_any_distance_are_found_by_hints)
 {
-    static const long distances[] = { 1, 16, 17, 33, 64, 72, 101, 451, 513, 4096, 65536 };
-    const long row = 1000, distance = distances[_i];
+    const long row = 1000, distance = distances[_i % DISTANCES], beginning = beginnings[_i / DISTANCES];
 
     for (long i = 0; i < 2 * row; i++) {
-        use(i % row * distance, 1);
+        use(beginning + i % row * distance, 1);
     }
     ck_assert_int_eq(registrations(), row);
     ck_assert_uint_eq(stats().hits, (uint64_t) row);
@@ -86,6 +91,25 @@ START_TEST(what_a_line_has_no_room_for_takes_the_lock)
 {
     use_of_one_bucket(2 * GRDMA_HINT_BUCKET + 1);
     ck_assert_uint_gt(slow_hits(), 0);
+}
+END_TEST
+
+/* Ids are used again at once: so the hints of what is over soon lead to what is in use elsewhere. */
+START_TEST(hints_of_what_is_in_use_find_room_among_those_of_the_past)
+{
+    const long kept = 48, past = 20000, rounds = 20;
+
+    resources.max_count = 64;
+    make_again();
+    for (long i = 0; i < past; i++) {
+        use(3 * i, 1);
+    }
+    const uint64_t before = slow_hits();
+    for (long i = 0; i < rounds * kept; i++) {
+        use(3 * (past - 1 - i % kept), 1);
+    }
+    ck_assert_uint_eq(stats().hits, (uint64_t) (rounds * kept));
+    ck_assert_uint_lt(slow_hits() - before, (uint64_t) kept / 8);
 }
 END_TEST
 
@@ -277,7 +301,9 @@ int main(void)
     tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, tables_grow_with_the_cache_and_lose_nothing);
-    tcase_add_loop_test(tests, rows_at_any_distance_are_found_by_hints, 0, 11);
+    tcase_add_loop_test(tests, rows_at_any_distance_are_found_by_hints, 0,
+                        fake_memory_must_be_mapped() ? NEAR : DISTANCES * BEGINNINGS);
+    tcase_add_test(tests, hints_of_what_is_in_use_find_room_among_those_of_the_past);
     tcase_add_test(tests, what_a_bucket_has_no_room_for_is_in_the_other_half_of_the_line);
     tcase_add_test(tests, what_a_line_has_no_room_for_takes_the_lock);
     tcase_add_test(tests, lookup_after_a_large_release_ends_a_part_of_it);

@@ -36,11 +36,11 @@ static mca_rcache_answer_t count_unknown(mca_rcache_block_t *block, uintptr_t st
     return functions.rcache_unknown(block, start, last, rcache, access);
 }
 
-static mca_rcache_answer_t count_refused(mca_rcache_base_module_t *rcache, void *addr, size_t size, int32_t access,
-                                         const mca_rcache_found_t *found)
+static mca_rcache_answer_t count_refused(const mca_rcache_found_t *found, uintptr_t start, uintptr_t last,
+                                         mca_rcache_base_module_t *rcache, int32_t access)
 {
     calls_refused++;
-    return functions.rcache_refused(rcache, addr, size, access, found);
+    return functions.rcache_refused(found, start, last, rcache, access);
 }
 
 static int count_returned(mca_rcache_base_module_t *rcache, uint32_t cache_id)
@@ -166,7 +166,7 @@ START_TEST(stronger_rights_than_the_remembered_ones_are_registered)
 }
 END_TEST
 
-/* Whether it is the first call of the thread, the page is unknown, or what it remembers does not do. */
+/* Whether the page is unknown, or what is remembered of it does not do. */
 START_TEST(code_of_the_provider_comes_back_as_it_is)
 {
     static const int codes[] = { 1, INT_MAX, -1, OPAL_ERR_NOT_FOUND, -4096, INT_MIN };
@@ -252,6 +252,22 @@ START_TEST(ranges_that_are_none_are_refused)
 }
 END_TEST
 
+START_TEST(ranges_that_are_none_but_end_in_what_is_remembered_are_refused)
+{
+    mca_rcache_base_registration_t *reg = NULL;
+    char *inner = (char *) AT(0) + 64;
+    remember(0, 1);
+    ck_assert_int_eq(_i == 0 ? mca_rcache_base_register(cache, inner, 0, 0, 0, &reg)
+                             : cxx_register(cache, inner, 0, 0, 0, &reg),
+                     OPAL_ERR_BAD_PARAM);
+    ck_assert_calls(0, 0, 1, 0, 0);
+    ck_assert_ptr_null(reg);
+    release(0, 1);
+    mca_rcache_base_progress();
+    ck_assert_int_eq(pinned(), 0); /* Nothing was left counted. */
+}
+END_TEST
+
 /* ---- Giving back ------------------------------------------------------------------------------------ */
 
 START_TEST(registration_released_in_use_ends_with_its_last_reference)
@@ -329,6 +345,7 @@ int main(void)
     tcase_add_loop_test(tests, cache_that_wants_attention_is_called, 0, WAYS);
     tcase_add_loop_test(tests, flags_are_for_the_cache, 0, WAYS);
     tcase_add_test(tests, ranges_that_are_none_are_refused);
+    tcase_add_loop_test(tests, ranges_that_are_none_but_end_in_what_is_remembered_are_refused, 0, WAYS);
     tcase_add_loop_test(tests, registration_released_in_use_ends_with_its_last_reference, 0, WAYS);
     tcase_add_loop_test(tests, reference_to_a_registration_far_out_is_given_back_without_a_call, 0, WAYS);
     tcase_add_loop_test(tests, thread_that_has_not_used_the_cache_gives_back_by_a_call, 0, WAYS);

@@ -201,8 +201,8 @@ typedef struct mca_rcache_found_t mca_rcache_found_t;
 /** What a lookup has come to: the address of the registration, which is even; or twice the code, and 1. */
 typedef intptr_t mca_rcache_answer_t;
 
-/** Go on with a register of no flags where the thread remembers nothing of the bytes from start to last (inclusive). The block
- * is the thread's. (The cache comes fourth: it is what the function is done with first.) */
+/** Go on with a register of no flags, of the bytes from start to last (inclusive), where the thread remembers nothing that has
+ * the last one. The block is the thread's. (The cache comes fourth: it is what the function is done with first.) */
 typedef mca_rcache_answer_t (*mca_rcache_base_module_unknown_fn_t)(mca_rcache_block_t *block, uintptr_t start,
                                                                    uintptr_t last,
                                                                    mca_rcache_base_module_t *rcache,
@@ -210,9 +210,10 @@ typedef mca_rcache_answer_t (*mca_rcache_base_module_unknown_fn_t)(mca_rcache_bl
 
 /** Go on with a register of no flags where a reference was counted to a registration that may not be what is wanted: it is
  * handed out, or given back. */
-typedef mca_rcache_answer_t (*mca_rcache_base_module_refused_fn_t)(mca_rcache_base_module_t *rcache, void *addr,
-                                                                   size_t size, int32_t access_flags,
-                                                                   const mca_rcache_found_t *found);
+typedef mca_rcache_answer_t (*mca_rcache_base_module_refused_fn_t)(const mca_rcache_found_t *found,
+                                                                   uintptr_t start, uintptr_t last,
+                                                                   mca_rcache_base_module_t *rcache,
+                                                                   int32_t access_flags);
 
 /** Go on with a deregister where the reference was given back, and its registration was over. */
 typedef int (*mca_rcache_base_module_returned_fn_t)(mca_rcache_base_module_t *rcache, uint32_t cache_id);

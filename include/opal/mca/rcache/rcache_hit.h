@@ -204,7 +204,7 @@ MCA_RCACHE_INLINE bool mca_rcache_is_told_well(const mca_rcache_base_registratio
 typedef enum mca_rcache_look_t {
     MCA_RCACHE_LOOK_HIT,       /**< found->reg has one more reference. */
     MCA_RCACHE_LOOK_ATTENTION, /**< The cache wants to be called first. */
-    MCA_RCACHE_LOOK_UNKNOWN,   /**< The thread remembers nothing that begins there. */
+    MCA_RCACHE_LOOK_UNKNOWN,   /**< The thread remembers nothing that has the last byte. */
     MCA_RCACHE_LOOK_REFUSED    /**< A reference was counted to found->reg, which may not be what is wanted. */
 } mca_rcache_look_t;
 
@@ -302,7 +302,8 @@ MCA_RCACHE_INLINE int mca_rcache_base_register(mca_rcache_base_module_t *rcache,
         if (look == MCA_RCACHE_LOOK_REFUSED) {
             const mca_rcache_found_t refused = found; /* So that the other need not be in memory. */
 
-            return mca_rcache_take_answer(rcache->rcache_refused(rcache, addr, size, access_flags, &refused), reg);
+            return mca_rcache_take_answer(rcache->rcache_refused(&refused, start, last, rcache, access_flags),
+                                          reg);
         }
     }
 #endif
