@@ -42,8 +42,9 @@ void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish
     mca_rcache_base_registration_t *reg = &grdma_at(module, id)->super;
 
     reg->rcache = &module->super;
-    reg->base = (unsigned char *) wish->first;
-    reg->bound = (unsigned char *) wish->last;
+    /* Whoever looks for room for a hint may read these of any region (grdma_region.c). */
+    __atomic_store_n(&reg->base, (unsigned char *) wish->first, __ATOMIC_RELAXED);
+    __atomic_store_n(&reg->bound, (unsigned char *) wish->last, __ATOMIC_RELAXED);
     reg->access_flags = wish->access;
     reg->cache_id = id;
     reg->watch.cookie = new_cookie_locked(module);

@@ -144,15 +144,15 @@ void grdma_ids_give_locked(grdma_module_t *module, grdma_list_t *list, uint32_t 
 
 /* ---- Hints --------------------------------------------------------------------------------------- */
 
-/* The coarsest block over the address that lies within the region. */
-static unsigned level_of(uintptr_t address, const grdma_region_t *region)
+/* The coarsest block over the address that lies within [first, last]. */
+static unsigned level_of(uintptr_t address, uintptr_t first, uintptr_t last)
 {
-    unsigned level = grdma_length(region) >> grdma_hint_bits(1) == 0 ? 0 : GRDMA_HINT_LEVELS - 1;
+    unsigned level = (last - first + 1) >> grdma_hint_bits(1) == 0 ? 0 : GRDMA_HINT_LEVELS - 1;
 
     for (; level > 0; level--) {
         const uintptr_t mask = ((uintptr_t) 1 << grdma_hint_bits(level)) - 1;
 
-        if ((address & ~mask) >= grdma_first(region) && (address | mask) <= grdma_last(region)) {
+        if ((address & ~mask) >= first && (address | mask) <= last) {
             break;
         }
     }
@@ -175,6 +175,15 @@ static _Atomic uint32_t *stale_slot(const grdma_module_t *module, _Atomic uint32
     return NULL;
 }
 
+/* Where is the hint to where the region begins? It may be filled in just now: then the answer is a bucket of no use. */
+static _Atomic uint32_t *home_of(const grdma_hints_t *hints, const grdma_region_t *region)
+{
+    const uintptr_t first = (uintptr_t) __atomic_load_n(&region->super.base, __ATOMIC_RELAXED);
+    const uintptr_t last = (uintptr_t) __atomic_load_n(&region->super.bound, __ATOMIC_RELAXED);
+
+    return grdma_hint_bucket(hints, grdma_hint_hash(first, level_of(first, first, last)));
+}
+
 /* One whose id is a region's by now that begins elsewhere: most likely the id has another life, since few hints are to places
  * inside of regions. NULL: none. */
 static _Atomic uint32_t *strange_slot(const grdma_module_t *module, const grdma_hints_t *hints,
@@ -182,9 +191,7 @@ static _Atomic uint32_t *strange_slot(const grdma_module_t *module, const grdma_
 {
     for (unsigned i = 0; i < GRDMA_HINT_BUCKET; i++) {
         const uint32_t id = atomic_load_explicit(&bucket[i], memory_order_acquire) & GRDMA_HINT_ID_MASK;
-        const uintptr_t first = grdma_first(grdma_at(module, id));
-        _Atomic uint32_t *home =
-            grdma_hint_bucket(hints, grdma_hint_hash(first, level_of(first, grdma_at(module, id))));
+        _Atomic uint32_t *home = home_of(hints, grdma_at(module, id));
 
         if (home != bucket && home != grdma_hint_other_bucket(bucket)) {
             return &bucket[i];
@@ -238,7 +245,7 @@ static _Atomic uint32_t *choose_slot(const grdma_module_t *module, const grdma_h
 
 static void learn(grdma_module_t *module, grdma_hints_t *hints, uintptr_t address, const grdma_region_t *region)
 {
-    const unsigned level = level_of(address, region);
+    const unsigned level = level_of(address, grdma_first(region), grdma_last(region));
     const uint64_t hash = grdma_hint_hash(address, level);
     const uint32_t value = grdma_hint_slot(hash, region->super.cache_id);
 

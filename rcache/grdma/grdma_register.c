@@ -275,8 +275,9 @@ static __attribute__((noinline)) mca_rcache_answer_t answer_found(const mca_rcac
     if (is_as_told(region, sought)) {
         return answer_hit(block, region);
     }
-    if (is_over(region) || sought.start >= grdma_first(region)) { /* Else it only ends there. */
-        mca_rcache_front_of(&block->super, sought.start)->size = 0;
+    mca_rcache_front_t *front = mca_rcache_front_of(&block->super, sought.start);
+    if (is_over(region) || sought.start >= front->base) { /* Else it only ends there. */
+        front->size = 0;
     }
     take_back(block->module, region, found->count);
     return grdma_unknown(&block->super, sought.start, sought.last, &block->module->super, sought.access);
