@@ -33,6 +33,7 @@ libopalmem_internal_la_SOURCES += \
 	rcache/grdma/grdma_hint.h \
 	rcache/grdma/grdma_hit.h \
 	rcache/grdma/grdma_in_use.c \
+	rcache/grdma/grdma_learn.c \
 	rcache/grdma/grdma_left.c \
 	rcache/grdma/grdma_left.h \
 	rcache/grdma/grdma_reap.c \

@@ -9,7 +9,8 @@
  *   field                     written by                           read by
  *   super.flags               holder of L; the maker, by           anybody (acquire)
  *                             compare-and-swap PINNING -> READY
- *   super.base to .watch      the maker, before READY              anybody who holds a reference
+ *   super.base to .watch      the maker, before READY; base and    anybody who holds a reference; base and
+ *                             bound atomically                     bound: whoever learns hints, to choose
  *   super.cache_word          holder of L, the maker; atomically   holder of L
  *   super.watch.reserved      whoever has the region in a list     the same
  *   counts of references      their thread alone                   anybody
@@ -356,16 +357,19 @@ void grdma_id_give_locked(grdma_module_t *module, uint32_t id);
 /** A whole list of so many; `end` is where its last link is. It is empty then. */
 void grdma_ids_give_locked(grdma_module_t *module, grdma_list_t *list, uint32_t *end, uint32_t count);
 void grdma_regions_free(grdma_module_t *module);
+/** A page filter of that size. Not under the lock, not from hook context. */
+void grdma_filter_grow(grdma_module_t *module, unsigned bits);
+
+/* grdma_learn.c: hints. */
+
+/** Remember that a lookup of an address ends at the region with this id. Every context. */
+void grdma_hint_learn(grdma_module_t *module, uintptr_t address, uint32_t id);
 /** A head for a table of hints; NULL: there were too many. */
 grdma_hints_t *grdma_hints_head(grdma_module_t *module);
 /** There was no memory for its table: the next one may have it, unless another thread has taken a head since. */
 void grdma_hints_head_unused(grdma_module_t *module, const grdma_hints_t *head);
 /** More hints, if the cache has outgrown them. Not under the lock, not from hook context. */
 void grdma_hints_fit(grdma_module_t *module);
-/** A page filter of that size. Likewise. */
-void grdma_filter_grow(grdma_module_t *module, unsigned bits);
-/** Remember that a lookup of an address ends at this region. Every context. */
-void grdma_hint_learn(grdma_module_t *module, uintptr_t address, const grdma_region_t *region);
 
 /* grdma_thread.c: references. */
 

@@ -157,7 +157,7 @@ static void hand_out(grdma_module_t *module, grdma_block_t *block, uint32_t id, 
                      mca_rcache_base_registration_t **reg)
 {
     mca_rcache_stats_bump(&block->counters->slow_hits);
-    grdma_hint_learn(module, wish->first, grdma_at(module, id));
+    grdma_hint_learn(module, wish->first, id);
     *reg = &grdma_at(module, id)->super;
 }
 

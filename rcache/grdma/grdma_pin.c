@@ -42,7 +42,7 @@ void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish
     mca_rcache_base_registration_t *reg = &grdma_at(module, id)->super;
 
     reg->rcache = &module->super;
-    /* Whoever looks for room for a hint may read these of any region (grdma_region.c). */
+    /* These are read of any region, by whoever learns hints (grdma_learn.c). */
     __atomic_store_n(&reg->base, (unsigned char *) wish->first, __ATOMIC_RELAXED);
     __atomic_store_n(&reg->bound, (unsigned char *) wish->last, __ATOMIC_RELAXED);
     reg->access_flags = wish->access;
@@ -265,7 +265,7 @@ int grdma_pin(grdma_module_t *module, grdma_region_t *region, grdma_block_t *blo
             announce_again(module, region) ? pin_once(module, region, block, may_evict) : OPAL_ERR_OUT_OF_RESOURCE;
     }
     if (rc == OPAL_SUCCESS && is_cached(region)) {
-        grdma_hint_learn(module, grdma_first(region), region);
+        grdma_hint_learn(module, grdma_first(region), region->super.cache_id);
         if (has_neighbours) {
             supersede(module, region);
         }

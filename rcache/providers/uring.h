@@ -44,11 +44,11 @@ typedef struct uring_table_t {
     /* Transfers; unused in an adopted ring. */
     pthread_mutex_t lock; /**< Never held while a transfer is waited for. Rules all below. */
     struct io_uring ring;
-    dev_t device; /**< Of the ring's file, as is the next. Constant: by then the number may be another one's. */
-    ino_t inode;
-    bool leader;              /**< A thread waits in the kernel: it alone takes completions. */
-    bool broken;              /**< Completions may point to requests that are gone: none is taken any more. */
-    uint32_t sleepers;        /**< Threads that wait for the leader. */
+    dev_t device;      /**< Of the ring's file, as is the next; the number may be another one's later. Constant. */
+    ino_t inode;       /**< 0: not known. */
+    bool leader;       /**< A thread waits in the kernel: it alone takes completions. */
+    bool broken;       /**< Completions may point to requests that are gone: none is taken any more. */
+    uint32_t sleepers; /**< Threads that wait for the leader. */
     _Atomic uint32_t changes; /**< They wait for this to change; written under the lock. */
 } uring_table_t;
 

@@ -93,15 +93,14 @@ void uring_table_init(uring_table_t *table, int fd, uint32_t first, uint32_t slo
     atomic_store(&table->free, slots);
 }
 
-/* What has been made, for uring_close_tables(). */
+/* What has been made, for uring_close_tables(). In a fork child it is another one. */
 static void identify(uring_table_t *table)
 {
-    struct stat file;
+    struct stat file = { 0 };
 
-    if (fstat(table->ring.ring_fd, &file) == 0) {
-        table->device = file.st_dev;
-        table->inode = file.st_ino;
-    }
+    (void) fstat(table->ring.ring_fd, &file);
+    table->device = file.st_dev;
+    table->inode = file.st_ino;
 }
 
 int uring_first_table(uring_provider_t *provider)
@@ -195,11 +194,15 @@ bool uring_take_slot(uring_provider_t *provider, uint32_t *number, uint32_t *slo
     return false;
 }
 
+/* Where the kernel does not say (a filter of system calls): yes. */
 static bool is_ours(const uring_table_t *table)
 {
     struct stat file;
 
-    return fstat(table->ring.ring_fd, &file) == 0 && file.st_dev == table->device && file.st_ino == table->inode;
+    if (fstat(table->ring.ring_fd, &file) != 0) {
+        return errno != EBADF;
+    }
+    return table->inode == 0 || (file.st_dev == table->device && file.st_ino == table->inode);
 }
 
 /* A descriptor that the program has closed may be another file's by now: only the mappings are ours. */

@@ -276,6 +276,29 @@ START_TEST(what_an_interrupted_lookup_remembers_in_a_fork_child_is_not_found)
 }
 END_TEST
 
+static pid_t (*const forks[])(void) = { fork, raw_fork };
+
+/* Likewise, between finding and learning the hint. */
+START_TEST(hint_that_an_interrupted_lookup_learns_in_a_fork_child_is_not_found)
+{
+    mca_rcache_base_registration_t *parents = get(0, 1, 0, 0);
+    const pid_t pid = forks[_i]();
+    if (pid == 0) {
+        const long before = registrations();
+        bool good = true;
+        grdma_hint_learn(grdma_of(cache), (uintptr_t) AT(0), parents->cache_id);
+        for (int i = 0; i < 3; i++) {
+            mca_rcache_base_registration_t *reg = get(0, 1, 0, 0);
+            good = reg != parents && good;
+            put(reg);
+        }
+        child_says(good && registrations() == before + 1);
+    }
+    child_must_be_good(pid);
+    put(parents);
+}
+END_TEST
+
 /* More caches than a thread keeps at hand: they share places. */
 START_TEST(each_of_many_caches_remembers_its_own)
 {
@@ -465,6 +488,8 @@ int main(void)
     tcase_add_test(tests, remembered_registration_of_a_fork_parent_is_made_anew);
     tcase_add_loop_test(tests, reference_of_a_fork_parent_is_given_back_without_effect, 0, 2);
     tcase_add_test(tests, what_an_interrupted_lookup_remembers_in_a_fork_child_is_not_found);
+    tcase_add_loop_test(tests, hint_that_an_interrupted_lookup_learns_in_a_fork_child_is_not_found, 0,
+                        raw_forks_are_noticed() ? 2 : 1);
     tcase_add_test(tests, each_of_many_caches_remembers_its_own);
     tcase_add_test(tests, generation_that_is_the_same_is_hit);
     tcase_add_test(tests, generation_that_changed_is_not_hit);

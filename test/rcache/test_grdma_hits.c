@@ -44,7 +44,7 @@ static const long distances[] = { 1, 17, 101, 16, 33, 64, 72, 451, 513, 4096, 65
 START_TEST(rows_at_any_distance_are_found_by_hints)
 {
     const long row = 1000, distance = distances[_i],
-               beginning = fake_memory_must_be_mapped() || _i % 2 == 0 ? 0 : 0x7f1234567;
+               beginning = fake_memory_must_be_mapped() || _i % 2 == 0 ? 0 : 0x2a1234567;
 
     for (long i = 0; i < 2 * row; i++) {
         use(beginning + i % row * distance, 1);
@@ -97,6 +97,41 @@ START_TEST(what_a_line_has_no_room_for_takes_the_lock)
 {
     use_of_one_bucket(2 * GRDMA_HINT_BUCKET + 1);
     ck_assert_uint_gt(slow_hits(), 0);
+}
+END_TEST
+
+/* Pages inside of a registration whose hints belong into one bucket, which is not that of its beginning. */
+static long next_inside(long page)
+{
+    const grdma_hints_t *hints = atomic_load(&inside()->hints);
+    const uint64_t bucket = grdma_hint_hash((uintptr_t) AT(1), 0) >> hints->shift;
+
+    ck_assert_uint_ne(bucket >> 1, grdma_hint_hash((uintptr_t) AT(0), 0) >> hints->shift >> 1);
+    do {
+        page++;
+    } while (grdma_hint_hash((uintptr_t) AT(page), 0) >> hints->shift != bucket);
+    return page;
+}
+
+START_TEST(hints_to_places_inside_do_not_drive_each_other_out_for_good)
+{
+    const long length = 511, turns = 100; /* No block of 2 MiB is inside. */
+    long page = 1;
+
+    use(0, length);
+    for (int i = 0; i < 2 * GRDMA_HINT_BUCKET; i++, page = next_inside(page)) {
+        use(page, 1);
+    }
+    const long a = page, b = next_inside(a);
+    ck_assert_int_lt(b, length);
+    const uint64_t before = slow_hits();
+    for (long i = 0; i < turns; i++) {
+        use(a, 1);
+        use(b, 1);
+    }
+    ck_assert_int_eq(registrations(), 1);
+    ck_assert_uint_gt(slow_hits(), before);
+    ck_assert_uint_lt(slow_hits() - before, (uint64_t) turns / 2);
 }
 END_TEST
 
@@ -308,6 +343,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, tables_grow_with_the_cache_and_lose_nothing);
     tcase_add_loop_test(tests, rows_at_any_distance_are_found_by_hints, 0, distances_here());
+    tcase_add_test(tests, hints_to_places_inside_do_not_drive_each_other_out_for_good);
     tcase_add_test(tests, hints_of_what_is_in_use_find_room_among_those_of_the_past);
     tcase_add_test(tests, what_a_bucket_has_no_room_for_is_in_the_other_half_of_the_line);
     tcase_add_test(tests, what_a_line_has_no_room_for_takes_the_lock);

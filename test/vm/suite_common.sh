@@ -10,7 +10,7 @@ output=$scratch/output
 
 say() { echo "check-vm: $*"; }
 
-# Of several lines, which those of the other lane may come between.
+# Of several lines, which those of another lane may come between.
 show() { sed "s/^/$suite| /"; }
 
 fail() {
@@ -97,7 +97,7 @@ complaint_taints=$((1 << 5 | 1 << 7 | 1 << 9 | 1 << 14))
 # expect_quiet_kernel SUITE: nothing in the log since the last time, whichever lane it is of.
 expect_quiet_kernel() {
     local taints
-    # Read and cleared at once (-S), so that nothing is lost that the other lane causes meanwhile.
+    # Read and cleared at once (-S), so that nothing is lost that another lane causes meanwhile.
     dmesg -S -c > "$output" || fail "$1: the kernel's log cannot be read"
     taints=$(($(cat /proc/sys/kernel/tainted) & complaint_taints))
     if grep -qE "$complaints" "$output" || { [ $taints != 0 ] && mkdir "$counts/taints.$taints" 2> /dev/null; }; then

@@ -52,7 +52,7 @@ unload() { # DRIVER, or -
     if [ "$left" = 0 ] && rmmod "$1"; then pass; else fail "the driver $1 does not unload ($left mappings left)"; fi
 }
 
-# Devices of a suite's own driver only: the other lane's comes and goes.
+# Devices of a suite's own driver only: those of other lanes come and go.
 component_environment() { # COMPONENT
     unset OPALMEM_MCA_memory OPALMEM_TEST_MEMORY
     [ "$1" = - ] || export OPALMEM_MCA_memory="$1" OPALMEM_TEST_MEMORY="$1"
