@@ -292,7 +292,8 @@ START_TEST(hint_that_an_interrupted_lookup_learns_in_a_fork_child_is_not_found)
             good = reg != parents && good;
             put(reg);
         }
-        child_says(good && registrations() == before + 1);
+        /* Where what tells was the parent's, the child keeps nothing before it has it anew. */
+        child_says(good && registrations() > before);
     }
     child_must_be_good(pid);
     put(parents);

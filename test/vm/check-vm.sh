@@ -28,10 +28,13 @@ ls /usr/lib/*/libibverbs/librxe-*.so >/dev/null 2>&1 || packages="$packages ibve
 # Dynamically linked it finds no C library before / is mounted.
 ! LC_ALL=C readelf -l "$(command -v busybox)" 2>/dev/null | grep -q INTERP || skip "busybox is linked dynamically (Debian package: busybox-static)"
 
-"$here/get-kernel.sh" "$build/vm"
-echo "check-vm: kernel $(cat "$build/vm/KVER") is there ($((SECONDS - start)) s)"
-"$here/../kernel/build.sh" "$(cat "$build/vm/kdir")" "$build/vm/kernel" || exit 1
-echo "check-vm: the test drivers are built ($((SECONDS - start)) s)"
+# The drivers are built while the kernel comes.
+"$here/get-kernel.sh" "$build/vm" headers
+"$here/get-kernel.sh" "$build/vm" image &
+image=$!
+"$here/../kernel/build.sh" "$(cat "$build/vm/kdir")" "$build/vm/kernel" || { wait $image || true; exit 1; }
+wait $image
+echo "check-vm: kernel $(cat "$build/vm/KVER") is there, and the test drivers are built ($((SECONDS - start)) s)"
 # The source folder may be below /tmp, which is another one in the guest.
 mkdir -p "$build/vm/scripts"
 cp "$here"/suites.sh "$here"/suite_*.sh "$here"/rdma.sh "$build/vm/scripts/"

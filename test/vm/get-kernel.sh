@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# get-kernel.sh DIR: unpack Debian's kernel below DIR/k and the headers for building
-# modules below DIR/h, without root and without installing them, and write the
-# version to DIR/KVER. DIR/kdir then names the folder for `make -C`. What is there
-# already is used as it is: remove DIR to get a newer one.
+# get-kernel.sh DIR [headers|image]: unpack the headers for building modules for Debian's
+# kernel below DIR/h, and that kernel below DIR/k, without root and without installing
+# them; or one of the two, headers first. DIR/KVER is the version, DIR/kdir names the
+# folder for `make -C`. What is there already is used as it is: remove DIR to get a newer one.
 set -eu
 mkdir -p "${1:?usage: get-kernel.sh DIR}"
 dir=$(realpath "$1")
+what=${2:-both}
 PATH=$PATH:/usr/sbin:/sbin
 cd "$dir"
 
@@ -23,41 +24,37 @@ image_package() {
     apt-cache "${lists[@]}" depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: //p' | head -n 1
 }
 
-download() { # PACKAGE, into debs/; what was cut off never gets its name there.
-    local work
+download() { # FOLDER PACKAGE...; what was cut off never gets its name there.
+    local work folder=$1
+    shift
     work=$(mktemp -d "$dir/download.XXXXXX")
-    (cd "$work" && apt-get -qq "${lists[@]}" -o "APT::Sandbox::User=$(id -un)" download "$1" >&2) && mkdir -p debs && mv "$work"/*.deb debs/
+    (cd "$work" && apt-get -qq "${lists[@]}" -o "APT::Sandbox::User=$(id -un)" download "$@" >&2) && mkdir -p "$folder" && mv "$work"/*.deb "$folder"
     local rc=$?
     rm -rf "$work"
     return $rc
 }
 
-# The headers of that image, and what building modules with them takes.
+# The headers of an image, and what building modules with them takes.
 header_packages() { # KVER
     echo "linux-headers-$1"
     apt-cache "${lists[@]}" depends "linux-headers-$1" 2>/dev/null |
         sed -n -E 's/^ *Depends: (linux-(headers|kbuild|compiler)-.*)/\1/p'
 }
 
-download_all() {
-    local image package
+# Those of the newest image; says which that is.
+download_headers() {
+    local image packages
+    rm -rf headers
     image=$(image_package)
     [ -n "$image" ] || return 1
-    for package in "$image" $(header_packages "${image#linux-image-}"); do
-        download "$package" || return 1
-    done
-    echo "$image"
+    mapfile -t packages < <(header_packages "${image#linux-image-}")
+    download headers "${packages[@]}" && echo "${image#linux-image-}"
 }
 
-fetch() {
-    rm -rf debs
-    download_all && return 0
-    # No lists, or older ones than the archive.
-    rm -rf debs
+renew_lists() {
     lists=("${own_lists[@]}")
     mkdir -p lists/partial cache/archives/partial
     apt-get -qq "${lists[@]}" -o "APT::Sandbox::User=$(id -un)" update >&2 || true
-    download_all
 }
 
 # The ELF file inside the compressed kernel: booted directly it saves seconds of emulated decompression.
@@ -70,14 +67,14 @@ unpack_elf() { # KVER
     rm -f vmlinux.tmp # Compressed in another way: the guest boots vmlinuz.
 }
 
-unpack() { # PACKAGE KVER
+unpack_image() { # KVER
     rm -rf k k.tmp
     mkdir k.tmp
-    dpkg-deb --fsys-tarfile debs/"$1"_*.deb | tar -x -C k.tmp --exclude='*/kernel/sound' --exclude='*/drivers/gpu' \
+    dpkg-deb --fsys-tarfile image/*.deb | tar -x -C k.tmp --exclude='*/kernel/sound' --exclude='*/drivers/gpu' \
         --exclude='*/drivers/media' --exclude='*/drivers/scsi' --exclude='*/drivers/usb' --exclude='*/drivers/iio' \
         --exclude='*/drivers/net/ethernet' --exclude='*/drivers/net/wireless' --exclude='*/usr/share'
     [ -e k.tmp/lib ] || ln -s usr/lib k.tmp/lib
-    depmod -b "$dir/k.tmp" "$2"
+    depmod -b "$dir/k.tmp" "$1"
     mv k.tmp k
 }
 
@@ -85,25 +82,48 @@ unpack_headers() { # KVER
     local deb
     rm -rf h h.tmp
     mkdir h.tmp
-    for deb in debs/linux-headers-*.deb debs/linux-kbuild-*.deb debs/linux-compiler-*.deb; do
+    for deb in headers/*.deb; do
         dpkg-deb --fsys-tarfile "$deb" | tar -x -C h.tmp --exclude='*/usr/share'
     done
     # Their only absolute path.
     sed -i "s,/usr/src/,$dir/h/usr/src/," "h.tmp/usr/src/linux-headers-$1/Makefile"
     mv h.tmp h
+    echo "$1" > KVER
     echo "$dir/h/usr/src/linux-headers-$1" > kdir
 }
 
-if [ -e KVER ] && [ "$(cat kdir 2>/dev/null)" = "$dir/h/usr/src/linux-headers-$(cat KVER)" ] && [ -e "$(cat kdir)/Makefile" ] && [ -e "k/lib/modules/$(cat KVER)/modules.dep" ]; then
-    exit 0
+has_headers() {
+    [ -e KVER ] && [ "$(cat kdir 2>/dev/null)" = "$dir/h/usr/src/linux-headers-$(cat KVER)" ] && [ -e "$(cat kdir)/Makefile" ]
+}
+
+has_image() {
+    [ -e "k/lib/modules/$(cat KVER)/modules.dep" ]
+}
+
+need_tools() {
+    for pair in apt-get:apt dpkg-deb:dpkg depmod:kmod xz:xz-utils; do
+        command -v "${pair%%:*}" >/dev/null || missing "${pair%%:*} is missing (Debian package: ${pair##*:})"
+    done
+}
+
+if [ "$what" != image ] && ! has_headers; then
+    need_tools
+    rm -f KVER kdir
+    # No lists, or older ones than the archive.
+    kver=$(download_headers) || { renew_lists && kver=$(download_headers); } ||
+        missing "headers for Debian's kernel (package linux-image-amd64) could not be downloaded with apt-get"
+    unpack_headers "$kver"
+    rm -rf headers
 fi
-for pair in apt-get:apt dpkg-deb:dpkg depmod:kmod xz:xz-utils; do
-    command -v "${pair%%:*}" >/dev/null || missing "${pair%%:*} is missing (Debian package: ${pair##*:})"
-done
-image=$(fetch) || missing "Debian's kernel (package linux-image-amd64) and its headers could not be downloaded with apt-get"
-kver=${image#linux-image-}
-unpack "$image" "$kver"
-unpack_elf "$kver" || true
-unpack_headers "$kver"
-rm -rf debs lists cache
-echo "$kver" > KVER
+[ "$what" != headers ] || exit 0
+kver=$(cat KVER)
+if ! has_image; then
+    need_tools
+    [ ! -d lists/partial ] || lists=("${own_lists[@]}")
+    rm -rf image
+    # The archive may have gone on since the headers came: the next time they come anew.
+    download image "linux-image-$kver" || { rm -f KVER; missing "Debian's kernel (package linux-image-$kver) could not be downloaded with apt-get"; }
+    unpack_image "$kver"
+    unpack_elf "$kver" || true
+    rm -rf image lists cache
+fi
