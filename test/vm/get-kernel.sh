@@ -8,6 +8,7 @@ set -eu
 mkdir -p "${1:?usage: get-kernel.sh DIR}"
 dir=$(realpath "$1")
 what=${2:-both}
+case $what in both | headers | image) ;; *) echo "get-kernel: what is \"$what\"? usage: get-kernel.sh DIR [headers|image]" >&2; exit 2 ;; esac
 PATH=$PATH:/usr/sbin:/sbin
 cd "$dir"
 
@@ -108,7 +109,8 @@ need_tools() {
 
 if [ "$what" != image ] && ! has_headers; then
     need_tools
-    rm -f KVER kdir
+    # Lists of our own are there afterwards if the headers came by them; others have been left by a run that was cut off.
+    rm -rf KVER kdir lists cache
     # No lists, or older ones than the archive.
     kver=$(download_headers) || { renew_lists && kver=$(download_headers); } ||
         missing "headers for Debian's kernel (package linux-image-amd64) could not be downloaded with apt-get"
