@@ -140,13 +140,11 @@ struct grdma_module_t {
     mca_rcache_base_module_t super;
 
     /* What a hit reads; written rarely. */
-    uint32_t stride __attribute__((aligned(64))); /**< From region to region, bytes. Constant. */
-    uintptr_t page_mask;                          /**< Page size less 1. Constant. */
-    uint32_t page_shift;                          /**< Index and filter count in pages. Constant. */
-    _Atomic(grdma_hints_t *) hints;               /**< Replaced when it grows. */
-    _Atomic uint32_t hint_levels;                 /**< Bit k: there are hints of level k. */
+    uintptr_t page_mask __attribute__((aligned(64))); /**< Page size less 1. Constant. */
+    uint32_t page_shift;                              /**< Index and filter count in pages. Constant. */
+    _Atomic(grdma_hints_t *) hints;                   /**< Replaced when it grows. */
+    _Atomic uint32_t hint_levels;                     /**< Bit k: there are hints of level k. */
     _Atomic uint32_t first_own; /**< Ids below were a fork parent's: nothing of them is touched. */
-    char *regions;              /**< By id. Constant. */
     uint32_t max_capacity;      /**< Ids below have addresses. Constant. */
 
     /* Constant. */
@@ -224,7 +222,7 @@ static inline _Atomic uint64_t *grdma_gate(const grdma_module_t *module)
 /** The region with this id, which has been made; or of 0, which is always INVALID. */
 static inline grdma_region_t *grdma_at(const grdma_module_t *module, uint32_t id)
 {
-    return (grdma_region_t *) (void *) (module->regions + (uintptr_t) id * module->stride);
+    return (grdma_region_t *) (void *) (module->super.registrations + ((uintptr_t) id << module->super.id_shift));
 }
 
 static inline uint32_t grdma_flags(const grdma_region_t *region)
@@ -282,10 +280,15 @@ static inline void grdma_filter_remove_locked(grdma_module_t *module, const grdm
     }
 }
 
-/** From region to region, bytes: whole lines. */
-static inline uint32_t grdma_stride(const mca_rcache_base_resources_t *resources)
+/** From region to region: the least power of two that has room, and is whole lines. */
+static inline uint32_t grdma_id_shift(const mca_rcache_base_resources_t *resources)
 {
-    return (uint32_t) ((resources->sizeof_reg + 63) & ~(size_t) 63);
+    uint32_t shift = 6;
+
+    while (resources->sizeof_reg > (size_t) 1 << shift) {
+        shift++;
+    }
+    return shift;
 }
 
 /* Lists: whoever has the list has its regions. */

@@ -107,7 +107,15 @@ static inline grdma_hint_matches_t grdma_hint_matches(_Atomic uint32_t *bucket, 
 /** The first one of these, of which there are some. */
 static inline _Atomic uint32_t *grdma_hint_first(_Atomic uint32_t *bucket, grdma_hint_matches_t matches)
 {
-    return (_Atomic uint32_t *) (void *) ((char *) bucket + (size_t) (unsigned) __builtin_ctz(matches) * 2 - 2);
+    uintptr_t bit;
+
+#ifdef __x86_64__
+    /* The upper half is 0 afterwards, which compilers do not know of. */
+    __asm__("rep bsfl %1, %k0" : "=r"(bit) : "r"(matches) : "cc");
+#else
+    bit = (unsigned) __builtin_ctz(matches);
+#endif
+    return (_Atomic uint32_t *) (void *) ((char *) bucket + bit * 2 - 2);
 }
 
 /** The others. */

@@ -206,7 +206,9 @@ void grdma_hints_fit(grdma_module_t *module)
     if (head == NULL) {
         return; /* It works with the old one. */
     }
-    *head = (grdma_hints_t){ .regions = module->regions, .stride = module->stride, .older = old };
+    *head = (grdma_hints_t){ .regions = module->super.registrations,
+                             .stride = (size_t) 1 << module->super.id_shift,
+                             .older = old };
     if (!grdma_hints_make(head, (size_t) live * 2)) {
         grdma_hints_head_unused(module, head);
         return;

@@ -233,7 +233,8 @@ static bool has_ids(const grdma_module_t *module)
 
 static bool has_the_shape(const grdma_module_t *module, const mca_rcache_base_resources_t *resources)
 {
-    return atomic_load(&module->left.is_free) && has_ids(module) && module->stride == grdma_stride(resources)
+    return atomic_load(&module->left.is_free) && has_ids(module)
+           && module->super.id_shift == grdma_id_shift(resources)
            && sizeof(*module) + strlen(resources->cache_name) < module->mapped;
 }
 

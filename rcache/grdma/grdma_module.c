@@ -208,7 +208,7 @@ static void set_constants(grdma_module_t *module, const mca_rcache_base_resource
     const size_t page = (size_t) sysconf(_SC_PAGESIZE);
 
     module->super = functions;
-    module->stride = grdma_stride(resources);
+    module->super.id_shift = grdma_id_shift(resources);
     module->super.serial = new_serial();
     module->super.recent = grdma_recent_distance(module);
     module->page_mask = page - 1;
@@ -224,7 +224,8 @@ static bool hints_init(grdma_module_t *module)
 {
     grdma_hints_t *head = grdma_hints_head(module);
 
-    *head = (grdma_hints_t){ .regions = module->regions, .stride = module->stride };
+    *head =
+        (grdma_hints_t){ .regions = module->super.registrations, .stride = (size_t) 1 << module->super.id_shift };
     if (!grdma_hints_make(head, FIRST_HINTS)) {
         return false;
     }

@@ -51,7 +51,9 @@ void grdma_fill_in(grdma_module_t *module, uint32_t id, const grdma_wish_t *wish
     if (module->resources.sizeof_reg != sizeof(*reg)) {
         memset(reg + 1, 0, module->resources.sizeof_reg - sizeof(*reg));
     }
-    __atomic_store_n(&reg->flags, wish->flags | GRDMA_PINNING, __ATOMIC_RELAXED);
+    __atomic_store_n(&reg->flags,
+                     wish->flags | mca_rcache_flags_lacking(~wish->access & MCA_RCACHE_ACCESS_ANY) | GRDMA_PINNING,
+                     __ATOMIC_RELAXED);
 }
 
 static bool is_cached(const grdma_region_t *region)

@@ -14,7 +14,7 @@
 
 static size_t bytes_of(const grdma_module_t *module, uint32_t ids)
 {
-    return (size_t) ids * module->stride;
+    return (size_t) ids << module->super.id_shift;
 }
 
 /* Where addresses are limited, most of them are the program's. */
@@ -36,18 +36,20 @@ bool grdma_regions_init(grdma_module_t *module)
     while (ids > FIRST_CAPACITY && bytes_of(module, ids) > most) {
         ids /= 2;
     }
-    while ((module->regions = grdma_span_reserve(bytes_of(module, ids))) == NULL && ids > FIRST_CAPACITY) {
+    while ((module->super.registrations = grdma_span_reserve(bytes_of(module, ids))) == NULL
+           && ids > FIRST_CAPACITY) {
         ids = ids / 16 > FIRST_CAPACITY ? ids / 16 : FIRST_CAPACITY;
     }
     module->max_capacity = ids;
-    return module->regions != NULL;
+    return module->super.registrations != NULL;
 }
 
 /* Fresh memory is zero, which reads as READY: but then base and bound are 0, which cover nothing, and hints to an id are
  * stored after its memory is there. No region has id 0; a hint that is taken away while somebody follows it leads there. */
 static bool open_regions(const grdma_module_t *module, uint32_t from, uint32_t capacity)
 {
-    if (!grdma_span_open(module->regions, bytes_of(module, from), bytes_of(module, capacity), HUGE_REGIONS_FROM)) {
+    if (!grdma_span_open(module->super.registrations, bytes_of(module, from), bytes_of(module, capacity),
+                         HUGE_REGIONS_FROM)) {
         return false;
     }
     __atomic_store_n(&grdma_at(module, 0)->super.flags, MCA_RCACHE_FLAGS_INVALID, __ATOMIC_RELAXED);
@@ -110,8 +112,8 @@ int grdma_regions_grow(grdma_module_t *module, uint32_t needed)
 
 void grdma_regions_free(grdma_module_t *module)
 {
-    if (module->regions != NULL) {
-        munmap(module->regions, bytes_of(module, module->max_capacity));
+    if (module->super.registrations != NULL) {
+        munmap(module->super.registrations, bytes_of(module, module->max_capacity));
     }
 }
 

@@ -15,11 +15,6 @@ typedef struct sought_t {
     int32_t access;
 } sought_t;
 
-static inline bool covers(const mca_rcache_base_registration_t *reg, sought_t sought)
-{
-    return mca_rcache_covers(reg, sought.start, sought.last, sought.access);
-}
-
 /* A region of which not hooks alone tell: has the kernel told of nothing that is not handled, does the region hold, and does a
  * component say so that wants to be asked? The flags are read before, since of others there may be no watch, and after, since
  * what was handled meanwhile has marked its regions. The reference keeps bounds and watch as they are. */
@@ -28,7 +23,8 @@ static bool is_as_told(const grdma_region_t *region, sought_t sought)
     const mca_rcache_base_registration_t *reg = &region->super;
     const uint32_t flags = grdma_flags(region);
 
-    return (flags & GRDMA_HIDDEN) == 0 && (flags & (GRDMA_ASK | GRDMA_TOLD)) != 0 && covers(reg, sought)
+    return (flags & (GRDMA_HIDDEN | mca_rcache_flags_lacking(sought.access))) == 0
+           && (flags & (GRDMA_ASK | GRDMA_TOLD)) != 0 && mca_rcache_covers(reg, sought.start, sought.last)
            && !opal_memory_changed() && opal_memory_watch_holds(&reg->watch)
            && ((flags & GRDMA_ASK) == 0 || opal_memory_base_valid(reg->base, grdma_length(region), &reg->watch))
            && (grdma_flags(region) & GRDMA_HIDDEN) == 0;
@@ -37,8 +33,8 @@ static bool is_as_told(const grdma_region_t *region, sought_t sought)
 /* Is it what is wanted, and nothing tells of it but hooks? */
 static inline bool is_wanted(const grdma_region_t *region, sought_t sought)
 {
-    return MCA_RCACHE_LIKELY(mca_rcache_has_none_of(&region->super, MCA_RCACHE_FLAGS_NOT_AT_ONCE))
-           && covers(&region->super, sought);
+    return MCA_RCACHE_LIKELY(mca_rcache_has_none_of(&region->super, mca_rcache_flags_against(sought.access)))
+           && mca_rcache_covers(&region->super, sought.start, sought.last);
 }
 
 static inline mca_rcache_answer_t answer_hit(const grdma_block_t *block, const grdma_region_t *region)
@@ -262,7 +258,9 @@ ON_A_LINE mca_rcache_answer_t grdma_unknown(mca_rcache_block_t *base_block, uint
     if (__builtin_expect(!is_wanted(region, (sought_t){ start, last, access }), 0)) {
         return answer_refused(block, start, last, id, access);
     }
-    grdma_remember_repeated(block, start, id, region);
+    uint32_t again = id; /* Else the address of its count is kept, by one more instruction that waits. */
+    __asm__("" : "+r"(again));
+    grdma_remember_repeated(block, start, again, region);
     return answer_hit(block, region);
 }
 
@@ -299,7 +297,7 @@ ON_A_LINE int grdma_register(mca_rcache_base_module_t *base_module, void *addr, 
     mca_rcache_found_t found;
 
     __asm__("" : "+r"(last)); /* As in mca_rcache_base_register(). */
-    const mca_rcache_look_t look = __builtin_expect(flags == 0, 1)
+    const mca_rcache_look_t look = __builtin_expect(flags == 0, 1) && mca_rcache_is_access(access)
                                        ? mca_rcache_look(base_module, start, last, access, &found)
                                        : MCA_RCACHE_LOOK_ATTENTION;
     if (MCA_RCACHE_LIKELY(look == MCA_RCACHE_LOOK_HIT)) {
@@ -374,7 +372,7 @@ static __attribute__((noinline)) int put_slowly(grdma_module_t *module, grdma_re
 ON_A_LINE int grdma_deregister(mca_rcache_base_module_t *base_module, mca_rcache_base_registration_t *reg)
 {
     grdma_module_t *module = grdma_of(base_module);
-    const uint32_t id = reg->cache_id;
+    const uint32_t id = mca_rcache_id_of(base_module, reg);
 
     switch (mca_rcache_return(base_module, reg, id)) {
     case MCA_RCACHE_RETURN_DONE: return OPAL_SUCCESS;

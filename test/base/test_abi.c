@@ -88,13 +88,15 @@ AT(mca_rcache_base_module_t, rcache_stats, 72);
 AT(mca_rcache_base_module_t, gate, 80);
 AT(mca_rcache_base_module_t, serial, 88);
 AT(mca_rcache_base_module_t, recent, 96);
-AT(mca_rcache_base_module_t, rcache_unknown, 104);
-AT(mca_rcache_base_module_t, rcache_refused, 112);
-AT(mca_rcache_base_module_t, rcache_returned, 120);
-AT(mca_rcache_base_module_t, rcache_stop, 128);
-AT(mca_rcache_base_module_t, rcache_reset_child, 136);
-AT(mca_rcache_base_module_t, rcache_is_caching, 144);
-SIZE(mca_rcache_base_module_t, 152);
+AT(mca_rcache_base_module_t, registrations, 104);
+AT(mca_rcache_base_module_t, rcache_unknown, 112);
+AT(mca_rcache_base_module_t, id_shift, 120);
+AT(mca_rcache_base_module_t, rcache_refused, 128);
+AT(mca_rcache_base_module_t, rcache_returned, 136);
+AT(mca_rcache_base_module_t, rcache_stop, 144);
+AT(mca_rcache_base_module_t, rcache_reset_child, 152);
+AT(mca_rcache_base_module_t, rcache_is_caching, 160);
+SIZE(mca_rcache_base_module_t, 168);
 
 /* What is compiled into users. */
 AT(mca_rcache_count_t, puts, 4);
@@ -115,6 +117,7 @@ VALUE(MCA_RCACHE_FRONTS, 128);
 VALUE(MCA_RCACHE_COUNTS_AT, 4096);
 VALUE(MCA_RCACHE_MAX_ID, 16777215);
 VALUE(MCA_RCACHE_FLAGS_NOT_AT_ONCE, 0x290081);
+VALUE(MCA_RCACHE_FLAGS_LACKS, 24);
 
 AT(mca_rcache_base_registration_t, rcache, 0);
 AT(mca_rcache_base_registration_t, base, 8);

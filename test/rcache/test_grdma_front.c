@@ -192,6 +192,41 @@ START_TEST(ranges_that_are_none_are_refused_on_a_remembered_page)
 }
 END_TEST
 
+START_TEST(access_that_there_is_none_of_is_refused_on_a_remembered_page)
+{
+    static const int32_t none[] = { 0x10, 0x80, 0x100, 0x0100000f, 0x01000000, INT32_MIN };
+    mca_rcache_base_registration_t *reg;
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        use_until_remembered(0);
+        ck_assert_int_eq(cache->rcache_register(cache, AT(0), 1, 0, none[i], &reg), OPAL_ERR_BAD_PARAM);
+        ck_assert_int_eq(mca_rcache_base_register(cache, AT(0), 1, 0, none[i], &reg), OPAL_ERR_BAD_PARAM);
+    }
+    release(0, 1);
+    mca_rcache_base_progress();
+    ck_assert_int_eq(pinned(), 0);
+}
+END_TEST
+
+/* Each access by itself, where one of the others alone is granted, at a hint and at what is remembered. */
+START_TEST(each_access_is_looked_at_for_itself)
+{
+    const int32_t granted = 1 << _i / 4, wanted = 1 << _i % 4;
+    for (int round = 0; round < 2; round++) {
+        put(get(0, 1, 0, granted));
+        if (round == 1) {
+            put(get(0, 1, 0, granted)), put(get(0, 1, 0, granted));
+        }
+        const int before = registrations();
+        mca_rcache_base_registration_t *reg = get(0, 1, 0, wanted);
+        ck_assert_int_eq(reg->access_flags & wanted, wanted);
+        ck_assert_int_eq(registrations() - before, granted == wanted ? 0 : 1);
+        put(reg);
+        release(0, 1);
+        mca_rcache_base_progress();
+    }
+}
+END_TEST
+
 START_TEST(first_page_of_the_address_space_is_like_any_other)
 {
     mca_rcache_base_registration_t *reg;
@@ -486,6 +521,8 @@ int main(void)
     tcase_add_test(tests, longer_range_than_the_remembered_one_is_registered);
     tcase_add_test(tests, stronger_rights_than_the_remembered_ones_are_registered);
     tcase_add_test(tests, ranges_that_are_none_are_refused_on_a_remembered_page);
+    tcase_add_test(tests, access_that_there_is_none_of_is_refused_on_a_remembered_page);
+    tcase_add_loop_test(tests, each_access_is_looked_at_for_itself, 0, 16);
     tcase_add_test(tests, first_page_of_the_address_space_is_like_any_other);
     tcase_add_test(tests, remembered_registration_of_a_fork_parent_is_made_anew);
     tcase_add_loop_test(tests, reference_of_a_fork_parent_is_given_back_without_effect, 0, 2);

@@ -76,7 +76,7 @@ typedef enum mca_rcache_in_use_policy_t {
 typedef struct mca_rcache_base_resources_t {
     const char *cache_name; /**< For reports; copied. NULL: "unnamed". */
     void *reg_data;         /**< First argument of the functions; NULL allowed. */
-    size_t sizeof_reg;      /**< Size of the provider's registration; at least that of the base one. */
+    size_t sizeof_reg; /**< Size of the provider's registration; at least that of the base one, at most 65536. */
     /** Required. Register [base, base + size), whole pages. reg->access_flags says what for.
      * @retval OPAL_ERR_OUT_OF_RESOURCE  A limit: the cache evicts and tries again.
      * Called without a lock, from several threads at once. */
@@ -243,9 +243,11 @@ struct mca_rcache_base_module_t {
         gate; /**< A lookup goes on where its thread knows just this value. Written by the component at any time,
                        * atomically; a lookup reads it first of all (acquire). */
     uint64_t serial; /**< What the gate is while nothing needs attention; no other cache of this process has it. */
-    uintptr_t recent; /**< Where threads keep their short way to the cache: from the thread pointer, bytes. */
+    uintptr_t recent;    /**< Where threads keep their short way to the cache: from the thread pointer, bytes. */
+    char *registrations; /**< That with the id n lies n * 2^id_shift bytes on. Constant. */
     mca_rcache_base_module_unknown_fn_t rcache_unknown;
-    mca_rcache_base_module_refused_fn_t rcache_refused;
+    uint32_t id_shift;                                  /**< Constant. */
+    mca_rcache_base_module_refused_fn_t rcache_refused; /* These two may be on the next line. */
     mca_rcache_base_module_returned_fn_t rcache_returned;
 
     /* From here on the base alone calls, and a component may end the structure before any of them. */
@@ -299,10 +301,10 @@ typedef mca_rcache_base_component_2_0_0_t mca_rcache_base_component_t;
  *     lists what there is, and why each cannot be used), bad resources, no memory, or caching demanded (leave_pinned 1)
  *     where no component notices releases.
  * Whether it keeps registrations is decided here: variable rcache_base_leave_pinned.
- * grdma reserves addresses, not memory: 16777216 times sizeof_reg, and 130 MiB for each thread that uses the cache and one more.
- * Where the first is more than 64 GiB, or than 1/64 of RLIMIT_AS, or there are not so many, it reserves less; with that number of
- * registrations (1024 at least, those of a fork child's parents included) a new one takes the place of an idle one. They count
- * in what mlockall() compares with RLIMIT_MEMLOCK.
+ * grdma reserves addresses, not memory: 16777216 times sizeof_reg (or the next power of two), and 130 MiB for each thread that
+ * uses the cache and one more. Where the first is more than 64 GiB, or than 1/64 of RLIMIT_AS, or there are not so many, it
+ * reserves less; with that number of registrations (1024 at least, those of a fork child's parents included) a new one takes the
+ * place of an idle one. They count in what mlockall() compares with RLIMIT_MEMLOCK.
  * Thread-safe. Not from hook context.
  */
 OPAL_DECLSPEC mca_rcache_base_module_t *mca_rcache_base_module_create(const char *name, void *user_data,

@@ -48,6 +48,7 @@ typedef struct mca_rcache_front_t {
 #define MCA_RCACHE_FLAGS_ASK 0x080000    /**< A component wants to be asked. */
 #define MCA_RCACHE_FLAGS_TOLD 0x200000   /**< The kernel tells of it. */
 #define MCA_RCACHE_FLAGS_NOT_AT_ONCE (MCA_RCACHE_FLAGS_HIDDEN | MCA_RCACHE_FLAGS_ASK | MCA_RCACHE_FLAGS_TOLD)
+#define MCA_RCACHE_FLAGS_LACKS 24 /**< From this bit on: MCA_RCACHE_ACCESS_* that it does not grant. Constant. */
 
 /** What one thread has of one cache: the beginning of the component's own structure. Fronts lie before it, counts of all
  * registrations that there are behind it. */
@@ -168,7 +169,7 @@ static inline uint32_t mca_rcache_flags_of(const mca_rcache_base_registration_t 
     return __atomic_load_n(&reg->flags, __ATOMIC_ACQUIRE);
 }
 
-/** Has it none of these flags, which are constant? (Acquire.) */
+/** Has it none of these flags? (Acquire.) */
 MCA_RCACHE_INLINE bool mca_rcache_has_none_of(const mca_rcache_base_registration_t *reg, uint32_t flags)
 {
 #ifdef MCA_RCACHE_BY_BUILTIN
@@ -183,11 +184,29 @@ MCA_RCACHE_INLINE bool mca_rcache_has_none_of(const mca_rcache_base_registration
 
 /** Registrations are whole pages: so the bytes need not be rounded. No bytes, or more than there are, are covered by nothing. */
 MCA_RCACHE_INLINE bool mca_rcache_covers(const mca_rcache_base_registration_t *reg, uintptr_t start,
-                                         uintptr_t last, int32_t access_flags)
+                                         uintptr_t last)
 {
     return MCA_RCACHE_LIKELY((uintptr_t) reg->base <= start) && MCA_RCACHE_LIKELY(start <= last)
-           && MCA_RCACHE_LIKELY((uintptr_t) reg->bound >= last)
-           && MCA_RCACHE_LIKELY((reg->access_flags & access_flags) == access_flags);
+           && MCA_RCACHE_LIKELY((uintptr_t) reg->bound >= last);
+}
+
+/** Are there such accesses? What follows takes these alone. */
+MCA_RCACHE_INLINE bool mca_rcache_is_access(int32_t access_flags)
+{
+    return MCA_RCACHE_LIKELY((access_flags & ~MCA_RCACHE_ACCESS_ANY) == 0);
+}
+
+/** The flags of a registration that does not grant this access. That they are flags, saves a tenth of what a processor must keep
+ * waiting while a registration comes from memory. */
+MCA_RCACHE_INLINE uint32_t mca_rcache_flags_lacking(int32_t access_flags)
+{
+    return (uint32_t) access_flags << MCA_RCACHE_FLAGS_LACKS;
+}
+
+/** No registration with one of these is a hit at once for who wants such access. */
+MCA_RCACHE_INLINE uint32_t mca_rcache_flags_against(int32_t access_flags)
+{
+    return MCA_RCACHE_FLAGS_NOT_AT_ONCE | mca_rcache_flags_lacking(access_flags);
 }
 
 /** The kernel tells of it, and has told of nothing that is not handled. What was handled meanwhile has marked its registrations:
@@ -195,9 +214,9 @@ MCA_RCACHE_INLINE bool mca_rcache_covers(const mca_rcache_base_registration_t *r
 MCA_RCACHE_INLINE bool mca_rcache_is_told_well(const mca_rcache_base_registration_t *reg, uintptr_t start,
                                                uintptr_t last, int32_t access_flags)
 {
-    return (mca_rcache_flags_of(reg) & MCA_RCACHE_FLAGS_NOT_AT_ONCE) == MCA_RCACHE_FLAGS_TOLD
-           && mca_rcache_covers(reg, start, last, access_flags) && !opal_memory_changed()
-           && opal_memory_watch_holds(&reg->watch) && (mca_rcache_flags_of(reg) & MCA_RCACHE_FLAGS_HIDDEN) == 0;
+    return (mca_rcache_flags_of(reg) & mca_rcache_flags_against(access_flags)) == MCA_RCACHE_FLAGS_TOLD
+           && mca_rcache_covers(reg, start, last) && !opal_memory_changed() && opal_memory_watch_holds(&reg->watch)
+           && (mca_rcache_flags_of(reg) & MCA_RCACHE_FLAGS_HIDDEN) == 0;
 }
 
 /** What a look has come to. */
@@ -236,13 +255,21 @@ MCA_RCACHE_INLINE mca_rcache_look_t mca_rcache_look(const mca_rcache_base_module
         return MCA_RCACHE_LOOK_UNKNOWN;
     }
     mca_rcache_count_up(&found->count->gets);
-    if ((MCA_RCACHE_LIKELY(mca_rcache_has_none_of(found->reg, MCA_RCACHE_FLAGS_NOT_AT_ONCE))
-         && mca_rcache_covers(found->reg, start, last, access_flags))
+    if ((MCA_RCACHE_LIKELY(mca_rcache_has_none_of(found->reg, mca_rcache_flags_against(access_flags)))
+         && mca_rcache_covers(found->reg, start, last))
         || mca_rcache_is_told_well(found->reg, start, last, access_flags)) {
         mca_rcache_figure_up(found->block->hits);
         return MCA_RCACHE_LOOK_HIT;
     }
     return MCA_RCACHE_LOOK_REFUSED;
+}
+
+/** By where it lies: a processor that waits for the registration to come from memory knows already where it is counted, which
+ * makes a sixth of what a hit of one of very many takes. */
+MCA_RCACHE_INLINE uint32_t mca_rcache_id_of(const mca_rcache_base_module_t *rcache,
+                                            const mca_rcache_base_registration_t *reg)
+{
+    return (uint32_t) (((uintptr_t) reg - (uintptr_t) rcache->registrations) >> rcache->id_shift);
 }
 
 /** What giving back has come to. */
@@ -253,15 +280,15 @@ typedef enum mca_rcache_return_t {
 } mca_rcache_return_t;
 
 MCA_RCACHE_INLINE mca_rcache_return_t mca_rcache_return(const mca_rcache_base_module_t *rcache,
-                                                        mca_rcache_base_registration_t *reg, uint32_t cache_id)
+                                                        mca_rcache_base_registration_t *reg, uint32_t id)
 {
     mca_rcache_own_recent_t *recent = mca_rcache_recent_of(rcache);
 
     if (!MCA_RCACHE_LIKELY(recent->serial == rcache->serial)
-        || !MCA_RCACHE_LIKELY(cache_id <= MCA_RCACHE_MAX_ID)) {
+        || !MCA_RCACHE_LIKELY(reg->cache_id <= MCA_RCACHE_MAX_ID)) {
         return MCA_RCACHE_RETURN_CALL;
     }
-    mca_rcache_count_up(&mca_rcache_count_of(recent->block, cache_id)->puts);
+    mca_rcache_count_up(&mca_rcache_count_of(recent->block, id)->puts);
     return MCA_RCACHE_LIKELY(mca_rcache_has_none_of(reg, MCA_RCACHE_FLAGS_INVALID)) ? MCA_RCACHE_RETURN_DONE
                                                                                     : MCA_RCACHE_RETURN_CARE;
 }
@@ -284,7 +311,7 @@ MCA_RCACHE_INLINE int mca_rcache_base_register(mca_rcache_base_module_t *rcache,
                                                mca_rcache_base_registration_t **reg)
 {
 #if MCA_RCACHE_HAS_HITS
-    if (MCA_RCACHE_LIKELY(flags == 0)) {
+    if (MCA_RCACHE_LIKELY(flags == 0) && mca_rcache_is_access(access_flags)) {
         mca_rcache_found_t found;
         const uintptr_t start = (uintptr_t) addr;
         uintptr_t last = start + size - 1;
@@ -315,14 +342,14 @@ MCA_RCACHE_INLINE int mca_rcache_base_deregister(mca_rcache_base_module_t *rcach
                                                  mca_rcache_base_registration_t *reg)
 {
 #if MCA_RCACHE_HAS_HITS
-    const uint32_t cache_id = reg->cache_id;
-    const mca_rcache_return_t result = mca_rcache_return(rcache, reg, cache_id);
+    const uint32_t id = mca_rcache_id_of(rcache, reg);
+    const mca_rcache_return_t result = mca_rcache_return(rcache, reg, id);
 
     if (MCA_RCACHE_LIKELY(result == MCA_RCACHE_RETURN_DONE)) {
         return OPAL_SUCCESS;
     }
     if (result == MCA_RCACHE_RETURN_CARE) {
-        return rcache->rcache_returned(rcache, cache_id);
+        return rcache->rcache_returned(rcache, id);
     }
 #endif
     return rcache->rcache_deregister(rcache, reg);
