@@ -8,9 +8,6 @@
 #include "rcache/base/rcache_base_list.h"
 #include "rcache/base/rcache_helper.h"
 
-/* Of a registration. Nobody's is a hundredth of it. */
-enum { SIZEOF_REG_MAX = 65536 };
-
 /* Both: memory may come from the heap, or from a system call, and nobody says which. */
 static bool hooks_notice_releases(void)
 {
@@ -47,7 +44,7 @@ static int start(const mca_rcache_base_resources_t *resources, mca_rcache_base_s
         fault = "its resources lack register_mem or deregister_mem";
     } else if (resources->sizeof_reg < sizeof(mca_rcache_base_registration_t)) {
         fault = "sizeof_reg is smaller than mca_rcache_base_registration_t";
-    } else if (resources->sizeof_reg > SIZEOF_REG_MAX) {
+    } else if (resources->sizeof_reg > MCA_RCACHE_MAX_SIZEOF_REG) {
         fault = "sizeof_reg is larger than 65536";
     }
     if (fault != NULL) {

@@ -20,6 +20,8 @@ static void resources_are_complete(scene_t *scene)
     REQUIRE(resources->sizeof_reg >= sizeof(mca_rcache_base_registration_t),
             "sizeof_reg is %zu, less than the %zu of a registration", resources->sizeof_reg,
             sizeof(mca_rcache_base_registration_t));
+    REQUIRE(resources->sizeof_reg <= MCA_RCACHE_MAX_SIZEOF_REG, "sizeof_reg is %zu, more than %d",
+            resources->sizeof_reg, MCA_RCACHE_MAX_SIZEOF_REG);
     const uint32_t known =
         MCA_RCACHE_RESOURCES_HOOK_SAFE | MCA_RCACHE_RESOURCES_MEMLOCK_USER | MCA_RCACHE_RESOURCES_MEMLOCK_PROCESS;
     REQUIRE((resources->flags & ~known) == 0, "flags has unknown bits: %#x", resources->flags);

@@ -103,16 +103,35 @@ START_TEST(caches_with_a_reference_out_each_need_little_memory)
 }
 END_TEST
 
-/* Registrations of as many different sizes: no cache can use the memory of another one. */
+/* Registrations that lie as many different distances apart: no cache can use the memory of another one. */
 START_TEST(memory_grows_where_the_next_cache_cannot_take_it_over)
 {
-    late[0] = make_and_destroy(0, 0);
+    int made = 0;
+
+    late[made++] = make_and_destroy(0, 0);
     const long before = mapped_kib();
-    for (int i = 1; i < 100; i++) {
-        late[i] = make_and_destroy(i, 128 + (size_t) i * 64);
+    for (size_t size = 256; size <= MCA_RCACHE_MAX_SIZEOF_REG; size *= 2, made++) {
+        late[made] = make_and_destroy(made, size);
+        for (int i = 0; i < made; i++) {
+            ck_assert_ptr_ne(late[made].module, late[i].module);
+        }
     }
+    ck_assert_int_eq(made, 10);
     ck_assert_int_gt(mapped_kib() - before, 2 * KIB_EACH_100);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < made; i++) {
+        give_back(late[i]);
+    }
+    expect_all_back();
+}
+END_TEST
+
+START_TEST(size_of_a_registration_need_not_be_the_same_for_the_next_cache)
+{
+    for (int i = 0; i < PROVIDERS; i++) {
+        late[i] = make_and_destroy(i, 136 + (size_t) i * 8);
+        ck_assert_ptr_eq(late[i].module, late[0].module);
+    }
+    for (int i = 0; i < PROVIDERS; i++) {
         give_back(late[i]);
     }
     expect_all_back();
@@ -313,6 +332,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, caches_with_a_reference_out_each_need_little_memory);
     tcase_add_test(tests, memory_grows_where_the_next_cache_cannot_take_it_over);
+    tcase_add_test(tests, size_of_a_registration_need_not_be_the_same_for_the_next_cache);
     tcase_add_loop_test(tests, next_cache_counts_and_limits_its_own_alone, 0, 2);
     tcase_add_test(tests, next_cache_finds_nothing_of_the_last_one);
     tcase_add_loop_test(tests, next_cache_can_be_destroyed_before_old_references_come_back, 0, 2);

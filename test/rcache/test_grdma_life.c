@@ -233,7 +233,7 @@ START_TEST(bad_creation_is_explained)
     create_fails(NULL, NULL, "register_mem");
     bad.sizeof_reg = 1;
     create_fails(NULL, &bad, "sizeof_reg is smaller");
-    bad.sizeof_reg = 65537;
+    bad.sizeof_reg = MCA_RCACHE_MAX_SIZEOF_REG + 1;
     create_fails(NULL, &bad, "sizeof_reg is larger than 65536");
     opal_mem_hooks_set_support(0);
     setenv("OPALMEM_MCA_rcache_base_leave_pinned", "1", 1);

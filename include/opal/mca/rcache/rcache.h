@@ -72,11 +72,14 @@ typedef enum mca_rcache_in_use_policy_t {
 #define MCA_RCACHE_RESOURCES_MEMLOCK_USER 0x2
 #define MCA_RCACHE_RESOURCES_MEMLOCK_PROCESS 0x4
 
+/** Most bytes of a provider's registration, which begins with the base one. */
+#define MCA_RCACHE_MAX_SIZEOF_REG 65536
+
 /** How a cache registers memory. Filled in by the user, copied at creation; unused members are zero. */
 typedef struct mca_rcache_base_resources_t {
     const char *cache_name; /**< For reports; copied. NULL: "unnamed". */
     void *reg_data;         /**< First argument of the functions; NULL allowed. */
-    size_t sizeof_reg; /**< Size of the provider's registration; at least that of the base one, at most 65536. */
+    size_t sizeof_reg;      /**< Size of the provider's registration; see above for the most. */
     /** Required. Register [base, base + size), whole pages. reg->access_flags says what for.
      * @retval OPAL_ERR_OUT_OF_RESOURCE  A limit: the cache evicts and tries again.
      * Called without a lock, from several threads at once. */
