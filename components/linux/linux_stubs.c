@@ -35,9 +35,11 @@ static uintptr_t map_at(uintptr_t address, size_t length)
     return address;
 }
 
-static uintptr_t map_above(uintptr_t lowest_site, uintptr_t end, size_t length)
+static uintptr_t map_above(uintptr_t lowest_site, uintptr_t end, uintptr_t ceiling, size_t length)
 {
-    for (uintptr_t at = end; at + length <= lowest_site + NEAR_REACH; at += NEAR_STEP) {
+    const uintptr_t reach = lowest_site + NEAR_REACH, highest = reach < ceiling ? reach : ceiling;
+
+    for (uintptr_t at = end; at + length <= highest; at += NEAR_STEP) {
         const uintptr_t area = map_at(at, length);
 
         if (area != 0) {
@@ -47,17 +49,36 @@ static uintptr_t map_above(uintptr_t lowest_site, uintptr_t end, size_t length)
     return 0;
 }
 
-static uintptr_t map_around(uintptr_t start, uintptr_t end, size_t length)
+static uintptr_t map_around(uintptr_t start, uintptr_t end, uintptr_t ceiling, size_t length)
 {
     for (uintptr_t far = FAR_STEP; far + (end - start) + length < LINUX_REACH; far += FAR_STEP) {
         uintptr_t area = start > far + FAR_STEP ? map_at(start - far, length) : 0;
 
-        area = area == 0 ? map_at(end + far, length) : area;
+        area = area == 0 && end + far + length <= ceiling ? map_at(end + far, length) : area;
         if (area != 0) {
             return area;
         }
     }
     return 0;
+}
+
+/* The heap grows upwards, from behind the program itself: at once behind it where addresses are not random (gdb, setarch -R).
+ * What lies above the heap would stop it from growing. So the stubs of what lies below the heap stay below it, too. */
+static uintptr_t ceiling_of(uintptr_t end)
+{
+    const uintptr_t heap_end = (uintptr_t) LINUX_SYS(SYS_brk, 0);
+
+    return end <= heap_end ? heap_end : UINTPTR_MAX;
+}
+
+static uintptr_t find_room(uintptr_t lowest_site, uintptr_t start, uintptr_t end, size_t length)
+{
+    const uintptr_t ceiling = ceiling_of(end);
+    uintptr_t area = map_above(lowest_site, end, ceiling, length);
+
+    area = area == 0 ? map_around(start, end, ceiling, length) : area;
+    /* A heap that stops growing is better than a release that goes unseen. */
+    return area == 0 && ceiling != UINTPTR_MAX ? map_around(start, end, UINTPTR_MAX, length) : area;
 }
 
 /* ---- Content ------------------------------------------------------------------------------------- */
@@ -101,10 +122,9 @@ int linux_stubs_make(linux_text_t *text, uintptr_t start, uintptr_t end, const l
 {
     const uintptr_t first = linux_round_down(start, LINUX_PAGE), behind = linux_round_up(end, LINUX_PAGE);
     const size_t length = stub_pages(count) + site_pages(count);
-    uintptr_t area = map_above((uintptr_t) found[0].address, behind, length);
+    const uintptr_t area = find_room((uintptr_t) found[0].address, first, behind, length);
     long result;
 
-    area = area == 0 ? map_around(first, behind, length) : area;
     if (area == 0) {
         *sys_errno = ENOMEM;
         return OPAL_ERR_OUT_OF_RESOURCE;

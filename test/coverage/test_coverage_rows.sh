@@ -69,9 +69,18 @@ a_call_that_is_left_alone_is_missed() {
     [ "$(verdict munmap all)" = caught ] || fail "$what: munmap is $(verdict munmap all)"
 }
 
+# Where addresses are not random, the heap begins at once behind the program, whose stubs must not stop it from growing.
+the_heap_grows_where_addresses_are_not_random() {
+    setarch -R true 2> /dev/null || { echo "setarch -R is refused: fixed addresses are not tested"; return; }
+    what="at fixed addresses"
+    setarch -R "$coverage" --tsv --mca memory linux --row free-heap-top --row malloc-trim --row brk-lower > "$work/out" || fail "$what: status $?"
+    [ "$(count '' release caught)" = 3 ] || fail "$what: $(cat "$work/out")"
+}
+
 every_release_is_proven_and_missed_where_nobody_notices
 content_is_a_proof_too
 require_linux
 linux_misses_nothing_that_it_promises
+the_heap_grows_where_addresses_are_not_random
 a_call_that_is_left_alone_is_missed
 finish

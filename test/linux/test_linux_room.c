@@ -59,6 +59,62 @@ START_TEST(stub_is_elsewhere_within_reach_otherwise)
 }
 END_TEST
 
+/* ---- The heap ---- */
+
+static uintptr_t heap_end;
+
+static long brk_fake(const long args[6])
+{
+    ck_assert_int_eq(args[0], 0);
+    return (long) heap_end;
+}
+
+/* Where the heap ends, in pages from the site's. Stubs above it would stop it from growing. */
+static const struct {
+    int heap_end;
+    bool is_below;
+} heap_rows[] = {
+    { 1, true }, { 2, true }, { 17, true }, { 0, false }, { -100, false }, { 1 << 20, false },
+};
+
+static long mmap_full_up_to_the_heap(const long args[6])
+{
+    const uintptr_t at = (uintptr_t) args[0];
+
+    return at >= (uintptr_t) page && at < heap_end ? -EEXIST : linux_sys_real(SYS_mmap, args);
+}
+
+START_TEST(stub_does_not_stop_the_heap_from_growing)
+{
+    heap_end = (uintptr_t) page + (uintptr_t) heap_rows[_i].heap_end * LINUX_PAGE;
+    fake_sys_set(SYS_brk, brk_fake);
+    if (heap_rows[_i].heap_end > 1 && heap_rows[_i].is_below) {
+        fake_sys_set(SYS_mmap, mmap_full_up_to_the_heap);
+    }
+    make_and_jump();
+    ck_assert_int_eq(stub_address() < (uintptr_t) page, heap_rows[_i].is_below);
+    ck_assert(heap_rows[_i].is_below || heap_end < (uintptr_t) page + LINUX_PAGE
+              || text.area + text.area_length <= heap_end);
+    ck_assert_int_eq(own_function(entry)(1, 0, 0), -EINVAL);
+}
+END_TEST
+
+static long mmap_above_the_heap_only(const long args[6])
+{
+    return (uintptr_t) args[0] < heap_end ? -EEXIST : linux_sys_real(SYS_mmap, args);
+}
+
+/* Where there is no other place, it has to. */
+START_TEST(stub_is_above_the_heap_at_the_worst)
+{
+    heap_end = (uintptr_t) page + LINUX_PAGE;
+    fake_sys_set(SYS_brk, brk_fake);
+    fake_sys_set(SYS_mmap, mmap_above_the_heap_only);
+    make_and_jump();
+    ck_assert_uint_gt(stub_address(), heap_end);
+}
+END_TEST
+
 static long mmap_full(const long args[6])
 {
     (void) args;
@@ -247,6 +303,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, own_stub_set_up, NULL);
     tcase_add_test(tcase, stub_is_above_where_there_is_room);
     tcase_add_test(tcase, stub_is_elsewhere_within_reach_otherwise);
+    tcase_add_loop_test(tcase, stub_does_not_stop_the_heap_from_growing, 0, (int) COUNT(heap_rows));
+    tcase_add_test(tcase, stub_is_above_the_heap_at_the_worst);
     tcase_add_loop_test(tcase, no_room_is_an_error_after_a_bounded_search, 0, 2);
     tcase_add_test(tcase, stub_is_mapped_from_a_file_otherwise);
     tcase_add_test(tcase, file_is_not_needed_where_memory_can_be_executed);
