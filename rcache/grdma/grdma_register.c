@@ -255,7 +255,8 @@ ON_A_LINE mca_rcache_answer_t grdma_unknown(mca_rcache_block_t *base_block, uint
     const uint32_t id = id_in(grdma_hint_first(bucket, matches));
     grdma_region_t *region = (grdma_region_t *) (void *) (hints->regions + id * hints->stride);
     grdma_take(grdma_count_of(block, id));
-    if (__builtin_expect(!is_wanted(region, (sought_t){ start, last, access }), 0)) {
+    if (__builtin_expect(!is_wanted(region, (sought_t){ start, last, access }), 0)
+        && !mca_rcache_is_told_well(&region->super, start, last, access)) {
         return answer_refused(block, start, last, id, access);
     }
     uint32_t again = id; /* Else the address of its count is kept, by one more instruction that waits. */

@@ -5,6 +5,8 @@
 #include <signal.h>
 
 #include "opal/memoryhooks/memory_internal.h"
+#include "rcache/grdma/grdma.h"
+#include "rcache/grdma/grdma_self.h"
 #include "test/kdreg/kdreg_cache.h"
 
 static unsigned char *pages;
@@ -74,6 +76,49 @@ START_TEST(a_release_of_one_page_ends_the_registration_of_many)
     ck_assert(kdreg_cache_hits(&cache, pages + 9 * PAGE, PAGE));
     releases[_i](pages + 7 * PAGE, PAGE);
     ck_assert(!kdreg_cache_hits(&cache, pages + 9 * PAGE, PAGE));
+}
+END_TEST
+
+/* Of two pages in turn, of which a thread remembers one at most: the other is found by a hint. References that were taken to be
+ * given back at once would be seen. */
+START_TEST(a_hit_by_a_hint_takes_one_reference_and_none_after_a_release)
+{
+    unsigned char *const first = kdreg_test_pages(MCA_RCACHE_FRONTS + 1);
+    unsigned char *const page[2] = { first, first + MCA_RCACHE_FRONTS * PAGE };
+    const grdma_module_t *module = (const grdma_module_t *) cache.module;
+
+    ck_assert(!kdreg_cache_hits(&cache, page[0], PAGE) && !kdreg_cache_hits(&cache, page[1], PAGE));
+    for (int i = 0; i < 10; i++) {
+        mca_rcache_base_registration_t *reg;
+        ck_assert_int_eq(cache.module->rcache_register(cache.module, page[i % 2], PAGE, 0, 0, &reg), OPAL_SUCCESS);
+        const grdma_count_t *count = grdma_count_of(grdma_block_of(module), reg->cache_id);
+        ck_assert_uint_eq(count->gets, count->puts + 1);
+        ck_assert_uint_eq(count->puts, 1u + (unsigned) i / 2);
+        ck_assert_int_eq(cache.module->rcache_deregister(cache.module, reg), OPAL_SUCCESS);
+    }
+    ck_assert_uint_eq(kdreg_cache_stats(&cache).registrations, 2);
+    releases[_i](page[0], PAGE);
+    ck_assert(!kdreg_cache_hits(&cache, page[0], PAGE));
+    ck_assert(kdreg_cache_hits(&cache, page[1], PAGE));
+    releases[_i](page[1], PAGE);
+    ck_assert(kdreg_cache_hits(&cache, page[0], PAGE));
+    ck_assert(!kdreg_cache_hits(&cache, page[1], PAGE));
+}
+END_TEST
+
+START_TEST(a_hit_is_of_what_grants_the_access)
+{
+    mca_rcache_base_registration_t *reg;
+
+    for (int32_t access = 1; access <= MCA_RCACHE_ACCESS_ANY; access++) {
+        for (int round = 0; round < 3; round++) { /* By a hint, and by what is remembered. */
+            ck_assert_int_eq(cache.module->rcache_register(cache.module, pages, PAGE, 0, access, &reg),
+                             OPAL_SUCCESS);
+            ck_assert_int_eq(reg->access_flags & access, access);
+            ck_assert_int_eq(cache.module->rcache_deregister(cache.module, reg), OPAL_SUCCESS);
+        }
+    }
+    ck_assert_uint_eq(kdreg_cache_stats(&cache).registrations, 4); /* 1, and with it 2, 4 and 8. */
 }
 END_TEST
 
@@ -395,6 +440,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_loop_test(tcase, a_lookup_after_a_release_is_a_miss, 0, RELEASES);
     tcase_add_loop_test(tcase, a_release_of_one_page_ends_the_registration_of_many, 0, RELEASES);
+    tcase_add_loop_test(tcase, a_hit_by_a_hint_takes_one_reference_and_none_after_a_release, 0, RELEASES);
+    tcase_add_test(tcase, a_hit_is_of_what_grants_the_access);
     tcase_add_loop_test(tcase, without_the_mechanism_a_lookup_after_a_release_is_a_stale_hit, 0, RELEASES);
     tcase_add_test(tcase, with_a_deaf_driver_a_lookup_after_a_release_is_a_stale_hit);
     tcase_add_test(tcase, a_word_that_has_changed_makes_a_miss);
