@@ -62,6 +62,32 @@ static uintptr_t map_around(uintptr_t start, uintptr_t end, uintptr_t ceiling, s
     return 0;
 }
 
+/* Below a program at low addresses there are few steps of FAR_STEP. */
+static uintptr_t map_below(uintptr_t start, size_t length)
+{
+    for (uintptr_t below = NEAR_STEP; start <= NEAR_REACH && below + NEAR_STEP <= start; below += NEAR_STEP) {
+        const uintptr_t area = below >= length ? map_at(start - below, length) : 0;
+
+        if (area != 0) {
+            return area;
+        }
+    }
+    return 0;
+}
+
+/* As far above the heap as can be. */
+static uintptr_t map_far_above(uintptr_t start, uintptr_t end, size_t length)
+{
+    for (uintptr_t far = LINUX_REACH - FAR_STEP; far >= FAR_STEP; far -= FAR_STEP) {
+        const uintptr_t area = far + (end - start) + length < LINUX_REACH ? map_at(end + far, length) : 0;
+
+        if (area != 0) {
+            return area;
+        }
+    }
+    return 0;
+}
+
 /* The heap grows upwards, from behind the program itself: at once behind it where addresses are not random (gdb, setarch -R).
  * What lies above the heap would stop it from growing. So the stubs of what lies below the heap stay below it, too. */
 static uintptr_t ceiling_of(uintptr_t end)
@@ -77,8 +103,9 @@ static uintptr_t find_room(uintptr_t lowest_site, uintptr_t start, uintptr_t end
     uintptr_t area = map_above(lowest_site, end, ceiling, length);
 
     area = area == 0 ? map_around(start, end, ceiling, length) : area;
+    area = area == 0 ? map_below(start, length) : area;
     /* A heap that stops growing is better than a release that goes unseen. */
-    return area == 0 && ceiling != UINTPTR_MAX ? map_around(start, end, UINTPTR_MAX, length) : area;
+    return area == 0 && ceiling != UINTPTR_MAX ? map_far_above(start, end, length) : area;
 }
 
 /* ---- Content ------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "opal/mca/rcache/provider.h"
 #include "opal/mca/rcache/rcache.h"
 #include "opal/mca/rcache/rcache_hit.h"
 #include "test/kdreg/kdreg_test.h"
@@ -82,24 +83,11 @@ static double time_hits(mca_rcache_base_module_t *cache, char *memory, unsigned 
     return result;
 }
 
-static int register_mem(void *data, void *base, size_t size, mca_rcache_base_registration_t *reg)
-{
-    (void) data, (void) base, (void) size, (void) reg;
-    return OPAL_SUCCESS;
-}
-
-static int deregister_mem(void *data, mca_rcache_base_registration_t *reg)
-{
-    (void) data, (void) reg;
-    return OPAL_SUCCESS;
-}
-
 /* In a child. */
 static figures_t measure(const char *memory_component)
 {
-    mca_rcache_base_resources_t resources = { .register_mem = register_mem,
-                                              .deregister_mem = deregister_mem,
-                                              .sizeof_reg = sizeof(mca_rcache_base_registration_t) };
+    mca_rcache_provider_t *provider;
+    mca_rcache_base_resources_t resources;
     char *memory = mmap(NULL, REGIONS_MAX * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     kdreg_test_select(2 * (size_t) REGIONS_MAX, 0);
@@ -107,6 +95,10 @@ static figures_t measure(const char *memory_component)
     if (memory == MAP_FAILED || opalmem_init(NULL, NULL) != OPAL_SUCCESS) {
         exit(1);
     }
+    if (mca_rcache_provider_open("none", &provider) != OPAL_SUCCESS) {
+        exit(1);
+    }
+    mca_rcache_provider_resources(provider, &resources);
     mca_rcache_base_module_t *cache = mca_rcache_base_module_create(NULL, NULL, &resources);
     if (cache == NULL) {
         exit(1);

@@ -111,7 +111,29 @@ START_TEST(stub_is_above_the_heap_at_the_worst)
     fake_sys_set(SYS_brk, brk_fake);
     fake_sys_set(SYS_mmap, mmap_above_the_heap_only);
     make_and_jump();
-    ck_assert_uint_gt(stub_address(), heap_end);
+    ck_assert_uint_gt(stub_address(), heap_end + LINUX_REACH / 2); /* So it still grows a while. */
+}
+END_TEST
+
+/* Where programs lie that are not position-independent, many stubs have room below. */
+START_TEST(many_stubs_have_room_below_a_program_at_a_low_address)
+{
+    const uintptr_t low = 0x600000;
+    int sys_errno;
+
+    page = mmap((void *) low, LINUX_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if ((uintptr_t) page != low) {
+        printf("LEFT OUT: memory at a low address is not to be had\n");
+        return;
+    }
+    heap_end = (uintptr_t) page + LINUX_PAGE;
+    fake_sys_set(SYS_brk, brk_fake);
+    own_write_site(page, SYS_munmap);
+    take_site(0, &linux_calls[LINUX_CALL_MUNMAP]);
+    for (int i = 0; i < 40; i++) {
+        ck_assert_int_eq(try_to_make(&sys_errno), OPAL_SUCCESS);
+        ck_assert_uint_lt(text.area, (uintptr_t) page);
+    }
 }
 END_TEST
 
@@ -305,6 +327,7 @@ int main(void)
     tcase_add_test(tcase, stub_is_elsewhere_within_reach_otherwise);
     tcase_add_loop_test(tcase, stub_does_not_stop_the_heap_from_growing, 0, (int) COUNT(heap_rows));
     tcase_add_test(tcase, stub_is_above_the_heap_at_the_worst);
+    tcase_add_test(tcase, many_stubs_have_room_below_a_program_at_a_low_address);
     tcase_add_loop_test(tcase, no_room_is_an_error_after_a_bounded_search, 0, 2);
     tcase_add_test(tcase, stub_is_mapped_from_a_file_otherwise);
     tcase_add_test(tcase, file_is_not_needed_where_memory_can_be_executed);
