@@ -42,6 +42,8 @@ cp "$here"/suites.sh "$here"/suite_*.sh "$here"/rdma.sh "$build/vm/scripts/"
 "$here/guest.sh" -B "$build/vm" -w "$build" -t 1500 -- bash "$build/vm/scripts/suites.sh" "$build" "$source" "$@" 2>&1 | tee "$build/vm/output" || true
 last=$(sed -n '/^check-vm: [0-9]* passed, /p' "$build/vm/output" | tail -n 1)
 [ -n "$last" ] || { echo "check-vm: failed: the guest did not come to its end (see $build/vm/console-guest.log)" >&2; exit 1; }
+# Once more what failed, where the end of a long output can be read: each program, and the tests in it.
+[[ $last == *", 0 failed, "* ]] || grep -E '^check-vm: FAIL|:[FE]:[^:]*:[^:]*:[0-9]+: ' "$build/vm/output" || true
 echo "check-vm: $((SECONDS - start)) s in all"
 echo "$last"
 [[ $last == *", 0 failed, "* ]]
