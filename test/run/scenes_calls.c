@@ -56,6 +56,19 @@ static void fresh_buffers(const char *file)
     }
 }
 
+/* Their registrations are ended together. */
+static void buffers_released_at_once(const char *file)
+{
+    const int fd = open_file(file, O_RDONLY);
+    const size_t distance = BLOCK + (64 << 10);
+    char *buffers = fresh(BLOCKS * distance);
+
+    for (size_t i = 0; i < BLOCKS; i++) {
+        say("read", read(fd, buffers + i * distance, BLOCK), buffers + i * distance, BLOCK, fd);
+    }
+    munmap(buffers, BLOCKS * distance);
+}
+
 static void larger_than_the_file(const char *file)
 {
     const int fd = open_file(file, O_RDONLY);
@@ -342,6 +355,7 @@ const scene_t call_scenes[] = {
     { "read_to_the_end", read_to_the_end },
     { "pread_everywhere", pread_everywhere },
     { "fresh_buffers", fresh_buffers },
+    { "buffers_released_at_once", buffers_released_at_once },
     { "larger_than_the_file", larger_than_the_file },
     { "over_one_gib", over_one_gib },
     { "fortified_names", fortified_names },

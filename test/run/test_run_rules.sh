@@ -34,6 +34,8 @@ at_least hits 8
 scene pread_everywhere 6 'pread:arguments that the kernel refuses' 'pread:less than the threshold left in the file'
 scene fresh_buffers 8
 at_least invalidations 8
+scene buffers_released_at_once 8
+[ "$(figure invalidations)" = 8 ] || fail "one release of 8 cached buffers counts as $(figure invalidations) invalidations"
 scene larger_than_the_file 2
 [ "$(figure registered_bytes)" -le 2260992 ] || fail "more was pinned than the file has: $(figure registered_bytes)"
 if [ "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -gt 3000000 ]; then

@@ -55,14 +55,29 @@ static void count_unpin(void)
 }
 
 /* Hook context. */
-static int deregister_mem(void *data, mca_rcache_base_registration_t *reg)
+static void note_end(mca_rcache_base_registration_t *reg)
 {
     registration_t *own = (registration_t *) reg;
 
     count_unpin();
     preload_frames_free(own->frames);
     own->frames = NULL;
+}
+
+/* Hook context. */
+static int deregister_mem(void *data, mca_rcache_base_registration_t *reg)
+{
+    note_end(reg);
     return real.deregister_mem(data, reg);
+}
+
+/* Hook context: what one release ends, or one call behind it. */
+static int deregister_many(void *data, mca_rcache_base_registration_t **regs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        note_end(regs[i]);
+    }
+    return real.deregister_many(data, regs, n);
 }
 
 /* ---- Start ---------------------------------------------------------------------------------------- */
@@ -84,6 +99,7 @@ static bool make_cache(void)
     resources.sizeof_reg = sizeof(registration_t);
     resources.register_mem = register_mem;
     resources.deregister_mem = deregister_mem;
+    resources.deregister_many = real.deregister_many != NULL ? deregister_many : NULL;
     cache = mca_rcache_base_module_create(NULL, NULL, &resources);
     return cache != NULL;
 }
