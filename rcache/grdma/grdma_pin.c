@@ -186,8 +186,9 @@ static int pin_once(grdma_module_t *module, grdma_region_t *region, grdma_block_
     if (grdma_is_inherited(module, region->super.cache_id)) {
         return OPAL_ERR_NOT_AVAILABLE; /* Forked in the middle, and this is the child: the region is the parent's. */
     }
+    grdma_count_error(module, rc);
     if (rc == OPAL_SUCCESS && !make_ready(module, region, block, watched)) {
-        module->resources.deregister_mem(module->resources.reg_data, &region->super);
+        grdma_count_error(module, module->resources.deregister_mem(module->resources.reg_data, &region->super));
         rc = OPAL_ERR_RESOURCE_BUSY;
         was_released = true;
     }

@@ -45,7 +45,7 @@ static void note_latencies_locked(grdma_module_t *module, const grdma_list_t *li
 }
 
 /* @return false: forked in the middle, and this is the child: all of it is the parent's. */
-static bool deregister_all(const grdma_module_t *module, const grdma_list_t *list, size_t *errors, int *result)
+static bool deregister_all(grdma_module_t *module, const grdma_list_t *list, int *result)
 {
     for (uint32_t id = list->first; id != 0;) {
         size_t count;
@@ -55,7 +55,7 @@ static bool deregister_all(const grdma_module_t *module, const grdma_list_t *lis
             return false;
         }
         *result = *result == OPAL_SUCCESS ? rc : *result;
-        *errors += rc != OPAL_SUCCESS;
+        grdma_count_error(module, rc);
     }
     return true;
 }
@@ -65,9 +65,8 @@ static bool end_and_lock(grdma_module_t *module, grdma_list_t *idle, int *result
 {
     const uint32_t now = idle->first != 0 ? grdma_clock_ticks() : 0;
     grdma_list_t orphans;
-    size_t errors = 0;
 
-    if (!grdma_end_orphans(module, idle, &orphans, result) || !deregister_all(module, idle, &errors, result)) {
+    if (!grdma_end_orphans(module, idle, &orphans, result) || !deregister_all(module, idle, result)) {
         return false;
     }
     grdma_give_room_of(module, idle);
@@ -76,7 +75,6 @@ static bool end_and_lock(grdma_module_t *module, grdma_list_t *idle, int *result
     grdma_lock(module);
     grdma_account_orphans_locked(module, &orphans);
     note_latencies_locked(module, idle, now);
-    grdma_add_locked(&module->counters->provider_errors, errors);
     grdma_account_locked(module, idle);
     return true;
 }

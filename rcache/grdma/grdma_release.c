@@ -300,7 +300,7 @@ static void end_now(grdma_module_t *module, grdma_list_t *idle)
     for (uint32_t id = idle->first; id != 0;) {
         size_t count;
 
-        grdma_deregister_list(module, &id, &count);
+        grdma_count_error(module, grdma_deregister_list(module, &id, &count));
     }
     grdma_give_room_of(module, idle);
     if (grdma_mutex_try(&module->lock)) {

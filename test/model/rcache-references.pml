@@ -4,7 +4,7 @@
  * and with REUSE registers other pages under the same id. The hint that the users follow is never corrected: they
  * always come to this id. Source: mca_rcache_look(), mca_rcache_return() in include/opal/mca/rcache/rcache_hit.h, try(), care_for() in rcache/grdma/grdma_register.c,
  * grdma_self.h, grdma_reap.c,
- * grdma_retire_locked() in grdma_release.c, fill_in() and make_ready() in grdma_pin.c.
+ * grdma_retire_locked() in grdma_release.c, grdma_fill_in() and make_ready() in grdma_pin.c.
  *
  * Memory: each user has a buffer of stores, drained at any time; on x86 in order, with WEAK (aarch64) a plain store
  * may overtake older ones and a release does not. A user's counters are increments in its buffer. Whoever takes the
@@ -35,7 +35,7 @@
  *   WEAK_FLAGS           WEAK, and the hit's load of the flags is not an acquire
  *   WEAK_READY           WEAK, and READY is not a release
  *
- * PRECHECK: care_for() sums behind a full barrier, and reaps only if that says "idle". Holds; without the barrier
+ * PRECHECK: what is not done: care_for() could sum behind a full barrier, and reap only if that says "idle". Holds; without the barrier
  * (NO_PRECHECK_BARRIER) it must fail.
  */
 #if defined(WEAK_PUT) || defined(WEAK_FLAGS) || defined(WEAK_READY)

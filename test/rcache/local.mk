@@ -2,7 +2,7 @@
 rcache_tests = test/rcache/test_interval_btree test/rcache/test_interval_index test/rcache/test_grdma_mutex test/rcache/test_page_filter \
 	test/rcache/test_grdma test/rcache/test_grdma_life test/rcache/test_grdma_failures test/rcache/test_grdma_threads \
 	test/rcache/test_grdma_races test/rcache/test_grdma_hits test/rcache/test_grdma_common test/rcache/test_grdma_growth test/rcache/test_grdma_left \
-	test/rcache/test_grdma_limbo \
+	test/rcache/test_grdma_limbo test/rcache/test_grdma_figures \
 	test/rcache/test_grdma_drop test/rcache/test_rcache_limits_cgroup \
 	test/rcache/test_rcache_limits test/rcache/test_grdma_in_use test/rcache/test_rcache_stack test/rcache/test_grdma_overlap \
 	test/rcache/test_grdma_front test/rcache/test_rcache_hit test/rcache/test_rcache_helper \
@@ -104,6 +104,8 @@ test_rcache_test_grdma_common_SOURCES = test/rcache/test_grdma_common.c test/rca
 test_rcache_test_grdma_common_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_common_LDFLAGS = -Wl,--wrap=calloc,--wrap=mmap
 
+test_rcache_test_grdma_figures_SOURCES = test/rcache/test_grdma_figures.c test/rcache/fake_provider.c
+test_rcache_test_grdma_figures_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 test_rcache_test_grdma_limbo_SOURCES = test/rcache/test_grdma_limbo.c test/rcache/fake_provider.c
 test_rcache_test_grdma_limbo_LDADD = libopalmem_internal.la $(CHECK_LIBS)
 

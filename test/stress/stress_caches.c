@@ -121,9 +121,8 @@ static int pin(void *reg_data, void *base, size_t size, mca_rcache_base_registra
 }
 
 /* Hook context. */
-static int unpin(void *reg_data, mca_rcache_base_registration_t *reg)
+static void forget(stress_cache_t *cache, mca_rcache_base_registration_t *reg)
 {
-    stress_cache_t *cache = reg_data;
     stress_record_t *record = (stress_record_t *) reg;
     if (atomic_exchange(&record->state, STRESS_RECORD_GONE) != STRESS_RECORD_PINNED) {
         stress_fault(NULL, "a registration was unpinned twice", (uintptr_t) reg->base, size_of(record), 0);
@@ -138,7 +137,24 @@ static int unpin(void *reg_data, mca_rcache_base_registration_t *reg)
     atomic_fetch_sub(&cache->count, 1);
     atomic_fetch_sub(&cache->bytes, size_of(record));
     atomic_fetch_add(&cache->deregistrations, 1);
+}
+
+/* Hook context. */
+static int unpin(void *reg_data, mca_rcache_base_registration_t *reg)
+{
+    stress_cache_t *cache = reg_data;
+    forget(cache, reg);
     return cache->real.deregister_mem(cache->real.reg_data, reg);
+}
+
+/* Hook context. */
+static int unpin_many(void *reg_data, mca_rcache_base_registration_t **regs, size_t n)
+{
+    stress_cache_t *cache = reg_data;
+    for (size_t i = 0; i < n; i++) {
+        forget(cache, regs[i]);
+    }
+    return cache->real.deregister_many(cache->real.reg_data, regs, n);
 }
 
 static int after_fork(void *reg_data)
@@ -165,6 +181,7 @@ static bool make(stress_cache_t *cache, const char *name)
     resources->sizeof_reg = sizeof(stress_record_t);
     resources->register_mem = pin;
     resources->deregister_mem = unpin;
+    resources->deregister_many = cache->real.deregister_many != NULL ? unpin_many : NULL;
     resources->after_fork = after_fork;
     resources->in_use_policy = MCA_RCACHE_IN_USE_IGNORE;
     cache->module = mca_rcache_base_module_create(NULL, NULL, resources);

@@ -124,9 +124,12 @@ typedef struct mca_rcache_base_stats_t {
     uint64_t merges;           /**< Registrations that took the place of others they overlap. */
     uint64_t bypasses;         /**< Of the misses: with CACHE_BYPASS, or where nothing is kept. */
     uint64_t provider_errors;  /**< Calls of the provider that failed; not those that evictions cured. */
-    uint64_t unpin_ns[MCA_RCACHE_STATS_LATENCIES]; /**< From release to deregistration, nanoseconds. */
-    uint64_t sizes[MCA_RCACHE_STATS_SIZES];        /**< Bytes of the registrations made. */
-    uint64_t reserved[5];                          /**< 0. */
+    uint64_t unpin_ns
+        [MCA_RCACHE_STATS_LATENCIES]; /**< Nanoseconds from the release to deregistration; of what was evicted,
+                                                    * replaced or registered for one use, from when it was given up. A release
+                                                    * that another thread had to handle counts from then on. */
+    uint64_t sizes[MCA_RCACHE_STATS_SIZES]; /**< Bytes of the registrations made. */
+    uint64_t reserved[5];                   /**< 0. */
 } mca_rcache_base_stats_t;
 
 /** Find a registration that covers [addr, addr + size), or make one.
