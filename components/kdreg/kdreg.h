@@ -16,7 +16,8 @@
  * constant. It is held across calls of the device and of memory management, never
  * across callbacks or log messages: those are collected, and come after it. (Where linux runs beside, a call of memory
  * management raises its release there; hooks may.) No hook takes it. Its rank is below the
- * framework's process_lock, which process() is called under. Lookups take no
+ * framework's process_lock, which process() is called under. All signals are
+ * blocked meanwhile: a handler may fork. Lookups take no
  * lock: what they read (status page, words) stays mapped until stop.
  *
  * **Pages.** The status page is at `place`, the same from start to stop, also in a
@@ -26,7 +27,7 @@
  *
  * **Standing down.** When the device has gone (descriptor closed, replaced;
  * errors), a page whose counter nobody has seen is put over `place`: from then on
- * opal_memory_changed() is true, process() fails, and nothing is cached.
+ * opal_memory_changed() is true, process() fails, and nothing is cached. Everything is released once, too: the page may be refused.
  *
  * **Fork.** A child has the parent's pages and descriptors, none of any use. When fork() returns, or, if libc did not fork,
  * at the first call here, it closes the descriptors, makes the state anew, and puts zeros over the words and a page of
@@ -37,6 +38,7 @@
 #define COMPONENTS_KDREG_KDREG_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "components/kdreg/kdreg_cookies.h"
@@ -54,6 +56,7 @@ typedef struct kdreg_options_t {
 
 typedef struct kdreg_state_t {
     pthread_mutex_t lock;
+    sigset_t signals;        /**< That the holder had blocked before. */
     kdreg_options_t options; /**< Constant from start to stop. */
     kdreg_device_t device;
     kdreg_guards_t guards;

@@ -2,12 +2,14 @@
 /* The device from start to stop: opening, tables that grow, and what is done
  * when it is lost. Fork children are in kdreg_fork.c. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "components/kdreg/kdreg.h"
 #include "components/kdreg/kdreg_sys.h"
 #include "opal/mca/base/base.h"
+#include "opal/memoryhooks/memory_internal.h"
 
 kdreg_state_t kdreg_state = { .lock = PTHREAD_MUTEX_INITIALIZER, .device.fd = -1 };
 
@@ -46,10 +48,8 @@ void kdreg_guard_again(void)
 
 static void log_down(const char *reason, int error)
 {
-    if (reason != NULL) {
-        mca_base_log(MCA_BASE_LOG_WARN, "memory: kdreg: %s%s%s; from now on nothing is cached", reason,
-                     error != 0 ? ": " : "", error != 0 ? strerror(-error) : "");
-    }
+    mca_base_log(MCA_BASE_LOG_WARN, "memory: kdreg: %s%s%s; from now on nothing is cached", reason,
+                 error != 0 ? ": " : "", error != 0 ? strerror(-error) : "");
 }
 
 /* ---- Opening ------------------------------------------------------------------------------------- */
@@ -92,10 +92,16 @@ const char *kdreg_open_device(int *support, uint64_t *sees, int *error)
 
 /* ---- In and out ---------------------------------------------------------------------------------- */
 
+/* No handler comes in between that forks: its child would go on here, with neither the lock nor what it protects. */
 bool kdreg_enter(void)
 {
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     kdreg_fork_check();
     pthread_mutex_lock(&kdreg_state.lock);
+    kdreg_state.signals = before;
     if (!kdreg_state.is_down && !kdreg_state.is_away && !kdreg_device_is_ours(&kdreg_state.device)) {
         kdreg_stand_down("the program has closed the device's descriptor, or put another in its place", 0);
     }
@@ -106,14 +112,20 @@ bool kdreg_enter(void)
     return true;
 }
 
+/* Of a device that is lost nothing may go on to be a hit, also where no page could be put over the counter's. */
 void kdreg_leave(void)
 {
     const char *reason = kdreg_state.down_reason;
     const int error = kdreg_state.down_error;
+    const sigset_t before = kdreg_state.signals;
 
     kdreg_state.down_reason = NULL;
     pthread_mutex_unlock(&kdreg_state.lock);
-    log_down(reason, error);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (reason != NULL) {
+        opal_mem_hooks_change_hook(NULL, SIZE_MAX, false);
+        log_down(reason, error);
+    }
 }
 
 /* ---- Tables -------------------------------------------------------------------------------------- */

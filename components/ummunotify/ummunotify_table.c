@@ -3,6 +3,7 @@
  * mapped, not allocated, and never under its lock: whoever watches mmap and
  * munmap may call the component from there. */
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "components/ummunotify/ummunotify.h"
@@ -25,6 +26,22 @@ typedef struct table_t {
 /* Protects the table. Held across nothing but looking and changing. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static table_t *table; /* NULL: empty. */
+
+/* With all signals blocked: a handler may fork, and its child, whose table is a new one, goes on in the middle. */
+static void take(sigset_t *before)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+    pthread_mutex_lock(&lock);
+}
+
+static void give(const sigset_t *before)
+{
+    pthread_mutex_unlock(&lock);
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
 
 static size_t home_of(const table_t *in, uint64_t cookie)
 {
@@ -99,13 +116,14 @@ static table_t *replace_locked(table_t *made)
 static bool grow(size_t capacity)
 {
     table_t *made = map_table(capacity);
+    sigset_t before;
 
     if (made == NULL) {
         return false;
     }
-    pthread_mutex_lock(&lock);
+    take(&before);
     table_t *unused = replace_locked(made);
-    pthread_mutex_unlock(&lock);
+    give(&before);
     ummunotify_table_free(unused);
     return true;
 }
@@ -119,14 +137,16 @@ static bool is_there_locked(uint64_t cookie)
 
 int ummunotify_table_insert(uint64_t cookie, ummunotify_range_t range)
 {
+    sigset_t before;
+
     for (;;) {
-        pthread_mutex_lock(&lock);
+        take(&before);
         const bool is_there = is_there_locked(cookie), has_room = has_room_locked();
         const size_t wanted = table == NULL ? FIRST_CAPACITY : (table->mask + 1) * 2;
         if (!is_there && has_room) {
             put_locked(cookie, range);
         }
-        pthread_mutex_unlock(&lock);
+        give(&before);
         if (is_there || has_room) {
             return is_there ? OPAL_EXISTS : OPAL_SUCCESS;
         }
@@ -154,31 +174,37 @@ static void close_gap_locked(entry_t *gap)
 
 bool ummunotify_table_remove(uint64_t cookie)
 {
-    pthread_mutex_lock(&lock);
+    sigset_t before;
+
+    take(&before);
     const bool is_there = is_there_locked(cookie);
     if (is_there) {
         close_gap_locked(place_of(table, cookie));
     }
-    pthread_mutex_unlock(&lock);
+    give(&before);
     return is_there;
 }
 
 bool ummunotify_table_find(uint64_t cookie, ummunotify_range_t *range)
 {
-    pthread_mutex_lock(&lock);
+    sigset_t before;
+
+    take(&before);
     const bool is_there = is_there_locked(cookie);
     if (is_there) {
         *range = place_of(table, cookie)->range;
     }
-    pthread_mutex_unlock(&lock);
+    give(&before);
     return is_there;
 }
 
 size_t ummunotify_table_count(void)
 {
-    pthread_mutex_lock(&lock);
+    sigset_t before;
+
+    take(&before);
     const size_t count = table == NULL ? 0 : table->count;
-    pthread_mutex_unlock(&lock);
+    give(&before);
     return count;
 }
 
@@ -186,10 +212,12 @@ size_t ummunotify_table_count(void)
 
 void ummunotify_table_clear(void)
 {
-    pthread_mutex_lock(&lock);
+    sigset_t before;
+
+    take(&before);
     table_t *old = table;
     table = NULL;
-    pthread_mutex_unlock(&lock);
+    give(&before);
     ummunotify_table_free(old);
 }
 

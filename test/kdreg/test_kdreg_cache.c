@@ -179,6 +179,25 @@ START_TEST(a_word_that_has_changed_makes_a_miss)
 }
 END_TEST
 
+/* Neither says anything: the device is lost, and the page that would say so is refused. */
+START_TEST(a_device_that_is_lost_ends_what_was_registered_though_its_page_stays)
+{
+    if (kdreg_test_can_script("a device that is lost while the kernel has no memory")) {
+        ck_assert(!hits(3));
+        ck_assert(hits(3));
+        fake_reset_counts();
+        fake_script.call[FAKE_MONITOR].at = 1;
+        fake_script.call[FAKE_MONITOR].error = -EIO;
+        fake_script.call[FAKE_MOVE].at = 1;
+        fake_script.call[FAKE_MOVE].error = -ENOMEM;
+        ck_assert(!hits(5));
+        ck_assert(!opal_memory_changed());
+        ck_assert(!hits(3));
+        ck_assert(!hits(3)); /* Nothing is kept any more. */
+    }
+}
+END_TEST
+
 START_TEST(a_hit_makes_no_call_of_the_device)
 {
     if (kdreg_test_can_script("counting calls")) {
@@ -457,6 +476,7 @@ int main(void)
     tcase_add_loop_test(tcase, without_the_mechanism_a_lookup_after_a_release_is_a_stale_hit, 0, RELEASES);
     tcase_add_test(tcase, with_a_deaf_driver_a_lookup_after_a_release_is_a_stale_hit);
     tcase_add_test(tcase, a_word_that_has_changed_makes_a_miss);
+    tcase_add_test(tcase, a_device_that_is_lost_ends_what_was_registered_though_its_page_stays);
     tcase_add_test(tcase, a_hit_makes_no_call_of_the_device);
     tcase_add_test(tcase, what_was_released_is_unpinned_when_it_is_told);
     tcase_add_test(tcase, a_registration_in_use_stays_and_is_found_no_more);

@@ -3,6 +3,7 @@
  * bad when fork() returns, and a device of the child's own is never taken for
  * the parent's. On the fake, or unchanged on the device. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "test/kdreg/kdreg_script.h"
@@ -221,6 +222,54 @@ START_TEST(a_child_that_is_forked_while_events_are_told_goes_on)
 }
 END_TEST
 
+/* ---- In the middle of a call of the device ---------------------------------------------------------- */
+
+static void fork_in_handler(int number)
+{
+    (void) number;
+    forked = kdreg_test_fork(false);
+    if (forked == 0) {
+        child_must_end_within(60);
+        good = true;
+    }
+}
+
+static void signal_once(void)
+{
+    if (forked == -1) {
+        forked = -2;
+        raise(SIGUSR1);
+    }
+}
+
+/* The child goes on where its parent was interrupted, and then gets a device. */
+START_TEST(a_child_of_a_handler_in_the_middle_of_a_call_goes_on)
+{
+    opal_memory_watch_t own, next;
+
+    if (!kdreg_test_can_script("a signal in the middle of a call")) {
+        return;
+    }
+    forked = -1;
+    signal(SIGUSR1, fork_in_handler);
+    fake_script.call[_i].before = signal_once;
+    const int rc = kdreg_test_watch(pages + PAGE, PAGE, &own);
+    const int unwatched = opal_memory_base_unwatch(pages + PAGE, PAGE, &own);
+    fake_script.call[_i].before = NULL;
+    signal(SIGUSR1, SIG_DFL);
+    if (forked == 0) {
+        EXPECT(kdreg_test_watch(pages + 2 * PAGE, PAGE, &next) == OPAL_SUCCESS);
+        EXPECT(opal_memory_base_sync() == OPAL_SUCCESS);
+        EXPECT(kdreg_test_is_good(&next));
+        child_says(good);
+    }
+    child_must_be_good(forked);
+    ck_assert_int_eq(rc, OPAL_SUCCESS);
+    ck_assert_int_eq(unwatched, OPAL_SUCCESS);
+    must_go_on();
+}
+END_TEST
+
 /* ---- Threads ------------------------------------------------------------------------------------- */
 
 #define THREADS 4
@@ -280,6 +329,8 @@ int main(void)
     tcase_add_test(tcase, a_child_that_watches_nothing_opens_nothing);
     tcase_add_test(tcase, a_child_of_a_child_has_a_device_of_its_own);
     tcase_add_test(tcase, a_child_that_is_forked_while_events_are_told_goes_on);
+    tcase_add_loop_test(tcase, a_child_of_a_handler_in_the_middle_of_a_call_goes_on, FAKE_MONITOR,
+                        FAKE_UNMONITOR + 1);
     tcase_add_test(tcase, threads_of_a_child_that_begin_together_share_one_device);
     suite_add_tcase(suite, tcase);
     return test_run(suite);
