@@ -140,8 +140,8 @@ int uffd_state_map(void);
 void uffd_state_unmap(void);
 
 /** Open, and start the reader, if that has not been done in this process. Under life_lock.
- * @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE  No descriptors, or no thread. / OPAL_ERR_NOT_AVAILABLE  DEAF. */
-int uffd_start_locked(uffd_state_t *state);
+ * @retval OPAL_SUCCESS / OPAL_ERR_OUT_OF_RESOURCE  No descriptors, or no thread: *fault says what. / OPAL_ERR_NOT_AVAILABLE  DEAF. */
+int uffd_start_locked(uffd_state_t *state, uffd_fault_t *fault);
 
 /** Give all ranges back, end the reader, close. */
 void uffd_stop(uffd_state_t *state);

@@ -46,8 +46,11 @@ uffd_file_t uffd_file_own(int fd)
 bool uffd_file_is_ours(const uffd_file_t *file)
 {
     struct statx status;
-    const long rc = look_at(file->fd, &status);
 
+    if (file->fd == 0 && file->inode == 0) {
+        return false; /* Wiped: this is a fork child, and 0 is the program's input. */
+    }
+    const long rc = look_at(file->fd, &status);
     if (file->inode == 0) {
         return rc != -EBADF;
     }

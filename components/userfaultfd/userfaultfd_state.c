@@ -2,6 +2,7 @@
 /* State and life: mapped at enable; descriptors and the reader from the first
  * watch to disable. A fork child finds all of it wiped, and starts anew. */
 #include <limits.h>
+#include <errno.h>
 #include <link.h>
 #include <linux/userfaultfd.h>
 #include <signal.h>
@@ -181,9 +182,26 @@ static int start_thread(uffd_state_t *state)
     return rc;
 }
 
-int uffd_start_locked(uffd_state_t *state)
+/* Those of the reader, and the reader. @return false: *fault says what there is not. */
+static bool start_reader(uffd_state_t *state, uffd_fault_t *fault)
 {
-    uffd_fault_t fault;
+    int error;
+
+    state->stop = uffd_file_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (state->stop.fd < 0) {
+        *fault = (uffd_fault_t){ "eventfd", errno };
+    } else if (!uffd_handover_begin(state->kernel.events.fd)) {
+        *fault = (uffd_fault_t){ "the descriptor's hand-over", ENOMEM };
+    } else if ((error = start_thread(state)) != 0) {
+        *fault = (uffd_fault_t){ "its thread", error };
+    } else {
+        return true;
+    }
+    return false;
+}
+
+int uffd_start_locked(uffd_state_t *state, uffd_fault_t *fault)
+{
     const int phase = uffd_phase(state);
 
     if (phase != UFFD_IDLE) {
@@ -191,12 +209,11 @@ int uffd_start_locked(uffd_state_t *state)
     }
     state->spans.spans = (uffd_span_t *) (void *) (mapping_of(state) + layout.spans);
     state->spans.limit = mapped_limit;
-    if (uffd_kernel_open(&state->kernel, uffd_features(), &fault) != OPAL_SUCCESS) {
+    if (uffd_kernel_open(&state->kernel, uffd_features(), fault) != OPAL_SUCCESS) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     atomic_store_explicit(&state->is_ending, false, memory_order_relaxed);
-    state->stop = uffd_file_own(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (state->stop.fd < 0 || !uffd_handover_begin(state->kernel.events.fd) || start_thread(state) != 0) {
+    if (!start_reader(state, fault)) {
         uffd_file_close(&state->stop);
         uffd_kernel_close(&state->kernel);
         return OPAL_ERR_OUT_OF_RESOURCE;

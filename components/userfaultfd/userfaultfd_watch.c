@@ -17,7 +17,7 @@
 
 /* ---- Watching -------------------------------------------------------------------------------------- */
 
-static atomic_bool said_busy;
+static atomic_bool said_busy, said_fault;
 
 static void complain(void *base, size_t len, int error)
 {
@@ -29,18 +29,30 @@ static void complain(void *base, size_t len, int error)
     }
 }
 
+/* Rights and limits may have changed since the component was chosen. */
+static void complain_of(const uffd_fault_t *fault)
+{
+    if (fault->what != NULL && !atomic_exchange(&said_fault, true)) {
+        mca_base_log(
+            MCA_BASE_LOG_WARN,
+            "memory: userfaultfd: %s: %s: no memory is watched, and registrations are not kept (told once)",
+            fault->what, strerror(fault->error));
+    }
+}
+
 int uffd_watch(void *base, size_t len, opal_memory_watch_t *watch)
 {
     uffd_state_t *state = uffd_state;
     const uintptr_t start = (uintptr_t) base, end = start + len;
     bool is_shared = false, is_held = false;
+    uffd_fault_t fault = { 0 };
     int error = 0;
 
     if (state == NULL || len < uffd_settings.min_size) {
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     uffd_lock(&state->life_lock);
-    int rc = uffd_start_locked(state);
+    int rc = uffd_start_locked(state, &fault);
     if (rc == OPAL_SUCCESS) {
         rc = uffd_spans_add(state, start, end, &is_shared, &error);
     }
@@ -57,6 +69,7 @@ int uffd_watch(void *base, size_t len, opal_memory_watch_t *watch)
     uffd_unlock(&state->life_lock);
     if (rc != OPAL_SUCCESS || is_held) {
         complain(base, len, error);
+        complain_of(&fault);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     return OPAL_SUCCESS;

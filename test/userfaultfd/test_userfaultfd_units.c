@@ -7,6 +7,7 @@
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include "components/userfaultfd/userfaultfd.h"
@@ -84,10 +85,33 @@ START_TEST(without_descriptors_nothing_is_watched)
     refusal = (struct refusal){ SYS_userfaultfd, 0, EMFILE };
     uffd_sys_call = refusing_sys;
     char *memory = map_pages(1);
+    mca_base_set_log(keep_message, NULL);
     ck_assert_int_eq(watch_range(&watched[0], memory, PAGE), OPAL_ERR_OUT_OF_RESOURCE);
+    ck_assert_ptr_nonnull(strstr(message, "userfaultfd"));
+    ck_assert_ptr_nonnull(strstr(message, strerror(EMFILE)));
+    message[0] = '\0';
+    ck_assert_int_eq(watch_range(&watched[0], memory, PAGE), OPAL_ERR_OUT_OF_RESOURCE);
+    ck_assert_str_eq(message, ""); /* Told once. */
+    mca_base_set_log(NULL, NULL);
     uffd_sys_call = uffd_sys_real;
     watch_it(&watched[0], memory, PAGE);
     stop();
+}
+END_TEST
+
+/* What a fork child finds where its parent's descriptors were. */
+START_TEST(wiped_descriptor_is_not_the_programs_input)
+{
+    const uffd_file_t wiped = { 0 };
+    uffd_file_t own = uffd_file_own(eventfd(0, EFD_CLOEXEC));
+    const int input = dup(0);
+
+    ck_assert_int_eq(dup2(own.fd, 0), 0); /* Something is there. */
+    ck_assert(!uffd_file_is_ours(&wiped));
+    ck_assert(uffd_file_is_ours(&own));
+    dup2(input, 0);
+    close(input);
+    uffd_file_close(&own);
 }
 END_TEST
 
@@ -346,6 +370,7 @@ int main(void)
     tcase_add_loop_test(units, reason_is_told_when_asked_for, 0, lack_count);
     tcase_add_loop_test(units, next_component_is_taken_in_silence, 0, lack_count);
     tcase_add_test(units, without_descriptors_nothing_is_watched);
+    tcase_add_test(units, wiped_descriptor_is_not_the_programs_input);
     tcase_add_loop_test(units, files_are_known_by_their_names, 0, (int) (sizeof(names) / sizeof(names[0])));
     tcase_add_test(units, mappings_are_the_same_by_query_and_by_text);
     tcase_add_test(units, all_works_without_a_query_for_mappings);
