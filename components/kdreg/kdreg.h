@@ -52,7 +52,8 @@ typedef struct kdreg_options_t {
     size_t limit;       /**< They grow to this, by doubling. */
 } kdreg_options_t;
 
-#define KDREG_MAX_FORMER 32 /* Tables at least double: more do not fit into 31 bits. */
+/* Tables at least double: more do not fit into 31 bits. Those of the 32nd child of a child are left until the process ends. */
+#define KDREG_MAX_FORMER 32
 
 typedef struct kdreg_state_t {
     pthread_mutex_t lock;
