@@ -77,10 +77,26 @@ the_heap_grows_where_addresses_are_not_random() {
     [ "$(count '' release caught)" = 3 ] || fail "$what: $(cat "$work/out")"
 }
 
+# What it promises, alone and beside linux: there all is seen but what the kernel, or somebody else, does.
+userfaultfd_misses_nothing_that_it_promises() {
+    "$top_builddir/opalmem-info" --parsable | grep -q '^mca:memory:userfaultfd:available:yes$' ||
+        { echo "the component userfaultfd cannot run here: not tested"; return; }
+    run 0 --tsv --mca memory userfaultfd
+    [ "$(count '' release late)" -ge 40 ] || fail "$what: only $(count '' release late) noticed"
+    [ "$(count '' control false)" = 0 ] || fail "$what: false: $(grep '	false	' "$work/out")"
+    run 0 --tsv --mca memory linux+userfaultfd
+    noticed=$(($(count '' release caught) + $(count '' release late)))
+    [ $noticed -ge 60 ] || fail "$what: only $noticed noticed"
+    awk -F '\t' '$3 == "release" && ($5 == "missed" || $5 == "partial") { print $1 }' "$work/out" |
+        grep -vx -e uring-ftruncate -e direct-write -e file-elsewhere > "$work/missed"
+    [ ! -s "$work/missed" ] || fail "$what: missed: $(cat "$work/missed")"
+}
+
 every_release_is_proven_and_missed_where_nobody_notices
 content_is_a_proof_too
 require_linux
 linux_misses_nothing_that_it_promises
+userfaultfd_misses_nothing_that_it_promises
 the_heap_grows_where_addresses_are_not_random
 a_call_that_is_left_alone_is_missed
 finish

@@ -96,5 +96,5 @@ verbs() {
 
 # Write-protection that stops nobody (UFFD_FEATURE_WP_ASYNC) and PAGEMAP_SCAN came with Linux 6.7.
 userfaultfd() {
-    leave_out "userfaultfd: Linux $(uname -r) is older than 6.7; its suite runs on the host's kernel, in make check"
+    leave_out "userfaultfd: Linux $(uname -r) is older than 6.7; its suite and the coverage under it run on the host's kernel, in make check"
 }
