@@ -338,14 +338,6 @@ static inline void grdma_count(_Atomic uint64_t *counter, uint64_t by)
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
-/** What the provider has answered. Every context. */
-static inline void grdma_count_error(grdma_module_t *module, int rc)
-{
-    if (rc != OPAL_SUCCESS) {
-        grdma_count(&module->counters->provider_errors, 1);
-    }
-}
-
 /* grdma_module.c */
 
 /** Make a module; codes of mca_rcache_base_component_init_fn_t. */

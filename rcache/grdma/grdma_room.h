@@ -32,6 +32,14 @@ bool grdma_process_may_change_soon(grdma_module_t *module, size_t length);
  * @return false: nothing more can be done. Not from hook context. */
 bool grdma_make_provider_room(grdma_module_t *module, uint64_t ended_before, grdma_wait_t *wait);
 
+/** What the provider has answered. Every context. */
+static inline void grdma_count_error(grdma_module_t *module, int rc)
+{
+    if (rc != OPAL_SUCCESS) {
+        grdma_count(&module->counters->provider_errors, 1);
+    }
+}
+
 /** So many registrations do not count against the process's limits any more. Every context. */
 static inline void grdma_give_room(const grdma_module_t *module, size_t count, size_t bytes)
 {

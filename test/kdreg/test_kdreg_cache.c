@@ -92,7 +92,7 @@ START_TEST(a_hit_by_a_hint_takes_one_reference_and_none_after_a_release)
     const size_t room = 3 * MCA_RCACHE_FRONTS + 1;
     unsigned char *const first = kdreg_test_pages(room + 2) + PAGE;
     unsigned char *page[2] = { first, first };
-    const grdma_module_t *module = (const grdma_module_t *) cache.module;
+    const grdma_module_t *module = grdma_of(cache.module);
 
     ck_assert_int_eq(mprotect(first - PAGE, PAGE, PROT_NONE) | mprotect(first + room * PAGE, PAGE, PROT_NONE), 0);
     do { /* Hints with the same tag may be taken for each other. */

@@ -150,12 +150,25 @@ static void judge_by_frames(const stress_worker_t *worker, const stress_record_t
     }
 }
 
+/* By the provider that moves data, if there is one: else this is not called. */
+static ssize_t transfer(stress_record_t *record, bool is_write, void *memory, size_t length, uint64_t offset)
+{
+#ifdef OPALMEM_HAVE_LIBURING
+    mca_rcache_provider_t *provider = record->cache->provider;
+
+    return is_write ? mca_rcache_uring_write(provider, scratch_fd, &record->own, memory, length, offset)
+                    : mca_rcache_uring_read(provider, source_fd, &record->own, memory, length, offset);
+#else
+    (void) record, (void) is_write, (void) memory, (void) length, (void) offset;
+    return -1;
+#endif
+}
+
 static bool read_and_compare(stress_worker_t *worker, stress_record_t *record, stress_range_t range)
 {
     size_t offset = stress_below(worker, SOURCE_BYTES - range.length);
     void *memory = (void *) range.start;
-    ssize_t moved =
-        mca_rcache_uring_read(record->cache->provider, source_fd, &record->own, memory, range.length, offset);
+    ssize_t moved = transfer(record, false, memory, range.length, offset);
     return moved > 0 && memcmp(memory, source + offset, (size_t) moved) == 0;
 }
 
@@ -166,8 +179,7 @@ static bool write_and_compare(stress_worker_t *worker, stress_record_t *record, 
     uint64_t offset = (uint64_t) worker->number * sizeof(got);
     void *memory = (void *) range.start;
     memcpy(memory, source + stress_below(worker, SOURCE_BYTES - length), length);
-    ssize_t moved =
-        mca_rcache_uring_write(record->cache->provider, scratch_fd, &record->own, memory, length, offset);
+    ssize_t moved = transfer(record, true, memory, length, offset);
     return moved > 0 && pread(scratch_fd, got, (size_t) moved, (off_t) offset) == moved
            && memcmp(memory, got, (size_t) moved) == 0;
 }
