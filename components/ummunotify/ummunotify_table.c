@@ -23,11 +23,11 @@ typedef struct table_t {
 
 #define FIRST_CAPACITY ((size_t) 1024)
 
-/* Protects the table. Held across nothing but looking and changing. */
+/* Protects the table. Held across nothing but looking and changing, with all signals blocked. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static table_t *table; /* NULL: empty. */
 
-/* With all signals blocked: a handler may fork, and its child, whose table is a new one, goes on in the middle. */
+/* Else a handler might fork, and its child, whose table is a new one, go on in the middle. */
 static void take(sigset_t *before)
 {
     sigset_t all;

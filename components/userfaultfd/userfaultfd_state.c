@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* State and life: mapped at enable; descriptors and the reader from the first
  * watch to disable. A fork child finds all of it wiped, and starts anew. */
-#include <limits.h>
 #include <errno.h>
+#include <limits.h>
 #include <link.h>
 #include <linux/userfaultfd.h>
 #include <signal.h>

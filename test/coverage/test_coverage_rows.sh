@@ -86,10 +86,11 @@ userfaultfd_misses_nothing_that_it_promises() {
     [ "$(count '' control false)" = 0 ] || fail "$what: false: $(grep '	false	' "$work/out")"
     run 0 --tsv --mca memory linux+userfaultfd
     noticed=$(($(count '' release caught) + $(count '' release late)))
-    [ $noticed -ge 60 ] || fail "$what: only $noticed noticed"
-    awk -F '\t' '$3 == "release" && ($5 == "missed" || $5 == "partial") { print $1 }' "$work/out" |
-        grep -vx -e uring-ftruncate -e direct-write -e file-elsewhere > "$work/missed"
-    [ ! -s "$work/missed" ] || fail "$what: missed: $(cat "$work/missed")"
+    others=$(awk -F '\t' '$3 == "release" && $5 == "missed" { print $1 }' "$work/out" |
+        grep -cx -e uring-ftruncate -e direct-write -e file-elsewhere)
+    possible=$(($(grep -c '	release	' "$work/out") - $(count '' release 'not possible')))
+    [ $((noticed + others)) = $possible ] || fail "$what: $noticed noticed of $possible: $(grep -e '	missed	' -e '	partial	' "$work/out")"
+    [ $noticed -ge 45 ] || fail "$what: only $noticed noticed"
 }
 
 every_release_is_proven_and_missed_where_nobody_notices
